@@ -1,0 +1,6 @@
+"""`python -m didomi_dataverse` is the command `didomi-dataverse`."""
+
+from didomi_dataverse.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""The composition root: the one place that knows every part and puts them together."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import structlog
+from fastapi import FastAPI, Response
+
+from didomi_dataverse import __version__
+from didomi_dataverse.clock import Clock
+from didomi_dataverse.configuration import Configuration
+from didomi_dataverse.dataverse.client import DataverseClient, open_client
+from didomi_dataverse.delivery.decide import Patience
+from didomi_dataverse.delivery.dialogue import MatchBy, MatchPolicy, OnMany
+from didomi_dataverse.delivery.janitor import Janitor, Retention
+from didomi_dataverse.delivery.pace import Pace
+from didomi_dataverse.delivery.sender import Lease, Sender
+from didomi_dataverse.delivery.worker import DeliveryWorker
+from didomi_dataverse.didomi import choice, notification
+from didomi_dataverse.didomi.choice import ReadingPolicy
+from didomi_dataverse.didomi.gate import gate_of
+from didomi_dataverse.didomi.identity import Normalize, identify
+from didomi_dataverse.didomi.jwks import fetch_with
+from didomi_dataverse.didomi.reading import Identity, Reading
+from didomi_dataverse.didomi.routes import build_router
+from didomi_dataverse.ledger.group_commit import GroupCommit
+from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.ledger.recording import Recorded
+from didomi_dataverse.mapping.schema import mapped_regulations
+from didomi_dataverse.operate.contact_view import contact_view
+from didomi_dataverse.operate.health import Lifecycle, build_health_router
+from didomi_dataverse.operate.metrics import Metrics
+from didomi_dataverse.redact import identifier_hash
+from didomi_dataverse.settings import Dataverse, Settings
+
+LEASE_MARGIN = timedelta(seconds=60)
+"""What a lease lasts beyond one call at its longest: time to claim, to map, to begin a second call, to
+settle.
+"""
+
+log = structlog.get_logger(__name__)
+
+
+def build_app(configuration: Configuration, *, lifecycle: Lifecycle, clock: Clock) -> FastAPI:
+    """The service as an ASGI application. Nothing is opened before its lifespan begins."""
+    service = _Service(configuration, lifecycle=lifecycle, clock=clock)
+    app = FastAPI(
+        title="didomi-dataverse",
+        version=__version__,
+        summary="Receives Didomi's webhooks and keeps Dataverse's Contact table in step.",
+        lifespan=service.lifespan,
+        # A redirect would turn a POST that we could have stored into one that the sender drops (didomi.md
+        # 1.5).
+        redirect_slashes=False,
+    )
+    settings = configuration.settings
+    app.include_router(
+        build_router(
+            receive=service.receive,
+            gate=gate_of(
+                settings.didomi.auth, fetch=fetch_with(service.identity_provider), monotonic=clock.monotonic
+            ),
+            policy=reading_policy(configuration),
+            clock=clock,
+            max_body_bytes=settings.server.max_body_bytes,
+            counts=service.metrics,
+        )
+    )
+    app.include_router(
+        build_health_router(
+            lifecycle=lifecycle, check_store=service.check_store, pace=service.pace, clock=clock
+        )
+    )
+    app.add_api_route("/metrics", service.metrics_page, methods=["GET"], tags=["probes"])
+    return app
+
+
+class _Service:
+    """The parts that live from start to stop, opened in the order of the path and closed in reverse."""
+
+    def __init__(self, configuration: Configuration, *, lifecycle: Lifecycle, clock: Clock) -> None:
+        self._configuration = configuration
+        self._settings = configuration.settings
+        self._lifecycle = lifecycle
+        self._clock = clock
+        self.metrics = Metrics()
+        self.identity_provider = httpx.AsyncClient(timeout=10, follow_redirects=False)
+        self._ledger: Ledger
+        self._commits: GroupCommit
+        self._sender: Sender
+        self._worker: DeliveryWorker
+
+    @asynccontextmanager
+    async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        """Open everything, deliver in the background, and at the end settle what is in flight."""
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.identity_provider.aclose)
+            self._ledger = await Ledger.open_for_serving(
+                settings.store.url.get_secret_value(), clock=self._clock
+            )
+            stack.push_async_callback(self._ledger.close)
+            self._commits = GroupCommit(self._ledger.record)
+            stack.push_async_callback(self._commits.close)
+            remapped = await self._ledger.remap(
+                self._configuration.mapping.fingerprint, now=self._clock.now()
+            )
+            client = open_dataverse(settings.dataverse, clock=self._clock)
+            stack.push_async_callback(client.aclose)
+            self._sender = await self._build_sender(client)
+            self._worker = DeliveryWorker(ledger=self._ledger, sender=self._sender, clock=self._clock)
+            janitor = Janitor(
+                ledger=self._ledger,
+                retention=Retention(
+                    notifications=settings.store.retention.notifications,
+                    attempts=settings.store.retention.attempts,
+                ),
+                clock=self._clock,
+            )
+            stop = asyncio.Event()
+            background = [
+                asyncio.create_task(self._worker.run(stop), name="delivery"),
+                asyncio.create_task(janitor.run(stop), name="janitor"),
+            ]
+            self._lifecycle.started.set()
+            log.info("service_started", version=__version__, contacts_to_remap=remapped)
+            try:
+                yield
+            finally:
+                self._lifecycle.is_draining = True
+                await self._commits.close()
+                stop.set()
+                await _finish(background, within=settings.server.shutdown_grace)
+                log.info("service_stopped")
+
+    async def receive(self, readings: Sequence[Reading]) -> Sequence[Recorded]:
+        """Stores the readings durably, then wakes the sender. Raises StoreUnavailableError."""
+        recorded = await self._commits.record(readings)
+        self._worker.wake()
+        return recorded
+
+    async def check_store(self) -> None:
+        """Raises StoreError when nothing could be committed now."""
+        await self._ledger.check()
+
+    def pace(self) -> Pace:
+        """What the sender is doing."""
+        return self._sender.pace
+
+    async def metrics_page(self) -> Response:
+        """Prometheus' text format."""
+        counts = await self._ledger.counts()
+        waited = 0.0
+        if counts.oldest_due_at is not None:
+            waited = max(0.0, (self._clock.now() - counts.oldest_due_at).total_seconds())
+        self.metrics.contacts(counts.contacts, waited)
+        return Response(self.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _build_sender(self, client: DataverseClient) -> Sender:
+        settings = self._settings
+        hash_key = await self._ledger.identifier_hash_key()
+        return Sender(
+            ledger=self._ledger,
+            client=client,
+            mapping=self._configuration.mapping,
+            policy=match_policy(settings),
+            patience=Patience(unmatched_for=settings.contact.unmatched.retry_for),
+            lease=Lease(holds_for=client.longest_call + LEASE_MARGIN, longest_call=client.longest_call),
+            pace=Pace.at_start(
+                max_parallel=settings.dataverse.max_parallel, max_rows=settings.dataverse.batch_rows
+            ),
+            clock=self._clock,
+            dice=random.random,
+            listener=self.metrics,
+            pseudonym=lambda key: identifier_hash(hash_key, key),
+        )
+
+
+async def _finish(background: Sequence[asyncio.Task[None]], *, within: timedelta) -> None:
+    """Waits for the background work to settle what is in flight, and no longer than allowed. What is cut off
+    is repeated after its lease ends: every write is conditional and idempotent.
+    """
+    _, late = await asyncio.wait(background, timeout=within.total_seconds())
+    for task in late:
+        task.cancel()
+    if late:
+        log.warning("shutdown_cut_short", tasks=sorted(task.get_name() for task in late))
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+def open_dataverse(settings: Dataverse, *, clock: Clock) -> DataverseClient:
+    """The client that the configuration asks for."""
+    return open_client(
+        url=settings.url,
+        tenant_id=settings.tenant_id,
+        client_id=settings.client_id,
+        client_secret=settings.client_secret.get_secret_value(),
+        authority=settings.authority,
+        api_path=settings.api_path,
+        ca_bundle=settings.ca_bundle,
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        max_parallel=settings.max_parallel,
+        clock=clock,
+    )
+
+
+def match_policy(settings: Settings) -> MatchPolicy:
+    """How rows are found, and whether they may be made."""
+    contact = settings.contact
+    match = contact.match
+    if match.contactid:
+        by, column = MatchBy.CONTACT_ID, ""
+    elif match.alternate_key is not None:
+        by, column = MatchBy.ALTERNATE_KEY, match.alternate_key
+    else:
+        by, column = MatchBy.COLUMN, match.column or ""
+    return MatchPolicy(
+        by=by,
+        column=column,
+        upsert=contact.upsert,
+        on_many=OnMany(contact.on_many),
+        on_create=contact.on_create,
+    )
+
+
+def reading_policy(configuration: Configuration) -> ReadingPolicy:
+    """What of the configuration decides how a notification is read."""
+    settings = configuration.settings
+    match = settings.contact.match
+    return ReadingPolicy(
+        organization_id=settings.didomi.organization_id,
+        mapped_regulations=mapped_regulations(configuration.mapping),
+        normalize=Normalize.GUID if match.contactid else Normalize(match.normalize),
+    )
+
+
+def read_body(configuration: Configuration, body: bytes, *, now: datetime) -> list[Reading]:
+    """What a body says, as the service would read it. Raises NotJsonError."""
+    policy = reading_policy(configuration)
+    return [
+        choice.read(found, received_at=now, caller="explain", policy=policy)
+        for found in notification.parse(body)
+    ]
+
+
+async def find_contact(
+    configuration: Configuration, organization_user_id: str, *, clock: Clock
+) -> dict[str, Any] | None:
+    """What is known of one person (`operate.contact_view`), or None when nothing is. Raises StoreError."""
+    identity = identify(organization_user_id, reading_policy(configuration).normalize)
+    if not isinstance(identity, Identity):
+        return None
+    ledger = await Ledger.open(configuration.settings.store.url.get_secret_value(), clock=clock)
+    try:
+        return await contact_view(ledger, configuration.mapping, identity.key)
+    finally:
+        await ledger.close()

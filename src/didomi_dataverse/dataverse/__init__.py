@@ -1,0 +1,1 @@
+"""Stage 4: how column values are said to Dataverse, and how its answers are read."""

@@ -1,0 +1,215 @@
+"""A `$batch` as bytes: requests into the body to send, the multipart answer into replies (dataverse.md 3).
+
+No change sets: one bad row would undo the others (dataverse.md 3.3). Each part stands for itself, and the
+outer request asks for `odata.continue-on-error`, so that a rejected part does not stop those after it.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, assert_never
+
+from didomi_dataverse.dataverse.error_body import read_answer
+from didomi_dataverse.dataverse.key import ID_COLUMN, look_up_query, normal_guid, row_path
+from didomi_dataverse.dataverse.reply import Answered, NotAttempted, Reply, Unknown
+from didomi_dataverse.dataverse.write import Condition, JsonScalar, LookUp, Write
+from didomi_dataverse.errors import ReplyMalformedError
+
+# dataverse.md 3.1: with a bare LF the server answers 400 "Stream was not readable".
+CRLF: Final = b"\r\n"
+# dataverse.md 3.1. Far fewer per call are wise, but that is the caller's to choose.
+MAX_PARTS: Final = 1000
+
+_CONDITION_HEADER: Final = {
+    Condition.UPDATE_ONLY: "If-Match: *",
+    Condition.CREATE_ONLY: "If-None-Match: *",
+}
+# dataverse.md 5.1: the annotations of an error hold its symbolic name, the best classifier there is. Asked
+# for on each part, because nobody documents whether the outer request's wish reaches them (dataverse.md 2.5,
+# 13).
+_ASK_FOR_NAMES: Final = 'Prefer: odata.include-annotations="*"'
+_BOUNDARY: Final = re.compile(r"[A-Za-z0-9_.-]{1,70}", re.ASCII)
+
+
+def encode_batch(requests: Sequence[Write | LookUp], *, boundary: str, api_path: str) -> bytes:
+    """The body of a `$batch`, to be sent as `multipart/mixed; boundary="{boundary}"`.
+
+    `api_path` begins with `/` and ends without one (`/api/data/v9.2`). ValueError when there are no requests
+    or more than the server takes, when a key or a look-up's value does not fit (`key.fits_key_url`,
+    `key.fits_filter`), or when a number is not finite.
+    """
+    if not 1 <= len(requests) <= MAX_PARTS:
+        raise ValueError(f"a batch carries 1 to {MAX_PARTS} requests, not {len(requests)}")
+    if _BOUNDARY.fullmatch(boundary) is None:
+        raise ValueError("a boundary is 1 to 70 letters, digits, '_', '.' or '-'")
+    pieces: list[bytes] = []
+    for number, request in enumerate(requests, start=1):
+        lines = [
+            f"--{boundary}",
+            "Content-Type: application/http",
+            "Content-Transfer-Encoding: binary",
+            # Unique throughout, though only change sets require it. Answers are matched by order.
+            f"Content-ID: {number}",
+            "",
+            *_head(request, api_path),
+            "",
+            "",
+        ]
+        # A body cannot hold the boundary: JSON writes line ends as escapes. A GET has none, and so ends with
+        # two empty lines: one that ends its head, and one to be safe (dataverse.md 3.1).
+        content = encode_columns(request.columns) if isinstance(request, Write) else b""
+        pieces += ["\r\n".join(lines).encode("ascii"), content, CRLF]
+    pieces.append(f"--{boundary}--\r\n".encode("ascii"))
+    return b"".join(pieces)
+
+
+def encode_columns(columns: Mapping[str, JsonScalar]) -> bytes:
+    """The columns as compact JSON in UTF-8. ValueError for a number that JSON cannot say (NaN, infinity)."""
+    text = json.dumps(columns, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        # Half of a surrogate pair. As an escape it can be sent, so that the server refuses this row, not we
+        # the batch.
+        return json.dumps(columns, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def _head(request: Write | LookUp, api_path: str) -> tuple[str, ...]:
+    match request:
+        case Write(key, condition):
+            return (
+                f"PATCH {api_path}/{row_path(key)} HTTP/1.1",
+                "Content-Type: application/json; type=entry",
+                _CONDITION_HEADER[condition],
+                _ASK_FOR_NAMES,
+            )
+        case LookUp():
+            return (
+                f"GET {api_path}/{look_up_query(request)} HTTP/1.1",
+                "Accept: application/json",
+                _ASK_FOR_NAMES,
+            )
+        case _:
+            assert_never(request)
+
+
+# --- The answer ---
+
+
+def is_multipart(content_type: str) -> bool:
+    """Whether an answer has parts. Its status may be the first failure's (dataverse.md 3.2)."""
+    return content_type.partition(";")[0].strip().lower() == "multipart/mixed"
+
+
+def decode_batch(
+    content_type: str,
+    body: bytes,
+    requests: Sequence[Write | LookUp],
+    *,
+    now: datetime,
+    request_id: str = "",
+) -> tuple[Reply, ...]:
+    """One reply for each request, in their order. `request_id` is the call's, for parts without their own.
+
+    Fewer parts than requests: the server stopped, and the rest were not attempted (dataverse.md 3.2). A body
+    that breaks off: what is missing is unknown. A part that no server could mean is unknown as well, alone.
+    ReplyMalformedError when the parts cannot be told from one another or are more than the requests: then no
+    reply can be trusted to belong to its request.
+    """
+    parts, complete = _split(body, _boundary_of(content_type))
+    if complete and not parts:
+        raise ReplyMalformedError(
+            "The answer to a $batch has no parts: something between us and Dataverse changed it."
+        )
+    if len(parts) > len(requests):
+        raise ReplyMalformedError(
+            f"The answer to a $batch of {len(requests)} requests has {len(parts)} parts: "
+            "it is not known which part answers which request."
+        )
+    replies: list[Reply] = [
+        _reply(part, request, now, request_id) for part, request in zip(parts, requests, strict=False)
+    ]
+    missing: Reply = NotAttempted() if complete else Unknown("cut")
+    return (*replies, *(missing for _ in range(len(requests) - len(replies))))
+
+
+def _boundary_of(content_type: str) -> bytes:
+    # RFC 2046: the value may be quoted, and must be when it holds characters such as "=" or ":".
+    found = re.search(
+        r";\s*boundary\s*=\s*(?:\"([^\"]{1,200})\"|([^\s;\"]{1,200}))", content_type, re.IGNORECASE
+    )
+    if found is None:
+        raise ReplyMalformedError("The answer to a $batch is multipart but names no boundary.")
+    return (found[1] or found[2]).encode("latin-1", "replace")
+
+
+def _split(body: bytes, boundary: bytes) -> tuple[list[bytes], bool]:
+    """The parts that are whole, and whether the closing line was there.
+
+    Gateways may turn CRLF into LF and pad the lines with blanks; both are understood. A part counts as whole
+    when a boundary line follows it.
+    """
+    line = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
+    starts: list[int] = []
+    parts: list[bytes] = []
+    for found in line.finditer(body):
+        if starts:
+            parts.append(body[starts[-1] : found.start()])
+        if found[1] is not None:
+            return parts, True
+        starts.append(found.end())
+    if not starts:
+        raise ReplyMalformedError("The answer to a $batch does not contain its own boundary.")
+    return parts, False
+
+
+_STATUS_LINE: Final = re.compile(rb"HTTP/\d(?:\.\d)? +(\d{3})(?: .*)?", re.ASCII)
+
+
+def _reply(part: bytes, request: Write | LookUp, now: datetime, request_id: str) -> Reply:
+    # Its own headers, an empty line, and then a whole HTTP answer.
+    _, http = _head_and_rest(part)
+    head, body = _head_and_rest(http.lstrip(b"\r\n"))
+    status_line, *header_lines = re.split(rb"\r?\n", head)
+    found = _STATUS_LINE.fullmatch(status_line.strip())
+    if found is None:
+        return Unknown("malformed")
+    headers = _headers(header_lines)
+    headers.setdefault("req_id", request_id)
+    answered = read_answer(int(found[1]), headers, body, now=now)
+    if isinstance(request, LookUp) and 200 <= answered.status < 300:
+        return _with_rows(answered, body)
+    return answered
+
+
+def _head_and_rest(message: bytes) -> tuple[bytes, bytes]:
+    # The line end of the boundary line still stands in front, so that a part without headers begins with an
+    # empty line.
+    head, *rest = re.split(rb"\r?\n\r?\n", message, maxsplit=1)
+    return head, rest[0] if rest else b""
+
+
+def _headers(lines: Sequence[bytes]) -> dict[str, str]:
+    headers = {}
+    for line in lines:
+        name, colon, value = line.decode("latin-1").partition(":")
+        if colon:
+            headers[name.strip().lower()] = value.strip()
+    return headers
+
+
+def _with_rows(answered: Answered, body: bytes) -> Reply:
+    """A look-up's answer with its rows; unknown when unreadable, because "no row" would be a finding."""
+    try:
+        document = json.loads(body)
+        texts = [row[ID_COLUMN] for row in document["value"]]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return Unknown("malformed")
+    guids = [normal_guid(text) if isinstance(text, str) else None for text in texts]
+    row_ids = tuple(guid for guid in guids if guid is not None)
+    if len(row_ids) != len(guids):
+        return Unknown("malformed")
+    # A row is one row however often it is named.
+    return replace(answered, row_ids=tuple(dict.fromkeys(row_ids)))

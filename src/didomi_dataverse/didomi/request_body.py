@@ -1,0 +1,42 @@
+"""A request's body, bounded in size and in time."""
+
+import asyncio
+from datetime import timedelta
+
+from starlette.requests import ClientDisconnect, Request
+
+from didomi_dataverse.errors import BodyTooLargeError, SenderError
+
+
+class BodyTimeoutError(SenderError):
+    """The body did not arrive in time: a caller must not hold a connection for nothing."""
+
+    status = 408
+    title = "The body did not arrive in time."
+
+
+class DisconnectedError(SenderError):
+    """The caller left before the body was complete. Nobody reads the answer."""
+
+    title = "The connection was closed before the body was complete."
+
+
+async def read_body(request: Request, *, max_bytes: int, timeout: timedelta) -> bytes:  # noqa: ASYNC109
+    """The whole body. Raises BodyTooLargeError as soon as it is known to be longer than `max_bytes`,
+    BodyTimeoutError when it is not there within `timeout`, and DisconnectedError.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit() and int(announced[:20]) > max_bytes:
+        raise BodyTooLargeError(f"More than {max_bytes} bytes are announced.")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout.total_seconds()):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > max_bytes:
+                    raise BodyTooLargeError(f"The body is longer than {max_bytes} bytes.")
+    except TimeoutError:
+        raise BodyTimeoutError(f"The body took longer than {timeout.total_seconds():g} seconds.") from None
+    except ClientDisconnect:
+        raise DisconnectedError from None
+    return bytes(body)

@@ -1,0 +1,247 @@
+"""Hand out contacts that are due, and take back what became of them. The lease is the fence between the
+two.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, insert, select, update
+
+from didomi_dataverse.ledger import dialect
+from didomi_dataverse.ledger.contact import Attempt, Claim, Contact, DeliveryState, Move, Settlement, moved
+from didomi_dataverse.ledger.priority import Priority
+from didomi_dataverse.ledger.registers_json import (
+    decode_registers,
+    decode_written,
+    encode_evidence,
+    encode_written,
+)
+from didomi_dataverse.ledger.tables import attempts, contacts, storable_text
+
+# SQLite allows 32,766 parameters in one statement; fewer distinct statements are quicker to prepare.
+_IDS_PER_STATEMENT = 512
+
+UNREADABLE = "unreadable_state"
+"""Why a contact is parked whose stored state this version cannot read."""
+
+CONTACT_COLUMNS = (
+    contacts.c.id,
+    contacts.c.key,
+    contacts.c.identifier,
+    contacts.c.registers,
+    contacts.c.revision,
+    contacts.c.state,
+    contacts.c.due_at,
+    contacts.c.written,
+    contacts.c.row_id,
+    contacts.c.attempts,
+    contacts.c.unmatched_since,
+    contacts.c.reason,
+)
+
+_TAKE = (
+    update(contacts)
+    .where(contacts.c.id == bindparam("contact_id"))
+    .values(state=bindparam("state"), due_at=bindparam("due_at"), lease=bindparam("lease"))
+)
+_PARK_UNREADABLE = (
+    update(contacts)
+    .where(contacts.c.id == bindparam("contact_id"))
+    .values(state=DeliveryState.PARKED.value, due_at=None, lease=None, reason=UNREADABLE)
+)
+_SETTLE = (
+    update(contacts)
+    .where(contacts.c.id == bindparam("contact_id"), contacts.c.lease == bindparam("held"))
+    .values(
+        state=bindparam("state"),
+        due_at=bindparam("due_at"),
+        priority=bindparam("priority"),
+        lease=None,
+        # NULL leaves the stored confirmation alone.
+        written=func.coalesce(bindparam("written"), contacts.c.written),
+        row_id=bindparam("row_id"),
+        attempts=bindparam("attempts"),
+        unmatched_since=bindparam("unmatched_since"),
+        reason=bindparam("reason"),
+    )
+)
+_RELEASE = (
+    update(contacts)
+    .where(contacts.c.id == bindparam("contact_id"), contacts.c.lease == bindparam("held"))
+    .values(
+        state=moved(DeliveryState.DELIVERING, Move.POSTPONED).value,
+        due_at=bindparam("due_at"),
+        lease=None,
+    )
+)
+
+
+def contact_of(row: RowMapping) -> Contact:
+    """The contact in a row of CONTACT_COLUMNS. Raises ValueError when its state is not readable."""
+    return Contact(
+        contact_id=row["id"],
+        key=row["key"],
+        identifier=row["identifier"],
+        registers=decode_registers(row["registers"]),
+        revision=row["revision"],
+        state=DeliveryState(row["state"]),
+        due_at=row["due_at"],
+        written=decode_written(row["written"]),
+        row_id=row["row_id"],
+        attempts=row["attempts"],
+        unmatched_since=row["unmatched_since"],
+        reason=row["reason"],
+    )
+
+
+def claim(connection: Connection, now: datetime, limit: int, lease: timedelta) -> list[Claim]:
+    """Contacts whose time has come, withdrawals first, each leased to the caller until `now + lease`.
+
+    `due_at <= now` covers all three: due, unmatched and to be looked for again, and delivering under a lease
+    that ended. What another replica is claiming at the same moment is passed over.
+    """
+    token = secrets.token_hex(16)
+    until = now + lease
+    claims: list[Claim] = []
+    taken: list[dict[str, Any]] = []
+    unreadable: list[dict[str, Any]] = []
+    for priority in Priority:
+        wanted = _due(priority, now, limit - len(claims))
+        for row in connection.execute(dialect.locked(connection, wanted, skip_locked=True)).mappings().all():
+            state = moved(DeliveryState(row["state"]), Move.CLAIMED)
+            try:
+                contact = contact_of(row)
+            except ValueError:
+                # It would stop everybody behind it, every time (promise 4).
+                unreadable.append({"contact_id": row["id"]})
+                continue
+            claims.append(Claim(contact=replace(contact, state=state, due_at=until), lease=token))
+            taken.append({"contact_id": row["id"], "state": state.value, "due_at": until, "lease": token})
+        if len(claims) >= limit:
+            break
+    if unreadable:
+        connection.execute(_PARK_UNREADABLE, unreadable)
+    if taken:
+        connection.execute(_TAKE, taken)
+    return claims
+
+
+def _due(priority: Priority, now: datetime, limit: int) -> Select[Any]:
+    """One range of the index `ix_contacts_claim`, read in its own order."""
+    return (
+        select(*CONTACT_COLUMNS)
+        .where(contacts.c.priority == int(priority), contacts.c.due_at <= now)
+        .order_by(contacts.c.due_at)
+        .limit(limit)
+    )
+
+
+def settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
+    """Store what became of claims, with the attempt of each. False: the lease was no longer the caller's, and
+    nothing was changed for that contact.
+
+    Raises ValueError for a move that needs `due_at` and has none, and for one that is not a worker's.
+    """
+    held = _held(connection, {settlement.contact_id for settlement in settlements})
+    answers: list[bool] = []
+    stored: list[dict[str, Any]] = []
+    evidence: list[dict[str, Any]] = []
+    for settlement in settlements:
+        row = held.get(settlement.contact_id)
+        if row is None or row["lease"] != settlement.lease:
+            answers.append(False)
+            continue
+        # One claim is settled once, whatever the caller passes.
+        del held[settlement.contact_id]
+        answers.append(True)
+        stored.append(_settled_row(settlement, row, now))
+        if settlement.attempt is not None:
+            evidence.append(_attempt_row(settlement.contact_id, settlement.attempt))
+    if stored:
+        connection.execute(_SETTLE, stored)
+    if evidence:
+        connection.execute(insert(attempts), evidence)
+    return answers
+
+
+def release(connection: Connection, claims: Sequence[Claim], now: datetime) -> None:
+    """Give claims back: due at once. Those whose lease somebody else has by now are left alone."""
+    if not claims:
+        return
+    connection.execute(
+        _RELEASE,
+        [
+            {"contact_id": claim.contact.contact_id, "held": claim.lease, "due_at": now}
+            for claim in sorted(claims, key=lambda claim: claim.contact.contact_id)
+        ],
+    )
+
+
+def release_all(connection: Connection, now: datetime) -> int:
+    """Give every claim back, whoever holds it: for a process that knows itself to be alone. How many."""
+    return connection.execute(
+        update(contacts)
+        .where(contacts.c.state == DeliveryState.DELIVERING.value)
+        .values(state=moved(DeliveryState.DELIVERING, Move.POSTPONED).value, due_at=now, lease=None)
+    ).rowcount
+
+
+def _held(connection: Connection, contact_ids: set[int]) -> dict[int, RowMapping]:
+    columns = contacts.c
+    held: dict[int, RowMapping] = {}
+    ordered = sorted(contact_ids)
+    for start in range(0, len(ordered), _IDS_PER_STATEMENT):
+        wanted = (
+            select(columns.id, columns.lease, columns.revision, columns.priority)
+            .where(columns.id.in_(ordered[start : start + _IDS_PER_STATEMENT]), columns.lease.is_not(None))
+            .order_by(columns.id)
+        )
+        held.update(
+            {row["id"]: row for row in connection.execute(dialect.locked(connection, wanted)).mappings()}
+        )
+    return held
+
+
+def _settled_row(settlement: Settlement, row: RowMapping, now: datetime) -> dict[str, Any]:
+    if settlement.move in {Move.CHANGED, Move.CLAIMED}:
+        raise ValueError(f"{settlement.move} is no way to settle a claim.")
+    state = moved(DeliveryState.DELIVERING, settlement.move)
+    due_at = settlement.due_at
+    reason = settlement.reason
+    priority = row["priority"]
+    if row["revision"] != settlement.revision:
+        # Somebody chose again while this was on its way: whatever became of it, there is more to tell.
+        state, due_at, reason = DeliveryState.DUE, now, None
+    elif state in {DeliveryState.SETTLED, DeliveryState.PARKED}:
+        due_at = None
+        priority = int(Priority.NORMAL) if state is DeliveryState.SETTLED else priority
+    elif due_at is None:
+        raise ValueError(f"A settlement by {settlement.move} must say when the contact is due again.")
+    return {
+        "contact_id": settlement.contact_id,
+        "held": settlement.lease,
+        "state": state.value,
+        "due_at": due_at,
+        "priority": priority,
+        "written": None if settlement.written is None else encode_written(settlement.written),
+        "row_id": settlement.row_id,
+        "attempts": settlement.attempts,
+        "unmatched_since": settlement.unmatched_since,
+        "reason": reason,
+    }
+
+
+def _attempt_row(contact_id: int, attempt: Attempt) -> dict[str, Any]:
+    return {
+        "contact_id": contact_id,
+        "attempted_at": attempt.attempted_at,
+        "outcome": attempt.outcome,
+        "status": attempt.status,
+        "code": storable_text(attempt.code),
+        "message": storable_text(attempt.message),
+        "request_id": storable_text(attempt.request_id),
+        "columns": encode_evidence(attempt.columns),
+    }

@@ -1,0 +1,209 @@
+"""The ledger: everything we know, kept so that a crash between any two statements loses and doubles
+nothing.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Self
+
+from didomi_dataverse.clock import Clock
+from didomi_dataverse.didomi.reading import Reading
+from didomi_dataverse.ledger import claiming, recording, upkeep, views
+from didomi_dataverse.ledger.contact import Attempt, Claim, Contact, Settlement
+from didomi_dataverse.ledger.dialect import Engines, open_engines, shown
+from didomi_dataverse.ledger.migrate import migrate
+from didomi_dataverse.ledger.recording import Recorded
+from didomi_dataverse.ledger.serving_lock import ServingLock
+from didomi_dataverse.ledger.store import Store
+from didomi_dataverse.ledger.upkeep import Purged
+from didomi_dataverse.ledger.views import Counts, Logged
+
+# A transaction of this many is over before anybody who waits for the writer notices.
+_CONTACTS_PER_STEP = 2_000
+
+
+class Ledger:
+    """Notifications, contacts and attempts in one database.
+
+    Every method is one transaction unless it says otherwise, and raises StoreUnavailableError when that could
+    not be committed: nothing has changed then, and the same call may succeed later. Safe to use by many tasks
+    at once, and, on PostgreSQL, by many processes.
+    """
+
+    def __init__(self, store: Store, *, clock: Clock, serving: ServingLock | None = None) -> None:
+        self._store = store
+        self._clock = clock
+        self._serving = serving
+
+    @classmethod
+    async def open(cls, url: str, *, clock: Clock) -> Self:
+        """The ledger at a `sqlite:///…` or `postgresql://…` address, its tables created or upgraded where
+        needed.
+
+        For commands: works beside a process that serves. Raises StoreError, saying what to do, when the store
+        cannot be used.
+        """
+        return await asyncio.to_thread(cls._open, url, clock, serving=False)
+
+    @classmethod
+    async def open_for_serving(cls, url: str, *, clock: Clock) -> Self:
+        """As `open`, for the one process that may serve from a SQLite file; any number may from PostgreSQL.
+
+        Raises StoreError when another process serves from the file. The lock ends with `close`, or with the
+        process.
+        """
+        return await asyncio.to_thread(cls._open, url, clock, serving=True)
+
+    @classmethod
+    def _open(cls, url: str, clock: Clock, *, serving: bool) -> Self:
+        engines = open_engines(url)
+        lock = _serving_lock(engines) if serving else None
+        store = Store(engines)
+        try:
+            migrate(engines, shown_url=shown(url))
+            if lock is not None:
+                # Whoever claimed before is gone: what it left under way need not wait for its leases to end.
+                store.write_here(lambda connection: claiming.release_all(connection, clock.now()))
+        except BaseException:
+            engines.dispose()
+            if lock is not None:
+                lock.release()
+            raise
+        return cls(store, clock=clock, serving=lock)
+
+    async def close(self) -> None:
+        """Wait for the transactions that run, then let go of the store."""
+        await self._store.close()
+        if self._serving is not None:
+            self._serving.release()
+
+    # --- Receiving
+
+    async def record(self, readings: Sequence[Reading]) -> list[Recorded]:
+        """Log the notifications and fold their choices into their contacts: all of them, or none.
+
+        A reading on which the fold itself fails is logged as parked, and the others go through.
+        """
+        if not readings:
+            return []
+        now = self._clock.now()
+        return await self._store.write(lambda connection: recording.record(connection, readings, now))
+
+    # --- Delivering
+
+    async def claim(self, *, now: datetime, limit: int, lease: timedelta) -> list[Claim]:
+        """At most `limit` contacts that are due, withdrawals first; nobody else gets them until the lease
+        ends.
+        """
+        return await self._store.write(lambda connection: claiming.claim(connection, now, limit, lease))
+
+    async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> list[bool]:
+        """Store what became of claims. False: the lease was no longer ours, and nothing was changed.
+
+        `row_id`, `attempts` and `unmatched_since` are stored as they stand in the settlement, empty ones
+        included.
+        """
+        if not settlements:
+            return []
+        return await self._store.write(lambda connection: claiming.settle(connection, settlements, now))
+
+    async def release(self, claims: Sequence[Claim], *, now: datetime) -> None:
+        """Give claims back, due at once: nothing was tried."""
+        if claims:
+            await self._store.write(lambda connection: claiming.release(connection, claims, now))
+
+    async def next_due_at(self) -> datetime | None:
+        """When to claim next: the earliest time at which a contact is due or a lease ends; None when none
+        does.
+        """
+        return await self._store.read(views.next_due_at)
+
+    # --- Upkeep
+
+    async def remap(self, fingerprint: str, *, now: datetime) -> int:
+        """Make every contact due at a low priority if the mapping is not the one last used; how many became
+        due.
+
+        In steps, each a transaction. The fingerprint is stored last, so that one that was interrupted starts
+        over; what has been delivered meanwhile is then looked at twice and, being the same, not sent again.
+        """
+        stored = await self._store.read(
+            lambda connection: upkeep.meta_value(connection, upkeep.MAPPING_FINGERPRINT)
+        )
+        if stored == fingerprint:
+            return 0
+        became_due = 0
+        after: int | None = 0
+        while after is not None:
+            some, after = await self._remap_some(now, after)
+            became_due += some
+        await self._store.write(
+            lambda connection: upkeep.put_meta_value(connection, upkeep.MAPPING_FINGERPRINT, fingerprint)
+        )
+        return became_due
+
+    async def _remap_some(self, now: datetime, after: int) -> tuple[int, int | None]:
+        return await self._store.write(
+            lambda connection: upkeep.remap_some(connection, now, after, _CONTACTS_PER_STEP)
+        )
+
+    async def purge(self, *, notifications_before: datetime, attempts_before: datetime, limit: int) -> Purged:
+        """Delete at most `limit` older notifications, parked ones excepted, and at most `limit` older
+        attempts.
+
+        To be called again until nothing was deleted.
+        """
+        return await self._store.write(
+            lambda connection: upkeep.purge(connection, notifications_before, attempts_before, limit)
+        )
+
+    async def check(self) -> None:
+        """Commit something. Raises StoreUnavailableError when that does not work."""
+        now = self._clock.now()
+        await self._store.write(lambda connection: upkeep.probe(connection, now))
+
+    async def identifier_hash_key(self) -> bytes:
+        """32 random bytes, created once per store: every replica names a person by the same hash
+        (`redact.py`).
+        """
+        key = await self._store.read(upkeep.hash_key)
+        return await self._store.write(upkeep.create_hash_key) if key is None else key
+
+    # --- For people and metrics
+
+    async def contact(self, key: str) -> Contact | None:
+        """The contact of this key. Raises ValueError when its stored state is not readable by this
+        version.
+        """
+        return await self._store.read(lambda connection: views.contact(connection, key))
+
+    async def notification(self, digest: str) -> Logged | None:
+        """The notification of this digest."""
+        return await self._store.read(lambda connection: views.notification(connection, digest))
+
+    async def notifications_of(self, contact_id: int, limit: int) -> list[Logged]:
+        """What was received about a contact, the latest first."""
+        return await self._store.read(
+            lambda connection: views.notifications_of(connection, contact_id, limit)
+        )
+
+    async def attempts_of(self, contact_id: int, limit: int) -> list[Attempt]:
+        """What was tried for a contact, the latest first."""
+        return await self._store.read(lambda connection: views.attempts_of(connection, contact_id, limit))
+
+    async def counts(self) -> Counts:
+        """How many contacts and notifications there are in every state. Counted: not for every request."""
+        return await self._store.read(views.counts)
+
+
+def _serving_lock(engines: Engines) -> ServingLock | None:
+    if engines.path is None:
+        return None
+    lock = ServingLock(engines.path)
+    try:
+        lock.acquire()
+    except BaseException:
+        engines.dispose()
+        raise
+    return lock

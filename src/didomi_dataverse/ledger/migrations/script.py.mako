@@ -1,0 +1,16 @@
+"""${message}
+
+Must be safe while the previous version still runs (docs/decisions/0010-sync-store-in-threads.md).
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    ${upgrades if upgrades else "pass"}

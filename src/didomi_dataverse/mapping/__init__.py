@@ -1,0 +1,1 @@
+"""Stage 3: what a contact's choices mean in Contact columns."""

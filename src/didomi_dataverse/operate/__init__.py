@@ -1,0 +1,1 @@
+"""Health, metrics, logging, and read-only views for people."""

@@ -1,0 +1,85 @@
+"""`/livez`, `/readyz`, `/startupz`: may it live, get traffic, has it started (design.md 4.2)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from didomi_dataverse.clock import Clock
+from didomi_dataverse.delivery.pace import Pace
+from didomi_dataverse.errors import StoreError
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Where this process is between its start and its end."""
+
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    is_draining: bool = False
+
+    @property
+    def is_started(self) -> bool:
+        """The store is open and the sender runs."""
+        return self.started.is_set()
+
+
+def build_health_router(
+    *,
+    lifecycle: Lifecycle,
+    check_store: Callable[[], Awaitable[None]],
+    pace: Callable[[], Pace],
+    clock: Clock,
+) -> APIRouter:
+    """The three probes. `check_store` raises StoreError when nothing could be committed now."""
+    router = APIRouter(tags=["probes"])
+
+    @router.get("/livez")
+    async def livez() -> JSONResponse:
+        """The process runs its event loop. Restart it when this does not answer."""
+        return JSONResponse({"status": "ok"})
+
+    @router.get("/startupz")
+    async def startupz() -> JSONResponse:
+        """The store is open and the sender runs."""
+        return _answer(
+            is_good=lifecycle.is_started, body={"status": "started" if lifecycle.is_started else "starting"}
+        )
+
+    @router.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """Can a notification be stored now? Dataverse being down is no reason to refuse any: it is told in
+        the body, and delivery goes on when it is back.
+        """
+        store = "ok"
+        try:
+            await check_store()
+        except StoreError as failed:
+            store = str(failed)
+        is_good = lifecycle.is_started and not lifecycle.is_draining and store == "ok"
+        status = "draining" if lifecycle.is_draining else "ready" if is_good else "unready"
+        return _answer(
+            is_good=is_good, body={"status": status, "store": store, "sender": _sender(pace(), clock)}
+        )
+
+    return router
+
+
+def _sender(pace: Pace, clock: Clock) -> dict[str, object]:
+    """What an operator needs to know about delivery, in the words of the runbook."""
+    if pace.alert is not None:
+        return {
+            "state": "stopped",
+            "reason": pace.alert.reason.value,
+            "what_to_do": pace.alert.advice,
+            "since": pace.alert.since.isoformat(),
+        }
+    if pace.is_paused(clock.now()) and pace.paused_until is not None:
+        return {"state": "paused", "until": pace.paused_until.isoformat()}
+    return {"state": "delivering", "parallel": pace.parallel}
+
+
+def _answer(*, is_good: bool, body: dict[str, object]) -> JSONResponse:
+    return JSONResponse(body, HTTPStatus.OK if is_good else HTTPStatus.SERVICE_UNAVAILABLE)

@@ -1,0 +1,133 @@
+"""What the service counts, for Prometheus. One registry per service, so that tests can run several."""
+
+from collections.abc import Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from didomi_dataverse.dataverse.reply import Answered, Exchange
+from didomi_dataverse.dataverse.write import LookUp, Write
+from didomi_dataverse.delivery.decide import outcome_word
+from didomi_dataverse.delivery.outcome import AlertReason, Concluded
+from didomi_dataverse.delivery.pace import Pace
+from didomi_dataverse.ledger.contact import Claim, DeliveryState
+from didomi_dataverse.mapping.apply import Finding
+
+_PREFIX = "didomi_dataverse"
+
+
+class Metrics:
+    """Every counter and gauge, and the listener through which the sender feeds them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._notifications = Counter(
+            f"{_PREFIX}_notifications",
+            "Notifications stored, by type and what became of them. Duplicates are counted as `duplicate`.",
+            ["type", "disposition", "reason"],
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            f"{_PREFIX}_webhook_refusals",
+            "Webhook or token requests that were not accepted, by HTTP status.",
+            ["status"],
+            registry=self.registry,
+        )
+        self._calls = Counter(
+            "dataverse_calls", "HTTP calls to the Web API, by status.", ["status"], registry=self.registry
+        )
+        self._operations = Counter(
+            "dataverse_operations",
+            "Rows read or written, counted as the Power Platform entitlement counts them (dataverse.md 4.2).",
+            ["operation"],
+            registry=self.registry,
+        )
+        self._call_seconds = Histogram(
+            "dataverse_call_seconds",
+            "Duration of a call to the Web API, seconds.",
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
+            registry=self.registry,
+        )
+        self._outcomes = Counter(
+            f"{_PREFIX}_outcomes",
+            "Contacts brought to an outcome, by outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._findings = Counter(
+            f"{_PREFIX}_mapping_findings",
+            "Choices that the mapping has no column value for, by problem.",
+            ["problem"],
+            registry=self.registry,
+        )
+        self._contacts = Gauge(
+            f"{_PREFIX}_contacts", "Contacts, by delivery state.", ["state"], registry=self.registry
+        )
+        self._oldest_due = Gauge(
+            f"{_PREFIX}_oldest_due_seconds",
+            "How long the contact that waits longest has been due, seconds.",
+            registry=self.registry,
+        )
+        self._parallel = Gauge(
+            f"{_PREFIX}_sender_parallel", "Calls that may run at the same time.", registry=self.registry
+        )
+        self._paused_until = Gauge(
+            f"{_PREFIX}_sender_paused_until",
+            "Until when the sender pauses, seconds since 1970; 0 when it never did.",
+            registry=self.registry,
+        )
+        self._alert = Gauge(
+            f"{_PREFIX}_sender_alert",
+            "1 while the sender is stopped until a person acts, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in AlertReason:
+            self._alert.labels(reason.value).set(0)
+
+    def notification(self, kind: str, disposition: str, reason: str) -> None:
+        """One notification was stored, or recognised as a duplicate. `kind` is one of Didomi's six types or
+        `other`.
+        """
+        self._notifications.labels(kind, disposition, reason).inc()
+
+    def refused(self, status: int) -> None:
+        """A request was answered with an error."""
+        self._refusals.labels(str(status)).inc()
+
+    def exchanged(self, requests: Sequence[Write | LookUp], exchange: Exchange) -> None:
+        """One call ended."""
+        first = exchange.replies[0] if exchange.replies else None
+        whole = first.status if isinstance(first, Answered) and first.whole_call else None
+        status = str(whole or (200 if any(isinstance(r, Answered) for r in exchange.replies) else "none"))
+        self._calls.labels(status).inc()
+        self._call_seconds.observe(exchange.duration.total_seconds())
+        for request, reply in zip(requests, exchange.replies, strict=True):
+            if isinstance(reply, Answered) and not reply.whole_call:
+                self._operations.labels("write" if isinstance(request, Write) else "look_up").inc()
+
+    def concluded(self, claim: Claim, concluded: Concluded) -> None:  # noqa: ARG002 - the listener's form
+        """One contact reached an outcome."""
+        self._outcomes.labels(outcome_word(concluded)).inc()
+
+    def found(self, findings: Sequence[Finding]) -> None:
+        """The mapping had no column value for some choices of a contact."""
+        for finding in findings:
+            self._findings.labels(finding.problem).inc()
+
+    def paced(self, pace: Pace) -> None:
+        """The sender's pace changed."""
+        self._parallel.set(pace.parallel)
+        self._paused_until.set(0 if pace.paused_until is None else pace.paused_until.timestamp())
+        for reason in AlertReason:
+            stopped = pace.alert is not None and pace.alert.reason is reason
+            self._alert.labels(reason.value).set(1 if stopped else 0)
+
+    def contacts(self, by_state: Mapping[DeliveryState, int], oldest_due_seconds: float) -> None:
+        """The ledger's own counts, taken when the page is asked for."""
+        for state in DeliveryState:
+            self._contacts.labels(state.value).set(by_state.get(state, 0))
+        self._oldest_due.set(oldest_due_seconds)
+
+    def page(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self.registry)

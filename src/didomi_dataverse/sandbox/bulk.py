@@ -1,0 +1,105 @@
+"""`CreateMultiple`, `UpdateMultiple`, `UpsertMultiple`: one transaction, no result per row."""
+
+import re
+
+from didomi_dataverse.sandbox import refusal
+from didomi_dataverse.sandbox.column import Value
+from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, json_response
+from didomi_dataverse.sandbox.key_url import parse_address
+from didomi_dataverse.sandbox.row_body import read_values
+from didomi_dataverse.sandbox.row_index import Folded, folded
+from didomi_dataverse.sandbox.table import UNCONDITIONAL, RowAddress, Table
+from didomi_dataverse.sandbox.web_api import json_object, only_method
+
+_PREFIX = "contacts/Microsoft.Dynamics.CRM."
+_TYPE = "Microsoft.Dynamics.CRM.contact"
+_REFERENCE = re.compile(r"contacts\((.*)\)", re.DOTALL)
+
+Target = dict[str, object]
+
+
+class BulkMessages:
+    """An extension of the Web API: the bulk messages of dataverse.md 3.4."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def answer(self, request: Request, resource: str, base: str, now: float) -> Response | None:
+        """The answer to one of the three messages, None for another path."""
+        if not resource.startswith(_PREFIX):
+            return None
+        message = resource.removeprefix(_PREFIX)
+        if message not in {"CreateMultiple", "UpdateMultiple", "UpsertMultiple"}:
+            return None
+        only_method(request, "POST")
+        targets = _targets(json_object(request))
+        with self._table.transaction():
+            match message:
+                case "CreateMultiple":
+                    ids = [self._create(target, now) for target in targets]
+                    context = f"{base}$metadata#Microsoft.Dynamics.CRM.CreateMultipleResponse"
+                    return json_response({"@odata.context": context, "Ids": ids}, rows=len(targets))
+                case "UpdateMultiple":
+                    for target in targets:
+                        self._update(target, now)
+                case _:
+                    self._upsert_all(targets, now)
+        return Response(204, (ODATA_VERSION,), rows=len(targets))
+
+    def _create(self, target: Target, now: float) -> str:
+        contactid, values = read_values(target, self._table.schema, creating=True)
+        return self._table.create(contactid, values, now).contactid
+
+    def _update(self, target: Target, now: float) -> None:
+        contactid, values = read_values(target, self._table.schema, creating=False)
+        if contactid is None:
+            raise refusal.Refusal(400, "0x80040203", "Each target of UpdateMultiple needs its contactid.")
+        self._table.update(self._table.get(RowAddress(contactid)), values, now)
+
+    def _upsert_all(self, targets: list[Target], now: float) -> None:
+        seen: set[Folded] = set()
+        for target in targets:
+            address, values = self._addressed(target)
+            if address is None:
+                self._table.create(None, values, now)
+                continue
+            place = _place(address, self._table)
+            if place in seen:
+                raise refusal.Refusal(400, "0x80040203", "Two targets of UpsertMultiple name the same row.")
+            seen.add(place)
+            if (
+                address.key is not None
+                and not values.keys().isdisjoint(address.key.columns)
+                and self._table.find(address) is None
+            ):
+                # dataverse.md 3.4: the key in the reference and in the body breaks the create path only.
+                raise refusal.Refusal(400, "0x80040216", "An unexpected error occurred.")
+            self._table.upsert(address, None, values, UNCONDITIONAL, now)
+
+    def _addressed(self, target: Target) -> tuple[RowAddress | None, dict[str, Value]]:
+        contactid, values = read_values(target, self._table.schema, creating=None)
+        reference = target.get("@odata.id")
+        if reference is None:
+            return (None if contactid is None else RowAddress(contactid)), values
+        found = _REFERENCE.fullmatch(reference) if isinstance(reference, str) else None
+        if found is None:
+            raise refusal.query_syntax("'@odata.id' is the relative URL of a row.")
+        return parse_address(found[1], self._table.schema), values
+
+
+def _targets(document: dict[str, object]) -> list[Target]:
+    targets = document.get("Targets")
+    if document.keys() != {"Targets"} or not isinstance(targets, list):
+        raise refusal.unreadable('The body of a bulk message is {"Targets": […]}.')
+    if not targets:
+        raise refusal.Refusal(400, "0x80040203", "Targets must not be empty.")
+    for target in targets:
+        if not isinstance(target, dict) or str(target.get("@odata.type")).lstrip("#") != _TYPE:
+            raise refusal.unreadable(f"Each target needs '@odata.type': '{_TYPE}'.")
+    return targets
+
+
+def _place(address: RowAddress, table: Table) -> Folded:
+    if address.key is None:
+        return address.contactid
+    return (address.key.name, *(folded(value, table.fold) for value in address.key_values))

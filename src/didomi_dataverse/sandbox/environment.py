@@ -1,0 +1,56 @@
+"""Everything that a sandbox holds between two calls, and the way back to the start."""
+
+from dataclasses import dataclass, field
+
+from didomi_dataverse.sandbox.column import Value
+from didomi_dataverse.sandbox.contact_columns import starting_rows, starting_schema
+from didomi_dataverse.sandbox.fault import Faults
+from didomi_dataverse.sandbox.limits import Limits, Usage
+from didomi_dataverse.sandbox.row_index import Fold
+from didomi_dataverse.sandbox.schema import Schema
+from didomi_dataverse.sandbox.stats import Stats
+from didomi_dataverse.sandbox.table import Table
+
+
+@dataclass(slots=True)
+class Environment:
+    """One Dataverse environment: its Contact table, and how it behaves."""
+
+    table: Table
+    faults: Faults = field(default_factory=Faults)
+    limits: Limits = field(default_factory=Limits)
+    stats: Stats = field(default_factory=Stats)
+    usages: dict[str, Usage] = field(default_factory=dict)
+
+    def usage(self, user: str) -> Usage:
+        """The counters of one user (dataverse.md 4.1: limits are per user)."""
+        return self.usages.setdefault(user, Usage())
+
+    def reset(self, now: float) -> None:
+        """Rows, schema, faults, limits and stats as at start; calls under way still count as running."""
+        self.table.use_schema(starting_schema())
+        fill(self.table, starting_rows(), now)
+        self.faults.standing = []
+        self.limits = Limits()
+        running = self.stats.running
+        self.stats = Stats(running=running, peak_parallel=running)
+        for usage in self.usages.values():
+            usage.called_at.clear()
+            usage.executed.clear()
+            usage.executed_seconds = usage.paused_until = 0.0
+
+
+def new_environment(fold: Fold, now: float, schema: Schema | None = None) -> Environment:
+    """An environment as it is at start."""
+    table = Table(schema or starting_schema(), fold)
+    fill(table, starting_rows(), now)
+    return Environment(table)
+
+
+def fill(table: Table, rows: list[dict[str, Value]], now: float) -> None:
+    """Replace the table's rows by these stored values; `contactid` is taken out of each."""
+    table.replace_all(((str(row["contactid"]), _without_id(row)) for row in rows), now)
+
+
+def _without_id(row: dict[str, Value]) -> dict[str, Value]:
+    return {name: value for name, value in row.items() if name != "contactid"}

@@ -1,0 +1,188 @@
+"""`EntityDefinitions`, `sdkmessagefilters` and the privilege functions, for checks and wizards."""
+
+import re
+
+from didomi_dataverse.sandbox import refusal
+from didomi_dataverse.sandbox.column import GUID, Column
+from didomi_dataverse.sandbox.column_metadata import (
+    BASE_PROPERTIES,
+    CASTS,
+    CRM,
+    Document,
+    column_document,
+    key_document,
+    metadata_id,
+    option_set,
+    table_document,
+)
+from didomi_dataverse.sandbox.contact_columns import standard_columns
+from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, json_response
+from didomi_dataverse.sandbox.metadata_query import expansions, matching, select
+from didomi_dataverse.sandbox.query import METADATA_OPTIONS, Options, parse_options
+from didomi_dataverse.sandbox.schema import AlternateKey
+from didomi_dataverse.sandbox.table import Table
+from didomi_dataverse.sandbox.web_api import json_object, only_method
+
+_DEFINITION = re.compile(r"EntityDefinitions\((?:LogicalName='(\w+)'|([0-9a-fA-F-]{36}))\)(?:/(.+))?")
+_ONE = re.compile(r"(Attributes|Keys)\((?:LogicalName='(\w+)'|([0-9a-fA-F-]{36}))\)(?:/(.+))?")
+_PRIVILEGE = re.compile(
+    r"systemusers\(([0-9a-fA-F-]{36})\)/Microsoft\.Dynamics\.CRM\."
+    r"(?:RetrieveUserPrivilegeByPrivilegeName\(PrivilegeName='(\w+)'\)|RetrieveUserPrivileges(?:\(\))?)"
+)
+# dataverse.md 3.4: UpsertMultiple has no row of its own, it works where the other two do.
+_MESSAGES = ("Create", "Update", "Delete", "Retrieve", "CreateMultiple", "UpdateMultiple")
+_PRIVILEGES = tuple(
+    f"prv{verb}Contact" for verb in ("Read", "Write", "Create", "Delete", "Append", "AppendTo")
+)
+
+
+class Metadata:
+    """An extension of the Web API (dataverse.md 7); `user_id`, `business_unit_id`: those of `WhoAmI`."""
+
+    def __init__(self, table: Table, user_id: str, business_unit_id: str) -> None:
+        self._table = table
+        self._user_id = user_id
+        self._business_unit_id = business_unit_id
+        self._standard = frozenset(column.name for column in standard_columns())
+
+    def answer(self, request: Request, resource: str, base: str, now: float) -> Response | None:  # noqa: ARG002
+        """The answer about the table, its messages or the caller's rights; None for another path."""
+        if resource == "EntityDefinitions":
+            return self._list(request, base, [table_document()])
+        found = _DEFINITION.fullmatch(resource)
+        if found is not None:
+            if found[1] not in {"contact", None} or found[2] not in {None, metadata_id("contact")}:
+                name = found[1] or found[2]
+                raise refusal.Refusal(404, "0x80040217", f"Could not find an entity with name {name}.")
+            return self._definition(request, found[3], base)
+        if resource == "sdkmessagefilters":
+            return self._list(request, base, [_message_filter(message) for message in _MESSAGES])
+        rights = _PRIVILEGE.fullmatch(resource)
+        return None if rights is None else self._rights(rights[1], rights[2], base)
+
+    def _definition(self, request: Request, part: str | None, base: str) -> Response:
+        if part == "Keys" and request.method == "POST":
+            return self._create_key(request, base)
+        only_method(request, "GET")
+        options = _options(request)
+        if part is None:
+            document = self._expanded_table(options)
+            return json_response({"@odata.context": f"{base}$metadata#EntityDefinitions/$entity", **document})
+        if part == "Keys":
+            return self._list(request, base, self._keys())
+        one = _ONE.fullmatch(part)
+        if one is None:
+            head, _, cast = part.partition("/")
+            if head != "Attributes":
+                raise refusal.unknown_segment(head)
+            return json_response({"value": self._attributes(options, cast)})
+        if one[1] == "Keys":
+            found = [
+                key for key in self._keys() if key["LogicalName"] == one[2] or key["MetadataId"] == one[3]
+            ]
+            names: list[str] = list(found[0]) if found else []
+            documents = [select(key, options, names) for key in found]
+        else:
+            documents = self._attributes(options, one[4] or "", only=one[2] or one[3])
+        if not documents:
+            raise refusal.Refusal(404, "0x80060888", f"Could not find '{one[2] or one[3]}' in contact.")
+        return json_response(documents[0])
+
+    def _list(self, request: Request, base: str, documents: list[Document]) -> Response:
+        only_method(request, "GET")
+        options = _options(request)
+        found = [select(document, options, list(document)) for document in matching(documents, options)]
+        return json_response({"@odata.context": f"{base}$metadata", "value": found})
+
+    def _expanded_table(self, options: Options) -> Document:
+        document = select(table_document(), options, list(table_document()))
+        for expansion in expansions(options):
+            match expansion.name:
+                case "Attributes":
+                    document["Attributes"] = self._attributes(expansion.options, "")
+                case "Keys":
+                    keys = matching(self._keys(), expansion.options)
+                    document["Keys"] = [select(key, expansion.options, list(key)) for key in keys]
+                case name:
+                    raise refusal.no_such_property(name)
+        return document
+
+    def _keys(self) -> list[Document]:
+        return [key_document(key) for key in self._table.schema.keys.values()]
+
+    def _attributes(self, options: Options, cast: str, only: str | None = None) -> list[Document]:
+        """Columns as documents; type details and `$expand` need a cast to the column's own class."""
+        wanted = cast.removeprefix(CRM)
+        if cast and (not cast.startswith(CRM) or wanted not in CASTS):
+            raise refusal.Refusal(400, "0x0", f"The type '{cast}' cannot be used in a cast here.")
+        asked = expansions(options)
+        if asked and not cast:
+            raise refusal.no_such_property(asked[0].name)
+        found: list[Document] = []
+        for column in self._table.schema.columns.values():
+            document = column_document(column, is_custom=column.name not in self._standard)
+            if only is not None and only not in {column.name, document["MetadataId"]}:
+                continue
+            if (cast and document["@odata.type"] != f"#{CRM}{wanted}") or not matching([document], options):
+                continue
+            known = list(document) if cast else list(BASE_PROPERTIES)
+            found.append({**select(document, options, known), **self._expanded(column, options)})
+        return found
+
+    def _expanded(self, column: Column, options: Options) -> Document:
+        documents: Document = {}
+        for expansion in expansions(options):
+            if expansion.name == "OptionSet":
+                documents["OptionSet"] = option_set(column)
+            elif expansion.name == "GlobalOptionSet":
+                documents["GlobalOptionSet"] = None
+            else:
+                raise refusal.no_such_property(expansion.name)
+        return documents
+
+    def _create_key(self, request: Request, base: str) -> Response:
+        document = json_object(request)
+        name, columns = document.get("SchemaName"), document.get("KeyAttributes")
+        if not isinstance(name, str) or not isinstance(columns, list) or not columns:
+            raise refusal.Refusal(400, "0x80040203", "A key has a SchemaName and KeyAttributes.")
+        schema = self._table.schema
+        for column in columns:
+            if column not in schema.columns:
+                raise refusal.no_such_property(str(column))
+        # Its index is built at once here; over repeated values it ends as Failed (dataverse.md 1.5).
+        self._table.use_schema(schema.extended([], [AlternateKey(name.lower(), tuple(columns))]))
+        made = metadata_id(f"contact.key.{name.lower()}")
+        url = f"{base}EntityDefinitions({metadata_id('contact')})/Keys({made})"
+        return Response(204, (ODATA_VERSION, ("OData-EntityId", url)))
+
+    def _rights(self, user_id: str, privilege: str | None, base: str) -> Response:
+        if not GUID.fullmatch(user_id) or user_id.lower() != self._user_id:
+            raise refusal.Refusal(404, "0x80040217", f"systemuser With Id = {user_id} Does Not Exist")
+        if privilege is not None and not privilege.startswith("prv"):
+            raise refusal.Refusal(400, "0x80040203", f"There is no privilege '{privilege}'.")
+        held = [name for name in _PRIVILEGES if privilege in {None, name}]
+        rights = [
+            {
+                "Depth": "Global",
+                "PrivilegeId": metadata_id(name),
+                "BusinessUnitId": self._business_unit_id,
+                "PrivilegeName": name,
+                "RecordFilterId": "00000000-0000-0000-0000-000000000000",
+                "RecordFilterUniqueName": "",
+            }
+            for name in held
+        ]
+        context = f"{base}$metadata#{CRM}RetrieveUserPrivilegesResponse"
+        return json_response({"@odata.context": context, "RolePrivileges": rights})
+
+
+def _options(request: Request) -> Options:
+    return parse_options(request.query, METADATA_OPTIONS)
+
+
+def _message_filter(message: str) -> Document:
+    return {
+        "sdkmessagefilterid": metadata_id(f"filter.{message}"),
+        "sdkmessageid": {"name": message},
+        "primaryobjecttypecode": "contact",
+    }

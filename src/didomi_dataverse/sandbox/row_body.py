@@ -1,0 +1,161 @@
+"""The JSON of one row: read strictly on the way in, written as the service does on the way out."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
+
+from didomi_dataverse.sandbox import refusal
+from didomi_dataverse.sandbox.column import GUID, Column, ColumnType, Value
+from didomi_dataverse.sandbox.row import COMPUTED, Row, computed_values
+from didomi_dataverse.sandbox.schema import Schema
+
+_BIND = "@odata.bind"
+_BOUND = re.compile(r"/?([A-Za-z_][A-Za-z0-9_]*)\(([^()]*)\)$")
+
+
+def _no_such_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_such_constant)
+
+
+def read_object(body: bytes) -> dict[str, object]:
+    """The JSON object of a write, or 400 `0x80048d19`."""
+    try:
+        document = _DECODER.decode(body.decode())
+    except (ValueError, RecursionError):
+        raise refusal.unreadable("The request body is not valid JSON.") from None
+    if not isinstance(document, dict):
+        raise refusal.unreadable("A JSON object was expected.")
+    return document
+
+
+def read_values(
+    document: Mapping[str, object], schema: Schema, *, creating: bool | None
+) -> tuple[str | None, dict[str, Value]]:
+    """(contactid or None, stored values). `creating` None = an upsert: create-only columns are allowed."""
+    values: dict[str, Value] = {}
+    contactid: str | None = None
+    writable = schema.writable
+    for name, value in document.items():
+        convert = writable.get(name)
+        if convert is not None:
+            values[name] = None if value is None else convert(value)
+        elif name == "contactid":
+            contactid = str(schema.convert[name](value))
+        else:
+            _read_other(name, value, schema, values, creating=creating)
+    return contactid, values
+
+
+def _read_other(
+    name: str, value: object, schema: Schema, values: dict[str, Value], *, creating: bool | None
+) -> None:
+    """A property that is not simply a writable column."""
+    navigation = schema.navigations.get(name.removesuffix(_BIND))
+    if navigation is not None:
+        column, entity_set = navigation
+        values[column.name] = _navigated(name, value, entity_set)
+    elif name.endswith(_BIND):
+        raise refusal.undeclared_property(name)
+    elif "@" not in name:  # annotations of a row that was read, such as @odata.etag, are passed over
+        found = schema.by_wire_name.get(name)
+        if found is None:
+            raise refusal.undeclared_property(name)
+        if found.type is ColumnType.LOOKUP:
+            raise refusal.unreadable(f"'{name}' cannot be written directly: use its navigation property.")
+        if not found.creatable or (creating is False and not found.updatable):
+            raise _read_only(name)
+        if value is None and found.required:
+            raise refusal.Refusal(400, "0x80040200", f"Required field '{name}' is missing.")
+        values[name] = None if value is None else schema.convert[name](value)
+
+
+def _navigated(name: str, value: object, entity_set: str) -> Value:
+    """`navigation@odata.bind` takes the URL of a row, `navigation` itself only null (dataverse.md 6.1)."""
+    if value is None:
+        return None
+    if not name.endswith(_BIND):
+        raise refusal.unreadable(f"'{name}' is a navigation property: bind it with '{name}{_BIND}'.")
+    return _bound(name, value, entity_set)
+
+
+def _read_only(name: str) -> refusal.Refusal:
+    return refusal.Refusal(400, "0x80040203", f"The property '{name}' cannot be modified.")
+
+
+def _bound(name: str, value: object, entity_set: str) -> Value:
+    if not isinstance(value, str):
+        raise refusal.wrong_literal(value, "Edm.String")
+    found = _BOUND.search(value)
+    if found is None:
+        raise refusal.query_syntax(f"'{name}' does not hold the URL of a row.")
+    if found[1] != entity_set:
+        raise refusal.unreadable(f"'{name}' points to '{found[1]}', not to '{entity_set}'.")
+    if not GUID.fullmatch(found[2]):
+        raise refusal.query_syntax(f"'{name}' needs the id of a row.")
+    return found[2].lower()
+
+
+Render = Callable[[Row], dict[str, object]]
+
+
+def renderer(schema: Schema, selected: Sequence[Column] | None, *, formatted: bool) -> Render:
+    """A function that writes a row as JSON values: every column, or the selected ones; id and ETag always."""
+    if selected is None:
+        return lambda row: _whole(row, schema, formatted=formatted)
+    plan = [
+        (column.wire_name, column.name, column.default) for column in selected if column.name != "contactid"
+    ]
+    needs_computed = any(column.name in COMPUTED for column in selected)
+
+    def render(row: Row) -> dict[str, object]:
+        values: dict[str, object] = {"@odata.etag": row.etag}
+        computed: Mapping[str, Value] = computed_values(row) if needs_computed else {}
+        for wire_name, name, default in plan:
+            values[wire_name] = computed[name] if name in COMPUTED else row.values.get(name, default)
+        if formatted:
+            values |= _labels(row, selected)
+        values["contactid"] = row.contactid
+        return values
+
+    return render
+
+
+def all_values(row: Row, schema: Schema) -> dict[str, object]:
+    """Every column of a row under its wire name, nulls and defaults included."""
+    values: dict[str, object] = {**schema.blank_row, **computed_values(row)}
+    for name, value in row.values.items():
+        column = schema.columns.get(name)
+        if column is not None:
+            values[column.wire_name] = value
+    values["contactid"] = row.contactid
+    if row.values.get("overriddencreatedon"):
+        values["createdon"] = row.values["overriddencreatedon"]
+    return values
+
+
+def _whole(row: Row, schema: Schema, *, formatted: bool) -> dict[str, object]:
+    values = {"@odata.etag": row.etag, **all_values(row, schema)}
+    return values | _labels(row, tuple(schema.columns.values())) if formatted else values
+
+
+def _labels(row: Row, columns: Sequence[Column]) -> dict[str, object]:
+    """Formatted values (dataverse.md 6.1), for choices and Yes/No."""
+    labels: dict[str, object] = {}
+    for column in columns:
+        value = row.values.get(column.name, column.default)
+        if value is None:
+            continue
+        if column.type is ColumnType.BOOLEAN:
+            text = "Yes" if value else "No"
+        elif column.type is ColumnType.PICKLIST:
+            text = column.options.get(int(value), str(value))
+        elif column.type is ColumnType.MULTISELECT:
+            text = "; ".join(column.options.get(int(part), part) for part in str(value).split(","))
+        else:
+            continue
+        labels[f"{column.wire_name}@OData.Community.Display.V1.FormattedValue"] = text
+    return labels

@@ -1,0 +1,110 @@
+"""Acts as Didomi: logs in at our token endpoint or sets a static header, then delivers (didomi.md 1)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import httpx
+
+WEBHOOK_PATH = "/webhooks/didomi"
+TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
+
+
+@dataclass(frozen=True, slots=True)
+class StaticHeader:
+    """A custom request header as the Didomi console lets one set it."""
+
+    name: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """The OAuth client that the customer chose for Didomi; `as_json`: a JSON token request, not a form."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str | None = None
+    as_json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the service answered: `answer` is the parsed JSON, or None when there was none."""
+
+    status: int
+    answer: object
+    headers: Mapping[str, str]
+
+    @property
+    def is_accepted(self) -> bool:
+        """Didomi takes 2xx for delivered (didomi.md 1.5)."""
+        return 200 <= self.status < 300
+
+
+class TokenRefusedError(Exception):
+    """The token endpoint gave no token; `status` and the OAuth `error` say why."""
+
+    def __init__(self, status: int, error: str) -> None:
+        super().__init__(f"The token endpoint answered {status} ({error}): check client id and secret.")
+        self.status = status
+        self.error = error
+
+
+async def fetch_token(client: "httpx.AsyncClient", base_url: str, credentials: ClientCredentials) -> str:
+    """An access token from the service. Raises TokenRefusedError."""
+    fields = {
+        "grant_type": "client_credentials",
+        "client_id": credentials.client_id,
+        "client_secret": credentials.client_secret,
+    }
+    if credentials.scope is not None:
+        fields["scope"] = credentials.scope
+    url = base_url.rstrip("/") + TOKEN_PATH
+    if credentials.as_json:
+        response = await client.post(url, json=fields)
+    else:
+        response = await client.post(url, data=fields)
+    answer = _parsed(response)
+    if response.status_code != 200 or not isinstance(answer, dict) or "access_token" not in answer:
+        error = answer.get("error", "no error given") if isinstance(answer, dict) else "no JSON"
+        raise TokenRefusedError(response.status_code, str(error))
+    return str(answer["access_token"])
+
+
+async def proof(
+    client: "httpx.AsyncClient", base_url: str, sender: StaticHeader | ClientCredentials | None
+) -> dict[str, str]:
+    """The request headers that prove who sends; for OAuth this fetches a token."""
+    match sender:
+        case None:
+            return {}
+        case StaticHeader(name, value):
+            return {name: value}
+        case ClientCredentials():
+            return {"Authorization": f"Bearer {await fetch_token(client, base_url, sender)}"}
+
+
+async def deliver(
+    client: "httpx.AsyncClient",
+    base_url: str,
+    body: bytes | Mapping[str, object] | Sequence[Mapping[str, object]],
+    headers: Mapping[str, str] | None = None,
+) -> Receipt:
+    """POST one notification (bytes go out as they are) with the headers from `proof`."""
+    content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+    response = await client.post(
+        base_url.rstrip("/") + WEBHOOK_PATH,
+        content=content,
+        headers={"Content-Type": "application/json", **(headers or {})},
+    )
+    return Receipt(response.status_code, _parsed(response), dict(response.headers))
+
+
+def _parsed(response: "httpx.Response") -> object:
+    try:
+        return response.json()
+    except ValueError:
+        return None

@@ -1,0 +1,229 @@
+"""One request to the Web API, from its URL to its answer; a part of a `$batch` takes the same way."""
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import uuid4
+
+from didomi_dataverse.sandbox import refusal
+from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, error_response, json_response
+from didomi_dataverse.sandbox.key_url import decoded, parse_address
+from didomi_dataverse.sandbox.query import (
+    WRITE_OPTIONS,
+    count_rows,
+    many_rows,
+    one_row,
+    parse_options,
+    selected_columns,
+)
+from didomi_dataverse.sandbox.refusal import Refusal
+from didomi_dataverse.sandbox.row import stored_value
+from didomi_dataverse.sandbox.row_body import read_object, read_values
+from didomi_dataverse.sandbox.table import UNCONDITIONAL, Condition, RowAddress, Table
+
+API_PATH = re.compile(r"/api/data/v9\.[012]/")
+LONGEST_URL = 32_768
+_VERSION = re.compile(r'W/"(\d+)"')
+_ROW = re.compile(r"contacts\((.*)\)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """Who the sandbox says it is: its `WhoAmI`."""
+
+    user_id: str
+    business_unit_id: str
+    organization_id: str
+
+
+class Extension(Protocol):
+    """More paths under the service root: metadata, bulk messages."""
+
+    def answer(self, request: Request, resource: str, base: str, now: float) -> Response | None:
+        """The answer, or None when the path is not one of its own. `resource` is percent-decoded."""
+
+
+class WebApi:
+    """Answers requests on one table, synchronously: while it does, nothing else happens to the rows."""
+
+    def __init__(
+        self, table: Table, organization: Organization, extensions: tuple[Extension, ...] = ()
+    ) -> None:
+        self.table = table
+        self._organization = organization
+        self._extensions = extensions
+
+    def answer(self, request: Request, *, now: float, in_batch: bool = False) -> Response:
+        """Carry out one request (never `$batch` itself). A refusal is an answer like any other."""
+        try:
+            return self._routed(request, now, in_batch=in_batch)
+        except Refusal as refused:
+            return error_response(refused, details=request.prefer.all_annotations)
+
+    def _routed(self, request: Request, now: float, *, in_batch: bool) -> Response:
+        found = API_PATH.match(request.path)
+        if found is None:
+            raise Refusal(404, "", "No HTTP resource was found that matches the request URI.")
+        if "#" in request.path or "#" in request.query:
+            raise refusal.query_syntax("A raw number sign cuts a URL.")
+        longest = LONGEST_URL * 2 if in_batch else LONGEST_URL
+        if len(request.path) + len(request.query) > longest:
+            raise Refusal(414, "0x80060888", f"The URL is longer than {longest} characters.")
+        resource = request.path[found.end() :]
+        base = f"https://{request.headers.get('host', 'localhost')}{found[0]}"
+        head, _, tail = resource.partition("/")
+        row = _ROW.fullmatch(head)
+        if row is not None:
+            address = parse_address(row[1], self.table.schema)
+            if tail:
+                return self._column(request, address, decoded(tail), now)
+            return self._row(request, address, f"{base}{resource}", base, now, in_batch=in_batch)
+        if head.startswith("contacts("):
+            raise refusal.query_syntax("The key predicate has no end.")
+        return self._set(request, decoded(resource), base, now)
+
+    def _set(self, request: Request, resource: str, base: str, now: float) -> Response:
+        for extension in self._extensions:
+            answer = extension.answer(request, resource, base, now)
+            if answer is not None:
+                return answer
+        match resource:
+            case "WhoAmI" | "WhoAmI()":
+                only_method(request, "GET")
+                return self._who_am_i(base)
+            case "contacts" if request.method == "POST":
+                return self._create(request, base, now)
+            case "contacts":
+                only_method(request, "GET")
+                return many_rows(request, self.table, base)
+            case "contacts/$count":
+                only_method(request, "GET")
+                return count_rows(self.table)
+            case _:
+                raise refusal.unknown_segment(resource.split("(", maxsplit=1)[0].split("/", maxsplit=1)[0])
+
+    def _who_am_i(self, base: str) -> Response:
+        return json_response(
+            {
+                "@odata.context": f"{base}$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse",
+                "BusinessUnitId": self._organization.business_unit_id,
+                "UserId": self._organization.user_id,
+                "OrganizationId": self._organization.organization_id,
+            }
+        )
+
+    def _create(self, request: Request, base: str, now: float) -> Response:
+        self._check_select(request)
+        contactid, values = read_values(json_object(request), self.table.schema, creating=True)
+        row = self.table.create(contactid, values, now)
+        url = f"{base}contacts({row.contactid})"
+        if request.prefer.representation:
+            answer = one_row(request, row, self.table, base, 201)
+            return Response(
+                201, (("Location", url), ("OData-EntityId", url), *answer.headers), answer.body, 1
+            )
+        return Response(204, (ODATA_VERSION, ("Location", url), ("OData-EntityId", url)), rows=1)
+
+    def _row(
+        self, request: Request, address: RowAddress, url: str, base: str, now: float, *, in_batch: bool
+    ) -> Response:
+        match request.method:
+            case "PATCH":
+                return self._upsert(request, address, url, base, now, in_batch=in_batch)
+            case "GET":
+                row = self.table.get(address)
+                if request.headers.get("if-none-match") == row.etag:
+                    return Response(304, (("ETag", row.etag), ODATA_VERSION))
+                return one_row(request, row, self.table, base)
+            case "DELETE":
+                self.table.delete(address, _condition(request))
+                return Response(204, (ODATA_VERSION,), rows=1)
+            case _:
+                raise refusal.wrong_method(request.method)
+
+    def _upsert(
+        self, request: Request, address: RowAddress, url: str, base: str, now: float, *, in_batch: bool
+    ) -> Response:
+        if request.query:
+            self._check_select(request)
+        contactid, values = read_values(json_object(request), self.table.schema, creating=None)
+        row, created = self.table.upsert(address, contactid, values, _condition(request), now)
+        # dataverse.md 2.1: the answer echoes the URL that was asked for, not the row's id.
+        entity_id = ("OData-EntityId", url)
+        if request.prefer.representation:
+            answer = one_row(request, row, self.table, base, 201 if created else 200)
+            return Response(answer.status, (entity_id, *answer.headers), answer.body, 1)
+        if created and in_batch:
+            return Response(204, (ODATA_VERSION, ("Location", url), entity_id), rows=1)
+        return Response(204, (ODATA_VERSION, entity_id), rows=1)
+
+    def _column(self, request: Request, address: RowAddress, name: str, now: float) -> Response:
+        """`contacts(…)/col`: read, set or clear one column; `…/navigation/$ref`: clear a lookup."""
+        row = self.table.get(address)
+        schema = self.table.schema
+        if name.endswith("/$ref"):
+            navigation = schema.navigations.get(name.removesuffix("/$ref"))
+            if navigation is None:
+                raise refusal.unknown_segment(name)
+            only_method(request, "DELETE")
+            self.table.update(row, {navigation[0].name: None}, now)
+            return Response(204, (ODATA_VERSION,), rows=1)
+        column = schema.by_wire_name.get(name)
+        if column is None:
+            raise refusal.unknown_segment(name)
+        if request.method == "GET":
+            value = stored_value(row, column.name, column.default)
+            return Response(204, (ODATA_VERSION,)) if value is None else json_response({"value": value})
+        if request.method == "PUT":
+            document = json_object(request)
+            if document.keys() - {"@odata.context"} != {"value"}:
+                raise refusal.unreadable('The body of one column is {"value": …}.')
+            written = document["value"]
+        else:
+            only_method(request, "DELETE")
+            written = None
+        _, values = read_values({name: written}, schema, creating=False)
+        if address.key is not None:
+            values = {known: new for known, new in values.items() if known not in address.key.columns}
+        self.table.update(row, values, now)
+        return Response(204, (ODATA_VERSION,), rows=1)
+
+    def _check_select(self, request: Request) -> None:
+        """A wrong `$select` refuses the write before anything is written."""
+        selected_columns(parse_options(request.query, WRITE_OPTIONS), self.table)
+
+
+def only_method(request: Request, method: str) -> None:
+    """Raises 405 for another verb."""
+    if request.method != method:
+        raise refusal.wrong_method(request.method)
+
+
+def json_object(request: Request) -> dict[str, object]:
+    """The body of a write. Raises 400 when it is not a JSON object or not declared as JSON."""
+    content_type = request.headers.get("content-type", "")
+    if not content_type.lower().startswith("application/json"):
+        raise refusal.unreadable("The Content-Type of a body must be application/json.")
+    return read_object(request.body)
+
+
+def _condition(request: Request) -> Condition:
+    headers = request.headers
+    match, none_match = headers.get("if-match"), headers.get("if-none-match")
+    if match is None and none_match is None:
+        return UNCONDITIONAL
+    must_not_exist = none_match == "*"
+    if match is None:
+        return Condition(must_not_exist=must_not_exist)
+    if match == "*":
+        return Condition(must_exist=True, must_not_exist=must_not_exist)
+    version = _VERSION.fullmatch(match)
+    # A tag that is not one of ours matches no version.
+    return Condition(
+        must_exist=True, must_not_exist=must_not_exist, version=int(version[1]) if version else -1
+    )
+
+
+def request_id() -> str:
+    """A fresh id for `x-ms-service-request-id` and `REQ_ID`."""
+    return str(uuid4())

@@ -1,0 +1,55 @@
+"""What several tests of the ledger do on the way to their fact."""
+
+from datetime import timedelta
+
+from tests.clocks import START, FrozenClock
+from tests.readings import choice, reading
+
+from didomi_dataverse.didomi.item import Choice
+from didomi_dataverse.ledger.contact import Attempt, Claim, Contact, Move, Settlement
+from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.ledger.recording import Recorded
+
+LEASE = timedelta(minutes=1)
+
+
+async def record_one(ledger: Ledger, *choices: Choice, key: str = "ada") -> Recorded:
+    """Record one new notification about one person."""
+    (recorded,) = await ledger.record([reading(*(choices or (choice(),)), key=key)])
+    return recorded
+
+
+async def contact_of(ledger: Ledger, key: str = "ada") -> Contact:
+    contact = await ledger.contact(key)
+    assert contact is not None
+    return contact
+
+
+async def claim_all(ledger: Ledger, clock: FrozenClock, *, limit: int = 100) -> list[Claim]:
+    return await ledger.claim(now=clock.now(), limit=limit, lease=LEASE)
+
+
+async def claim_one(ledger: Ledger, clock: FrozenClock) -> Claim:
+    (claim,) = await claim_all(ledger, clock)
+    return claim
+
+
+def settlement(
+    claim: Claim, move: Move = Move.SETTLED, *, after: timedelta | None = None, **changes: object
+) -> Settlement:
+    """Of the revision that was claimed; due again `after` the start of time, where the move needs it."""
+    fields: dict[str, object] = {
+        "contact_id": claim.contact.contact_id,
+        "lease": claim.lease,
+        "revision": claim.contact.revision,
+        "move": move,
+        "due_at": None if after is None else START + after,
+        "attempt": Attempt(attempted_at=START, outcome=move.value),
+    }
+    return Settlement(**{**fields, **changes})  # type: ignore[arg-type]  # a test passes what a settlement has
+
+
+async def settle_all(ledger: Ledger, clock: FrozenClock) -> None:
+    """Deliver everything that is due."""
+    claims = await claim_all(ledger, clock)
+    await ledger.settle([settlement(claim) for claim in claims], now=clock.now())

@@ -1,0 +1,194 @@
+"""The tables, what creates them, and whether the hot path finds its way by indexes alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, event, inspect
+from tests.clocks import START, FrozenClock
+from tests.contract.ledger.steps import claim_all, record_one, settlement
+from tests.readings import choice, reading
+
+from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.ledger.tables import metadata
+
+SECOND = timedelta(seconds=1)
+
+_POSTGRES_PADDING = (
+    """
+    INSERT INTO contacts
+      (key, identifier, registers, revision, state, due_at, priority, written, attempts,
+       created_at, changed_at)
+    SELECT 'pad-' || n, '', '', 1, 'settled', CASE WHEN mod(n, 10) = 0 THEN 4102444800000000 + n END,
+      mod(n, 3), '', 0, 0, 0
+    FROM generate_series(1, 5000) AS n
+    """,
+    """
+    INSERT INTO notifications
+      (digest, received_at, last_received_at, times_received, type, regulation, organization_id, didomi_user,
+       source_id, caller, disposition, notes, body, contact_id)
+    SELECT 'pad-' || n, 4102444800000000 + n, 0, 1, '', '', '', 'user-' || n,
+      'event-' || n, '', 'applied', '[]', '', n
+    FROM generate_series(1, 5000) AS n
+    """,
+    """
+    INSERT INTO attempts (contact_id, attempted_at, outcome, code, message, request_id, columns)
+    SELECT n, 4102444800000000 + n, '', '', '', '', '{}' FROM generate_series(1, 5000) AS n
+    """,
+    "ANALYZE",
+)
+
+
+def _pad(connection: Connection) -> None:
+    """PostgreSQL reads a small table whole, and rightly: plans show their worth only in a large one."""
+    if connection.dialect.name == "postgresql":
+        for statement in _POSTGRES_PADDING:
+            connection.exec_driver_sql(statement)
+
+
+class _Plans:
+    """The plan of every statement that one step sends, asked for on its own connection just before."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._engines = ledger._store.engines
+        self.plans: list[str] = []
+
+    @contextmanager
+    def watched(self) -> Iterator[list[str]]:
+        engines = {self._engines.writing, self._engines.reading}
+        for engine in engines:
+            event.listen(engine, "before_cursor_execute", self._explain)
+        try:
+            yield self.plans
+        finally:
+            for engine in engines:
+                event.remove(engine, "before_cursor_execute", self._explain)
+
+    def _explain(
+        self,
+        connection: Connection,
+        cursor: Any,  # noqa: ANN401 - the driver's
+        statement: str,
+        parameters: Any,  # noqa: ANN401 - the driver's
+        *_: object,
+    ) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")) and "relation" not in statement:
+            sqlite = connection.dialect.name == "sqlite"
+            one = parameters[0] if isinstance(parameters, list) else parameters
+            cursor.execute(f"EXPLAIN {'QUERY PLAN ' if sqlite else ''}{statement}", one)
+            plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
+            self.plans.append(f"{statement}\n{plan}")
+
+
+def _scans(plan: str) -> bool:
+    return "SCAN " in plan or "Seq Scan" in plan
+
+
+def _scans_or_sorts(plan: str) -> bool:
+    return _scans(plan) or "TEMP B-TREE" in plan or "Sort" in plan
+
+
+async def test_the_migrations_make_exactly_the_tables_of_the_code(ledger: Ledger) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    def indexes(connection: Connection) -> set[str]:
+        found = inspect(connection)
+        return {
+            str(index["name"])
+            for table in metadata.tables
+            for index in found.get_indexes(table)
+            if not index["unique"]
+        }
+
+    assert await ledger._store.read(differences) == []
+    assert await ledger._store.read(indexes) == {
+        index.name for table in metadata.tables.values() for index in table.indexes
+    }
+
+
+async def test_the_claim_reads_ranges_of_its_index_in_order(ledger: Ledger, clock: FrozenClock) -> None:
+    await ledger._store.write(_pad)
+    for key in ("ada", "bob"):
+        await record_one(ledger, key=key)
+
+    with _Plans(ledger).watched() as plans:
+        claims = await claim_all(ledger, clock)
+
+    assert len(claims) == 2
+    reads = [plan for plan in plans if plan.startswith("SELECT")]
+    assert len(reads) == 3
+    assert all("ix_contacts_claim" in plan for plan in reads)
+    assert [plan for plan in plans if _scans_or_sorts(plan)] == []
+
+
+async def test_the_next_time_is_read_from_the_index(ledger: Ledger) -> None:
+    await ledger._store.write(_pad)
+    await record_one(ledger)
+
+    with _Plans(ledger).watched() as plans:
+        assert await ledger.next_due_at() == START
+
+    assert len(plans) == 3
+    assert all("ix_contacts_claim" in plan for plan in plans)
+    assert [plan for plan in plans if _scans_or_sorts(plan)] == []
+
+
+async def test_recording_and_settling_scan_no_table(ledger: Ledger, clock: FrozenClock) -> None:
+    await ledger._store.write(_pad)
+    received = reading(choice())
+    await ledger.record([received])
+    (claim,) = await claim_all(ledger, clock)
+
+    with _Plans(ledger).watched() as plans:
+        await ledger.record([received, reading(choice(False, after=SECOND))])
+        await ledger.settle([settlement(claim)], now=clock.now())
+        await ledger.release([claim], now=clock.now())
+
+    assert len(plans) >= 6
+    # Sorting the few rows that a group found, so that all lock them in one order, is meant.
+    assert [plan for plan in plans if _scans(plan)] == []
+
+
+async def test_the_purge_finds_what_is_old_by_its_index(ledger: Ledger) -> None:
+    await ledger._store.write(_pad)
+    await record_one(ledger)
+
+    with _Plans(ledger).watched() as plans:
+        await ledger.purge(notifications_before=START + SECOND, attempts_before=START + SECOND, limit=10)
+
+    assert len(plans) == 2
+    assert "ix_notifications_retention" in plans[0]
+    assert "ix_attempts_attempted_at" in plans[1]
+    assert [plan for plan in plans if _scans(plan)] == []
+
+
+async def test_what_is_known_of_a_contact_is_found_by_index(ledger: Ledger) -> None:
+    await ledger._store.write(_pad)
+    recorded = await record_one(ledger)
+    assert recorded.contact_id is not None
+
+    with _Plans(ledger).watched() as plans:
+        await ledger.contact("ada")
+        await ledger.notifications_of(recorded.contact_id, 10)
+        await ledger.attempts_of(recorded.contact_id, 10)
+
+    assert len(plans) == 3
+    assert [plan for plan in plans if _scans(plan)] == []
+
+
+@pytest.mark.parametrize("column", ["source_id", "didomi_user"])
+async def test_notifications_are_found_by_what_didomi_calls_them(ledger: Ledger, column: str) -> None:
+    """Deletes need them (design.md 5); the index is partial, because many notifications name nothing."""
+    await ledger._store.write(_pad)
+
+    def plan(connection: Connection) -> str:
+        words = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
+        statement = f"{words} SELECT id FROM notifications WHERE {column} = 'event-1' AND {column} <> ''"  # noqa: S608 - ours
+        return "\n".join(str(row[-1]) for row in connection.exec_driver_sql(statement))
+
+    assert f"ix_notifications_{column}" in await ledger._store.read(plan)

@@ -1,0 +1,175 @@
+"""The two routes of stage 1 in an application of their own, with a store that only remembers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import structlog
+from fastapi import FastAPI
+from structlog.testing import LogCapture
+
+from didomi_dataverse.didomi.choice import ReadingPolicy
+from didomi_dataverse.didomi.gate import Gate
+from didomi_dataverse.didomi.own_token import own_tokens
+from didomi_dataverse.didomi.reading import Disposition, Reading, Reason
+from didomi_dataverse.didomi.routes import build_router
+from didomi_dataverse.errors import StoreError
+from tests.clocks import FrozenClock
+
+CLIENT_ID = "didomi"
+SECRET = "a-secret-of-the-client"
+MAX_BODY_BYTES = 4_096
+
+
+Headers = dict[str, str] | list[tuple[str, str]] | None
+
+
+@dataclass(frozen=True)
+class Kept:
+    disposition: Disposition
+    reason: Reason | None
+    duplicate: bool
+
+
+@dataclass
+class Store:
+    """Keeps every reading by its digest; `fails_with` makes the next call fail."""
+
+    readings: list[Reading] = field(default_factory=list)
+    calls: int = 0
+    fails_with: StoreError | None = None
+
+    async def receive(self, readings: Sequence[Reading]) -> Sequence[Kept]:
+        self.calls += 1
+        if self.fails_with is not None:
+            raise self.fails_with
+        kept = []
+        for reading in readings:
+            duplicate = any(known.digest == reading.digest for known in self.readings)
+            if not duplicate:
+                self.readings.append(reading)
+            kept.append(Kept(reading.disposition, reading.reason, duplicate))
+        return kept
+
+
+@dataclass
+class Tally:
+    """What the metrics would be told."""
+
+    notifications: list[tuple[str, str, str]] = field(default_factory=list)
+    refusals: list[int] = field(default_factory=list)
+
+    def notification(self, kind: str, disposition: str, reason: str) -> None:
+        self.notifications.append((kind, disposition, reason))
+
+    def refused(self, status: int) -> None:
+        self.refusals.append(status)
+
+
+@dataclass
+class Chunks:
+    """A body that comes in pieces, and knows how many of them were taken."""
+
+    pieces: list[bytes]
+    taken: int = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self.pieces:
+            self.taken += 1
+            yield piece
+
+
+@dataclass
+class Receiver:
+    """A running application and everything around it."""
+
+    gate: Gate = field(default_factory=lambda: Gate(anonymous=True))
+    clock: FrozenClock = field(default_factory=FrozenClock)
+    store: Store = field(default_factory=Store)
+    tally: Tally = field(default_factory=Tally)
+    policy: Any = field(default_factory=lambda: ReadingPolicy(organization_id="acme"))
+    body_timeout: timedelta = timedelta(seconds=30)
+
+    def app(self) -> FastAPI:
+        app = FastAPI(redirect_slashes=False)
+        app.include_router(
+            build_router(
+                receive=self.store.receive,
+                gate=self.gate,
+                policy=self.policy,
+                clock=self.clock,
+                max_body_bytes=MAX_BODY_BYTES,
+                body_timeout=self.body_timeout,
+                counts=self.tally,
+            )
+        )
+        return app
+
+    def client(self, *, peer: str = "35.159.1.63", app: FastAPI | None = None) -> httpx.AsyncClient:
+        """A client that seems to call from `peer`."""
+        transport = httpx.ASGITransport(app or self.app(), client=(peer, 4711))
+        return httpx.AsyncClient(transport=transport, base_url="http://service.example.com")
+
+    async def post(
+        self,
+        content: bytes | str | Chunks,
+        *,
+        path: str = "/webhooks/didomi",
+        headers: Headers = None,
+        peer: str = "35.159.1.63",
+    ) -> httpx.Response:
+        async with self.client(peer=peer) as client:
+            return await client.post(path, content=content, headers=headers)
+
+
+def with_own_tokens() -> Receiver:
+    return Receiver(gate=Gate(own_tokens=own_tokens(client_id=CLIENT_ID, client_secrets=[SECRET])))
+
+
+async def ask(
+    app: FastAPI, scope: dict[str, Any], *messages: dict[str, Any]
+) -> list[MutableMapping[str, Any]]:
+    """One request at the ASGI level: after the last message, nothing more comes."""
+    waiting = list(messages)
+    answers: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        if not waiting:
+            await asyncio.Event().wait()
+        return waiting.pop(0)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        answers.append(message)
+
+    base = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/webhooks/didomi",
+        "raw_path": b"/webhooks/didomi",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [],
+        "client": ("35.159.1.63", 4711),
+        "server": ("service.example.com", 80),
+    }
+    await app({**base, **scope}, receive, send)
+    return answers
+
+
+@contextmanager
+def captured_log() -> Iterator[list[Any]]:
+    """Everything that is logged meanwhile."""
+    capture = LogCapture()
+    before = structlog.get_config()
+    structlog.configure(processors=[capture], cache_logger_on_first_use=False)
+    try:
+        yield capture.entries
+    finally:
+        structlog.configure(**before)

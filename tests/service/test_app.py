@@ -1,0 +1,125 @@
+"""The application as `serve` runs it: probes, metrics, and what they say of the sender."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from didomi_dataverse.app import build_app
+from didomi_dataverse.configuration import load_configuration
+from didomi_dataverse.delivery.outcome import AlertReason
+from didomi_dataverse.delivery.pace import Pace, after_alert, after_throttle
+from didomi_dataverse.errors import StoreError, StoreUnavailableError
+from didomi_dataverse.operate.health import Lifecycle, build_health_router
+from tests.clocks import FrozenClock
+
+CONFIG = """
+store: {{ url: "sqlite:///{folder}/ledger.db" }}
+didomi: {{ auth: {{ header: {{ name: X-Webhook-Secret, value: a-long-enough-secret }} }} }}
+dataverse: {{ url: "https://localhost:9", authority: "https://localhost:9", tenant_id: t, client_id: c,
+             client_secret: another-long-secret, connect_timeout: 100ms }}
+contact: {{ match: {{ alternate_key: new_didomikey }} }}
+mapping: {{ gdpr: {{ purposes: {{ newsletter: new_newsletter }} }} }}
+"""
+SECRET = {"X-Webhook-Secret": "a-long-enough-secret"}
+
+
+@asynccontextmanager
+async def application(folder: Path, lifecycle: Lifecycle) -> AsyncIterator[httpx.AsyncClient]:
+    """The application between its start and its end; nothing listens where Dataverse should be."""
+    path = folder / "config.yaml"
+    path.write_text(CONFIG.format(folder=folder))
+    app = build_app(load_configuration(path, {}), lifecycle=lifecycle, clock=FrozenClock())
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client,
+    ):
+        yield client
+
+
+async def test_it_is_ready_although_dataverse_is_down(tmp_path: Path) -> None:
+    async with application(tmp_path, Lifecycle()) as client:
+        for probe in ("/livez", "/startupz", "/readyz"):
+            assert (await client.get(probe)).status_code == 200
+        body = {"type": "what.ever"}
+        assert (await client.post("/webhooks/didomi", json=body, headers=SECRET)).status_code == 202
+
+
+async def test_metrics_count_notifications_by_what_became_of_them(tmp_path: Path) -> None:
+    async with application(tmp_path, Lifecycle()) as client:
+        for _ in range(2):
+            await client.post("/webhooks/didomi", content=json.dumps({"type": "x.y"}), headers=SECRET)
+        await client.post("/webhooks/didomi", content=b"no", headers=SECRET)
+        await client.post("/webhooks/didomi", content=b"{}")
+        page = (await client.get("/metrics")).text
+    stored = (
+        'didomi_dataverse_notifications_total{disposition="parked",reason="unknown_type",type="other"} 1.0'
+    )
+    assert stored in page
+    assert 'disposition="duplicate"' in page
+    assert 'didomi_dataverse_webhook_refusals_total{status="400"} 1.0' in page
+    assert 'didomi_dataverse_webhook_refusals_total{status="401"} 1.0' in page
+    assert 'didomi_dataverse_contacts{state="due"} 0.0' in page
+
+
+async def test_it_says_that_it_drains(tmp_path: Path) -> None:
+    lifecycle = Lifecycle()
+    async with application(tmp_path, lifecycle) as client:
+        lifecycle.is_draining = True
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (503, "draining")
+        assert (await client.get("/livez")).status_code == 200
+
+
+async def test_a_second_process_on_the_same_store_does_not_start(tmp_path: Path) -> None:
+    async with application(tmp_path, Lifecycle()):
+        with pytest.raises(StoreError, match=r"ledger\.db"):
+            async with application(tmp_path, Lifecycle()):
+                pass
+
+
+def probes(pace: Pace, clock: FrozenClock, *, store_fails: bool = False) -> httpx.AsyncClient:
+    """The health routes alone, over a sender at this pace."""
+
+    async def check_store() -> None:
+        if store_fails:
+            raise StoreUnavailableError("The disk is full.")
+
+    lifecycle = Lifecycle()
+    lifecycle.started.set()
+    app = FastAPI()
+    app.include_router(
+        build_health_router(lifecycle=lifecycle, check_store=check_store, pace=lambda: pace, clock=clock)
+    )
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
+
+
+START = Pace.at_start(max_parallel=4, max_rows=50)
+
+
+async def test_readyz_tells_what_a_person_must_do() -> None:
+    clock = FrozenClock()
+    stopped = after_alert(START, AlertReason.REFUSED, "Give the role.", now=clock.now())
+    async with probes(stopped, clock) as client:
+        answer = await client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["sender"]["state"] == "stopped"
+    assert answer.json()["sender"]["what_to_do"] == "Give the role."
+
+
+async def test_readyz_tells_of_a_pause() -> None:
+    clock = FrozenClock()
+    paused = after_throttle(START, retry_after=timedelta(minutes=1), now=clock.now(), jitter=0.0)
+    async with probes(paused, clock) as client:
+        assert (await client.get("/readyz")).json()["sender"]["state"] == "paused"
+
+
+async def test_readyz_fails_with_the_store_and_says_why() -> None:
+    async with probes(START, FrozenClock(), store_fails=True) as client:
+        answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["store"]) == (503, "The disk is full.")
