@@ -306,6 +306,8 @@ async def test_a_rejected_row_is_parked_and_its_neighbours_are_delivered(house: 
     attempt = (await house.ledger.attempts_of(parked.contact_id, 1))[0]
     assert (attempt.status, attempt.code) == (400, "0x80044331")
     assert "x" * 101 not in attempt.message
+    assert (await house.row(TWO))["new_newsletter"] is False
+    assert set(parked.written) == {"new_newsletter"}
 
 
 async def test_a_parked_contact_is_tried_again_when_its_choices_change(house: House) -> None:

@@ -22,6 +22,7 @@ from didomi_dataverse.delivery.outcome import (
     Unmatched,
 )
 from didomi_dataverse.ledger.contact import Attempt, Claim, Contact, Move, Settlement, Written
+from didomi_dataverse.mapping.apply import ColumnValue
 
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=15)
@@ -90,6 +91,7 @@ def settlement(claim: Claim, concluded: Concluded, *, now: datetime, jitter: flo
             move, due_at = Move.POSTPONED, now + retry_after(attempts, jitter)
         case Parked():
             move, reason = Move.PARKED, outcome.reason.value
+            written = {**contact.written, **written_of(outcome.confirmed)} if outcome.confirmed else None
             # Whoever looks again, after a retry by hand or a new choice, has the full patience again.
             attempts, unmatched_since = 0, None
         case Alerted():
@@ -117,10 +119,13 @@ def confirmed(contact: Contact, delivered: Delivered) -> dict[str, Written]:
     """What Dataverse is now known to hold: the earlier confirmations, unless they were another row's, and
     these.
     """
-    kept = {} if delivered.forgotten else dict(contact.written)
-    for name, value in delivered.columns.items():
-        kept[name] = Written(value.value, value.stated_at)
-    return kept
+    kept = {} if delivered.forgotten else contact.written
+    return {**kept, **written_of(delivered.columns)}
+
+
+def written_of(columns: Mapping[str, ColumnValue]) -> dict[str, Written]:
+    """Columns that Dataverse confirmed, as they are remembered."""
+    return {name: Written(value.value, value.stated_at) for name, value in columns.items()}
 
 
 def retry_after(attempts: int, jitter: float) -> timedelta:

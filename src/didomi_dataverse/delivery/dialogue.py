@@ -147,11 +147,33 @@ def _update(
             case Action.RE_RESOLVE:
                 return _Row.VANISHED
             case _:
-                return Concluded(outcome=_failure(reply, write), sent=columns, reply=reply)
+                failure = _failure(reply, write)
+                if failure == Parked(ParkReason.REJECTED):
+                    return (yield from _refusals_alone(key, columns, reply))
+                return Concluded(outcome=failure, sent=columns, reply=reply)
     if not keys:
         return _Row.MISSING
     outcome = Delivered(columns=columns, created=False, row_id=row_id, forgotten=forgotten)
     return Concluded(outcome=outcome, sent=columns, reply=reply)
+
+
+def _refusals_alone(
+    key: RowKey, columns: Mapping[str, ColumnValue], rejection: Reply
+) -> Generator[Write | LookUp, Reply, Concluded]:
+    """The row is refused as it is, perhaps for a remark that is too long. The refusals in it are tried by
+    themselves before it is parked: a no must not wait for somebody to look at the rest.
+    """
+    refusals = {name: value for name, value in columns.items() if value.withdrawal}
+    confirmed: Mapping[str, ColumnValue] = {}
+    if refusals and len(refusals) < len(columns):
+        write = Write(key, Condition.UPDATE_ONLY, {name: value.value for name, value in refusals.items()})
+        reply = yield write
+        if action_of(reply, write) is Action.DONE:
+            confirmed = refusals
+        elif not isinstance(_failure(reply, write), Parked):
+            # It could not be tried now. Parking would give up on it.
+            return Concluded(outcome=_failure(reply, write), sent=refusals, reply=reply)
+    return Concluded(outcome=Parked(ParkReason.REJECTED, confirmed), sent=columns, reply=rejection)
 
 
 def _create(

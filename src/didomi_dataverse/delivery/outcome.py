@@ -80,9 +80,10 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """Set aside for a person."""
+    """Set aside for a person. `confirmed` are the refusals that Dataverse took although it took no more."""
 
     reason: ParkReason
+    confirmed: Mapping[str, ColumnValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

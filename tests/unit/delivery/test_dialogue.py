@@ -269,6 +269,41 @@ def test_a_reply_means_what_the_catalogue_says(reply: Reply, outcome: Outcome, p
     assert concluded.reply == reply
 
 
+REMARK = value("new_remark", "a very long remark")
+MIXED = ColumnValues({"new_newsletter": NEWSLETTER, "new_remark": REMARK})
+
+
+def mixed_talk(*replies: Reply) -> tuple[list[Write | LookUp], Concluded]:
+    """A talk about a refusal and a remark."""
+    lines = dialogue(contact(), MIXED, CREATION, BY_KEY)
+    asked = [next(lines)]
+    try:
+        for reply in replies:
+            asked.append(lines.send(reply))  # noqa: PERF401 - a generator expression would swallow the end
+    except StopIteration as end:
+        concluded: Concluded = end.value
+        return asked, concluded
+    raise AssertionError(f"still asks {asked[-1]}")
+
+
+def test_a_row_that_is_rejected_still_gets_its_refusals() -> None:
+    """A remark that is too long must not keep a no out of the CRM until somebody looks."""
+    asked, concluded = mixed_talk(TOO_LONG, DONE)
+    assert asked[1] == UPDATE
+    assert concluded.outcome == Parked(ParkReason.REJECTED, {"new_newsletter": NEWSLETTER})
+    assert concluded.reply == TOO_LONG
+
+
+def test_refusals_that_are_rejected_too_are_parked_with_the_rest() -> None:
+    _, concluded = mixed_talk(TOO_LONG, TOO_LONG)
+    assert concluded.outcome == Parked(ParkReason.REJECTED)
+
+
+def test_refusals_that_cannot_be_tried_now_are_not_given_up() -> None:
+    _, concluded = mixed_talk(TOO_LONG, THROTTLED)
+    assert isinstance(concluded.outcome, Postponed)
+
+
 def test_a_refusal_that_a_person_must_mend_is_an_alert_with_advice() -> None:
     _, concluded = talk(contact(), BY_KEY, FORBIDDEN)
     assert isinstance(concluded.outcome, Alerted)
