@@ -10,9 +10,9 @@ DidomiDataverseError
 ├── StoreError                   ours or the disk's: the ledger could not do what was asked
 │   └── StoreUnavailableError    nothing was committed; the same call may succeed later
 └── DataverseError               the other end
-    ├── TokenRefusedError        Microsoft Entra says no: a person must act (wrong secret, unknown tenant,
-    ...) ├── TokenUnavailableError    Microsoft Entra cannot be reached or is failing: try again later └──
-    ReplyMalformedError      an answer that cannot be what the Web API sends
+    ├── TokenRefusedError        Microsoft Entra says no: a person must act
+    ├── TokenUnavailableError    Microsoft Entra cannot be reached or is failing: try again later
+    └── ReplyMalformedError      an answer that cannot be what the Web API sends
 """
 
 from dataclasses import dataclass

@@ -52,7 +52,7 @@ class Server(Section):
     """Largest notification, in bytes (didomi.md 1.5). Too small: Didomi is answered 413 and the
     notification is lost. Too large: a caller can make the service hold that much memory per request."""
 
-    shutdown_grace: Duration = Field(default=timedelta(seconds=30), ge=timedelta(), le=timedelta(minutes=10))
+    shutdown_grace: Duration = Field(default=timedelta(seconds=20), ge=timedelta(), le=timedelta(minutes=10))
     """How long running requests and writes may take to end after SIGTERM. Too small: writes are cut and
     repeated after the next start. Too large: the platform kills the process first; keep it below the
     platform's own grace."""
@@ -300,7 +300,7 @@ class Contact(Section):
 
 
 class Log(Section):
-    """What the service says of itself on standard error."""
+    """What the service says of itself on standard output."""
 
     level: Annotated[Literal["debug", "info", "warning", "error"], Word] = "info"
     """Too high (`error`): parked contacts go unnoticed. Too low (`debug`): volume."""

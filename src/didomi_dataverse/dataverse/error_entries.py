@@ -54,7 +54,7 @@ class Entry:
     mapping_fault: bool = False
 
 
-_MAPPING: Final = "Compare the mapping's columns with the Contact table: `didomi-dataverse mapping check`."
+_MAPPING: Final = "Compare the mapping's columns with those of the Contact table (Power Apps)."
 _ROLE: Final = (
     "Give the application user a security role with prvReadContact and prvWriteContact (also "
     "prvCreateContact with `contact.upsert`), at a depth that reaches these rows."

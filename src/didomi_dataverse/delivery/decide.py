@@ -31,6 +31,11 @@ LONGEST_LOOK_AGAIN = timedelta(hours=6)
 
 _UNKNOWN_TEXTS: Mapping[str, str] = {
     "connect_failed": "Dataverse could not be reached.",
+    "connect_timeout": "Dataverse could not be reached in time.",
+    "tls_failed": "Dataverse's certificate is not trusted: check `dataverse.url` and `dataverse.ca_bundle`.",
+    "proxy_failed": "The proxy could not reach Dataverse: check HTTPS_PROXY and NO_PROXY.",
+    "deadline": "The call took too long and was given up; whether the row was written is not known.",
+    "malformed": "The answer cannot be read; whether the row was written is not known.",
     "read_timeout": "Dataverse did not answer in time; whether it wrote the row is not known.",
     "cut": "The connection broke before the answer; whether Dataverse wrote the row is not known.",
 }
@@ -89,6 +94,9 @@ def settlement(claim: Claim, concluded: Concluded, *, now: datetime, jitter: flo
         case Retried():
             attempts += 1
             move, due_at = Move.POSTPONED, now + retry_after(attempts, jitter)
+            if isinstance(concluded.reply, Unknown):
+                # Whether the row holds what was sent, or still what it held before, is not known.
+                written = {name: last for name, last in contact.written.items() if name not in concluded.sent}
         case Parked():
             move, reason = Move.PARKED, outcome.reason.value
             written = {**contact.written, **written_of(outcome.confirmed)} if outcome.confirmed else None

@@ -39,7 +39,7 @@ from didomi_dataverse.delivery.outcome import (
     Retried,
     Unmatched,
 )
-from didomi_dataverse.ledger.contact import Contact
+from didomi_dataverse.ledger.contact import Contact, Written
 from didomi_dataverse.mapping.apply import ColumnValue, ColumnValues, changed
 
 _CREATED_ROWS = UUID("5c0b6b0e-6a53-4c8e-9a53-0d1d0d0f7a11")
@@ -94,6 +94,7 @@ def dialogue(
     target = target_of(contact, policy)
     if target is None:
         return Concluded(outcome=Parked(ParkReason.UNSENDABLE))
+    written = contact.written
     for is_last_try in (False, True):
         if isinstance(target, LookUp):
             reply = yield target
@@ -104,9 +105,10 @@ def dialogue(
                 return Concluded(outcome=Parked(ParkReason.SEVERAL_ROWS), reply=reply)
         else:
             keys, reply = (target,), None
-        updated = yield from _update(contact, values, keys, reply)
+        updated = yield from _update(contact, values, written, keys, reply)
         if isinstance(updated, Concluded):
             return updated
+        written = {}  # whatever row is there next, it is not the one that was written
         if updated is _Row.VANISHED and isinstance(target, LookUp):
             if is_last_try:
                 return Concluded(outcome=Unmatched(), reply=reply)
@@ -128,16 +130,20 @@ class _Row(StrEnum):
 
 
 def _update(
-    contact: Contact, values: ColumnValues, keys: tuple[RowKey, ...], found: Reply | None
+    contact: Contact,
+    values: ColumnValues,
+    written: Mapping[str, Written],
+    keys: tuple[RowKey, ...],
+    found: Reply | None,
 ) -> Generator[Write | LookUp, Reply, Concluded | _Row]:
     """Writes what differs to the rows that are there."""
     row_id = row_id_of(keys)
     # Another row than last time holds nothing of what was confirmed for the old one.
-    forgotten = row_id != contact.row_id
-    columns = changed(values, {} if forgotten else contact.written)
+    forgotten = row_id != contact.row_id or written is not contact.written
+    columns = changed(values, {} if forgotten else written)
     reply = found
     for key in keys:
-        write = Write(key, Condition.UPDATE_ONLY, {name: value.value for name, value in columns.items()})
+        write = _update_of(key, columns)
         reply = yield write
         match action_of(reply, write):
             case Action.DONE:
@@ -149,7 +155,7 @@ def _update(
             case _:
                 failure = _failure(reply, write)
                 if failure == Parked(ParkReason.REJECTED):
-                    return (yield from _refusals_alone(key, columns, reply))
+                    return (yield from _refusals_alone(keys, columns, reply))
                 return Concluded(outcome=failure, sent=columns, reply=reply)
     if not keys:
         return _Row.MISSING
@@ -157,22 +163,29 @@ def _update(
     return Concluded(outcome=outcome, sent=columns, reply=reply)
 
 
+def _update_of(key: RowKey, columns: Mapping[str, ColumnValue]) -> Write:
+    return Write(key, Condition.UPDATE_ONLY, {name: value.value for name, value in columns.items()})
+
+
 def _refusals_alone(
-    key: RowKey, columns: Mapping[str, ColumnValue], rejection: Reply
+    keys: tuple[RowKey, ...], columns: Mapping[str, ColumnValue], rejection: Reply
 ) -> Generator[Write | LookUp, Reply, Concluded]:
-    """The row is refused as it is, perhaps for a remark that is too long. The refusals in it are tried by
-    themselves before it is parked: a no must not wait for somebody to look at the rest.
+    """A row is refused as it is, perhaps for a remark that is too long. The refusals in it are tried by
+    themselves, on every row of the person, before the contact is parked: a no must not wait for somebody to
+    look at the rest.
     """
     refusals = {name: value for name, value in columns.items() if value.withdrawal}
-    confirmed: Mapping[str, ColumnValue] = {}
-    if refusals and len(refusals) < len(columns):
-        write = Write(key, Condition.UPDATE_ONLY, {name: value.value for name, value in refusals.items()})
-        reply = yield write
-        if action_of(reply, write) is Action.DONE:
-            confirmed = refusals
-        elif not isinstance(_failure(reply, write), Parked):
-            # It could not be tried now. Parking would give up on it.
-            return Concluded(outcome=_failure(reply, write), sent=refusals, reply=reply)
+    taken_by = 0
+    if len(refusals) < len(columns):
+        for key in keys if refusals else ():
+            write = _update_of(key, refusals)
+            reply = yield write
+            if action_of(reply, write) is Action.DONE:
+                taken_by += 1
+            elif not isinstance(_failure(reply, write), Parked):
+                # It could not be tried now. Parking would give up on it.
+                return Concluded(outcome=_failure(reply, write), sent=refusals, reply=reply)
+    confirmed = refusals if taken_by == len(keys) else {}
     return Concluded(outcome=Parked(ParkReason.REJECTED, confirmed), sent=columns, reply=rejection)
 
 

@@ -14,6 +14,7 @@ from didomi_dataverse.ledger import dialect
 from didomi_dataverse.ledger.contact import Attempt, Claim, Contact, DeliveryState, Move, Settlement, moved
 from didomi_dataverse.ledger.priority import Priority
 from didomi_dataverse.ledger.registers_json import (
+    EMPTY_WRITTEN,
     decode_registers,
     decode_written,
     encode_evidence,
@@ -68,6 +69,7 @@ _SETTLE = (
         reason=bindparam("reason"),
     )
 )
+_FORGET = update(contacts).where(contacts.c.id == bindparam("contact_id")).values(written=EMPTY_WRITTEN)
 _RELEASE = (
     update(contacts)
     .where(contacts.c.id == bindparam("contact_id"), contacts.c.lease == bindparam("held"))
@@ -107,17 +109,22 @@ def claim(connection: Connection, now: datetime, limit: int, lease: timedelta) -
     until = now + lease
     claims: list[Claim] = []
     taken: list[dict[str, Any]] = []
+    taken_over: list[dict[str, Any]] = []
     unreadable: list[dict[str, Any]] = []
     for priority in Priority:
         wanted = _due(priority, now, limit - len(claims))
         for row in connection.execute(dialect.locked(connection, wanted, skip_locked=True)).mappings().all():
-            state = moved(DeliveryState(row["state"]), Move.CLAIMED)
             try:
                 contact = contact_of(row)
-            except ValueError:
+                state = moved(contact.state, Move.CLAIMED)
+            except (ValueError, KeyError):
                 # It would stop everybody behind it, every time (promise 4).
                 unreadable.append({"contact_id": row["id"]})
                 continue
+            if contact.state is DeliveryState.DELIVERING:
+                # Whoever held the lease may have written without settling: nothing is known of the row.
+                contact = replace(contact, written={})
+                taken_over.append({"contact_id": row["id"]})
             claims.append(Claim(contact=replace(contact, state=state, due_at=until), lease=token))
             taken.append({"contact_id": row["id"], "state": state.value, "due_at": until, "lease": token})
         if len(claims) >= limit:
@@ -126,6 +133,8 @@ def claim(connection: Connection, now: datetime, limit: int, lease: timedelta) -
         connection.execute(_PARK_UNREADABLE, unreadable)
     if taken:
         connection.execute(_TAKE, taken)
+    if taken_over:
+        connection.execute(_FORGET, taken_over)
     return claims
 
 
@@ -185,7 +194,13 @@ def release_all(connection: Connection, now: datetime) -> int:
     return connection.execute(
         update(contacts)
         .where(contacts.c.state == DeliveryState.DELIVERING.value)
-        .values(state=moved(DeliveryState.DELIVERING, Move.POSTPONED).value, due_at=now, lease=None)
+        .values(
+            state=moved(DeliveryState.DELIVERING, Move.POSTPONED).value,
+            due_at=now,
+            lease=None,
+            # Something may have been written that was never settled, so nothing is known of the row.
+            written=EMPTY_WRITTEN,
+        )
     ).rowcount
 
 

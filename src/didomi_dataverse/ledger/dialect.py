@@ -30,7 +30,7 @@ from didomi_dataverse.errors import StoreError
 
 # How long a transaction of ours waits for another process's (a command run beside the service) before it is
 # "locked".
-_SQLITE_BUSY_MILLISECONDS = 5_000
+_SQLITE_BUSY_MILLISECONDS = 1_500
 _SQLITE_CACHE_KIBIBYTES = 65_536
 _SQLITE_READERS = 2
 

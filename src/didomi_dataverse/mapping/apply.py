@@ -172,9 +172,14 @@ def _under_any_purpose(
         if isinstance(subject, Item) and subject.preference and not subject.channel:
             source = AnyPurpose(subject.regulation, subject.preference)
             known = newest.get(source)
-            if known is None or precedence(found.choice) < precedence(known.choice):
+            if known is None or _rank(found) < _rank(known):
                 newest[source] = found
     return newest
+
+
+def _rank(found: Resolved) -> tuple[bool, tuple[object, ...]]:
+    """What somebody stated comes before what snapshots merely repeat, as it does within one item."""
+    return found.stated_at is None, precedence(found.choice)
 
 
 def _stamp(

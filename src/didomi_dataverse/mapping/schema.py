@@ -12,7 +12,6 @@ FORM_VERSION = 1
 
 
 # --- Where a value comes from. An Item or a Fact stands for itself.
-# --------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,6 @@ Source = Item | Fact | AnyPurpose | Stamped
 
 
 # --- How a value is written (dataverse.md 6.1).
-# ----------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -315,3 +315,34 @@ def test_a_creation_that_fails_is_never_taken_for_done(reply: Reply) -> None:
     _, concluded = talk(contact(), with_upsert(BY_KEY), NO_SUCH_KEY, reply)
     assert not isinstance(concluded.outcome, Delivered)
     assert concluded.sent == CREATION
+
+
+def test_a_row_that_somebody_created_anew_gets_every_column() -> None:
+    """What was confirmed was another row's: the first refusal must be told to this one, too."""
+    known = {"new_newsletter": Written(False, NOON), "new_language": Written("en", NOON)}
+    french = value("new_language", "fr")
+    values = ColumnValues({"new_newsletter": NEWSLETTER, "new_language": french})
+    lines = dialogue(contact(written=known), values, CREATION, with_upsert(BY_KEY))
+    next(lines)
+    lines.send(NO_SUCH_KEY)
+    again = lines.send(EXISTS)
+    assert isinstance(again, Write)
+    assert again.columns == {"new_newsletter": False, "new_language": "fr"}
+
+
+def test_refusals_are_told_to_all_rows_of_a_person_before_they_count_as_told() -> None:
+    every = MatchPolicy(by=MatchBy.COLUMN, column="emailaddress1", on_many=OnMany.ALL)
+
+    def told(*replies: Reply) -> Outcome:
+        lines = dialogue(contact("a@b"), MIXED, CREATION, every)
+        next(lines)
+        try:
+            for reply in (found(ROW, OTHER_ROW), *replies):
+                lines.send(reply)
+        except StopIteration as end:
+            concluded: Concluded = end.value
+            return concluded.outcome
+        raise AssertionError("still asks")
+
+    assert told(TOO_LONG, DONE, DONE) == Parked(ParkReason.REJECTED, {"new_newsletter": NEWSLETTER})
+    assert told(TOO_LONG, DONE, TOO_LONG) == Parked(ParkReason.REJECTED)

@@ -1,0 +1,102 @@
+"""No refusal is lost and no grant invented, however unlikely the way there. Each of these once went wrong."""
+
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from didomi_dataverse.sandbox.bodies import Body, Entity, person, purpose, user_state, user_updated
+from didomi_dataverse.sandbox.server import SandboxServer
+from tests.clocks import START
+from tests.service.house import House, open_house, replaced, says
+
+ONE = "customer-0001"
+CUT = {"match": {"method": "POST", "path": "$batch"}, "behaviour": "cut_after_commit", "times": 1}
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def snapshot(version: int, seconds: float, *purposes: Entity, device: str = "phone") -> Entity:
+    """A Didomi user's whole state at some time."""
+    return user_state(
+        person(ONE, didomi_user_id=device), list(purposes), version=version, updated_at=at(seconds)
+    )
+
+
+def news(*, enabled: bool) -> Entity:
+    return purpose("newsletter", enabled)
+
+
+def repeated(version: int, seconds: float, *, enabled: bool) -> Body:
+    """A snapshot that repeats the newsletter's choice: an assertion."""
+    same = news(enabled=enabled)
+    return user_updated(snapshot(version - 1, seconds - 5, same), snapshot(version, seconds, same))
+
+
+async def test_a_kill_between_write_and_settlement_leaves_nothing_taken_for_known(
+    sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """A wrong mapping is written, the process dies before it settles, the mapping is put back."""
+    wrong = replaced(("newsletter: new_newsletter", "newsletter: { column: new_newsletter, invert: true }"))
+    async with open_house(sandbox, tmp_path) as house:
+        await house.receive(says(ONE, minute=1, newsletter=False))
+        await house.deliver()
+    async with open_house(sandbox, tmp_path, change=wrong) as house:
+        claims = await house.ledger.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))
+        house.sender._ledger = _Dying()  # type: ignore[assignment]
+        with pytest.raises(asyncio.CancelledError):
+            await house.sender.deliver(claims, claimed_at=house.clock.monotonic())
+        assert (await house.row(ONE))["new_newsletter"] is True
+    async with open_house(sandbox, tmp_path) as house:
+        await house.deliver()
+        assert (await house.row(ONE))["new_newsletter"] is False
+
+
+class _Dying:
+    """A ledger in the moment of a kill."""
+
+    async def settle(self, *_: object, **__: object) -> None:
+        raise asyncio.CancelledError
+
+
+async def test_a_lease_that_ended_leaves_nothing_taken_for_known(house: House) -> None:
+    """Whoever held it may have written something that it could not settle any more."""
+    await house.receive(says(ONE, minute=1, newsletter=False))
+    await house.deliver()
+    await house.receive(says(ONE, minute=2, email_ads=True))
+    await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=1))
+    house.clock.advance(timedelta(minutes=2))
+    (taken_over,) = await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=1))
+    assert taken_over.contact.written == {}
+    assert (await house.contact(ONE)).written == {}
+
+
+async def test_a_refusal_is_written_again_when_nobody_knows_what_the_row_holds(house: House) -> None:
+    """No, then yes in a call whose answer is lost, then no: the last no must not look like the first one."""
+    await house.receive(repeated(2, -80, enabled=False))
+    await house.deliver()
+    await house.put_faults(CUT)
+    await house.receive(repeated(4, -60, enabled=True))
+    assert await house.deliver() == ["retried"]
+    assert (await house.row(ONE))["new_newsletter"] is True
+    await house.receive(repeated(6, -40, enabled=False))
+    await house.after(timedelta(minutes=20))
+    assert (await house.row(ONE))["new_newsletter"] is False
+
+
+async def test_a_preference_stated_under_one_purpose_is_not_overruled_by_a_repeated_one(house: House) -> None:
+    def state(version: int, seconds: float, language: str) -> Entity:
+        return snapshot(
+            version,
+            seconds,
+            purpose("newsletter", None, values={"language": language}),
+            purpose("profiling", None, values={"language": "en"}),
+        )
+
+    source: Entity = {"id": "E", "created_at": at(-31).isoformat()}
+    await house.receive(user_updated(state(1, -90, "fr"), state(2, -30, ""), source=source))
+    await house.deliver()
+    assert (await house.row(ONE))["new_language"] is None
