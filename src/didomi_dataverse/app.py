@@ -14,12 +14,10 @@ from fastapi import FastAPI, Response
 from didomi_dataverse import __version__
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.configuration import Configuration
-from didomi_dataverse.dataverse.client import DataverseClient, open_client
-from didomi_dataverse.delivery.decide import Patience
-from didomi_dataverse.delivery.dialogue import MatchBy, MatchPolicy, OnMany
+from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.delivery.janitor import Janitor, Retention
 from didomi_dataverse.delivery.pace import Pace
-from didomi_dataverse.delivery.sender import Lease, Sender
+from didomi_dataverse.delivery.sender import Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.didomi import choice, notification
 from didomi_dataverse.didomi.choice import ReadingPolicy
@@ -36,12 +34,7 @@ from didomi_dataverse.operate.contact_view import contact_view
 from didomi_dataverse.operate.health import Lifecycle, build_health_router
 from didomi_dataverse.operate.metrics import Metrics
 from didomi_dataverse.redact import identifier_hash
-from didomi_dataverse.settings import Dataverse, Settings
-
-LEASE_MARGIN = timedelta(seconds=60)
-"""What a lease lasts beyond one call at its longest: time to claim, to map, to begin a second call, to
-settle.
-"""
+from didomi_dataverse.senders import build_senders, first_pace, open_clients
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +66,7 @@ def build_app(configuration: Configuration, *, lifecycle: Lifecycle, clock: Cloc
     )
     app.include_router(
         build_health_router(
-            lifecycle=lifecycle, check_store=service.check_store, pace=service.pace, clock=clock
+            lifecycle=lifecycle, check_store=service.check_store, paces=service.paces, clock=clock
         )
     )
     app.add_api_route("/metrics", service.metrics_page, methods=["GET"], tags=["probes"])
@@ -92,7 +85,7 @@ class _Service:
         self.identity_provider = httpx.AsyncClient(timeout=10, follow_redirects=False)
         self._ledger: Ledger
         self._commits: GroupCommit
-        self._sender: Sender
+        self._senders: tuple[Sender, ...]
         self._worker: DeliveryWorker
 
     @asynccontextmanager
@@ -110,10 +103,11 @@ class _Service:
             remapped = await self._ledger.remap(
                 self._configuration.mapping.fingerprint, now=self._clock.now()
             )
-            client = open_dataverse(settings.dataverse, clock=self._clock)
-            stack.push_async_callback(client.aclose)
-            self._sender = await self._build_sender(client)
-            self._worker = DeliveryWorker(ledger=self._ledger, sender=self._sender, clock=self._clock)
+            clients = open_clients(settings.dataverse, clock=self._clock)
+            for client in clients:
+                stack.push_async_callback(client.aclose)
+            self._senders = await self._build_senders(clients)
+            self._worker = DeliveryWorker(ledger=self._ledger, senders=self._senders, clock=self._clock)
             janitor = Janitor(
                 ledger=self._ledger,
                 retention=Retention(
@@ -148,9 +142,9 @@ class _Service:
         """Raises StoreError when nothing could be committed now."""
         await self._ledger.check()
 
-    def pace(self) -> Pace:
-        """What the sender is doing."""
-        return self._sender.pace
+    def paces(self) -> list[Pace]:
+        """What the senders are doing, in the order of the configuration."""
+        return [sender.pace for sender in self._senders]
 
     async def metrics_page(self) -> Response:
         """Prometheus' text format."""
@@ -161,23 +155,17 @@ class _Service:
         self.metrics.contacts(counts.contacts, waited)
         return Response(self.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def _build_sender(self, client: DataverseClient) -> Sender:
-        settings = self._settings
+    async def _build_senders(self, clients: Sequence[DataverseClient]) -> tuple[Sender, ...]:
         hash_key = await self._ledger.identifier_hash_key()
-        return Sender(
+        return build_senders(
+            self._configuration,
+            clients,
             ledger=self._ledger,
-            client=client,
-            mapping=self._configuration.mapping,
-            policy=match_policy(settings),
-            patience=Patience(unmatched_for=settings.contact.unmatched.retry_for),
-            lease=Lease(holds_for=client.longest_call + LEASE_MARGIN, longest_call=client.longest_call),
-            pace=Pace.at_start(
-                max_parallel=settings.dataverse.max_parallel, max_rows=settings.dataverse.batch_rows
-            ),
             clock=self._clock,
             dice=random.random,
             listener=self.metrics,
             pseudonym=lambda key: identifier_hash(hash_key, key),
+            pace=first_pace(self._settings.dataverse),
         )
 
 
@@ -191,42 +179,6 @@ async def _finish(background: Sequence[asyncio.Task[None]], *, within: timedelta
     if late:
         log.warning("shutdown_cut_short", tasks=sorted(task.get_name() for task in late))
         await asyncio.gather(*late, return_exceptions=True)
-
-
-def open_dataverse(settings: Dataverse, *, clock: Clock) -> DataverseClient:
-    """The client that the configuration asks for."""
-    return open_client(
-        url=settings.url,
-        tenant_id=settings.tenant_id,
-        client_id=settings.client_id,
-        client_secret=settings.client_secret.get_secret_value(),
-        authority=settings.authority,
-        api_path=settings.api_path,
-        ca_bundle=settings.ca_bundle,
-        connect_timeout=settings.connect_timeout,
-        read_timeout=settings.read_timeout,
-        max_parallel=settings.max_parallel,
-        clock=clock,
-    )
-
-
-def match_policy(settings: Settings) -> MatchPolicy:
-    """How rows are found, and whether they may be made."""
-    contact = settings.contact
-    match = contact.match
-    if match.contactid:
-        by, column = MatchBy.CONTACT_ID, ""
-    elif match.alternate_key is not None:
-        by, column = MatchBy.ALTERNATE_KEY, match.alternate_key
-    else:
-        by, column = MatchBy.COLUMN, match.column or ""
-    return MatchPolicy(
-        by=by,
-        column=column,
-        upsert=contact.upsert,
-        on_many=OnMany(contact.on_many),
-        on_create=contact.on_create,
-    )
 
 
 def reading_policy(configuration: Configuration) -> ReadingPolicy:

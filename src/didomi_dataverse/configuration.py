@@ -104,6 +104,11 @@ def _prepared(
                 prepared[stem] = _UNREAD if read is None else read
         elif nested is not None and isinstance(node, dict):
             prepared[key] = _prepared(document, below, node, nested, problems)
+        elif nested is not None and isinstance(node, list):
+            prepared[key] = [
+                _prepared(document, (*below, place), one, nested, problems) if isinstance(one, dict) else one
+                for place, one in enumerate(node)
+            ]
         elif below == ("contact", "on_create") and isinstance(node, dict):
             # The only values whose type nothing but YAML decides.
             prepared[key] = {
@@ -207,7 +212,7 @@ def _place(path: KeyPath) -> tuple[type[BaseModel], FieldInfo | None]:
     field: FieldInfo | None = None
     for key in path:
         if not isinstance(key, str):
-            break
+            continue
         below = None if field is None else _model_of(field)
         if field is not None and below is None:
             break
@@ -220,7 +225,8 @@ def _place(path: KeyPath) -> tuple[type[BaseModel], FieldInfo | None]:
 
 def _model_of(field: FieldInfo) -> type[BaseModel] | None:
     annotation = field.annotation
-    candidates = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    origin = get_origin(annotation)
+    candidates = get_args(annotation) if origin in (Union, UnionType, tuple) else (annotation,)
     return next((one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)), None)
 
 

@@ -110,6 +110,23 @@ def _is_https_origin(url: str) -> str:
     return url
 
 
+AUTHORITIES = {
+    "public": "https://login.microsoftonline.com",
+    "gcc_high": "https://login.microsoftonline.us",
+    "dod": "https://login.microsoftonline.us",
+    "china": "https://login.partner.microsoftonline.cn",
+}
+"""The clouds by name (dataverse.md 1.1). GCC logs in where the public cloud does."""
+
+
+def _is_authority(written: str) -> str:
+    known = AUTHORITIES.get(written.strip().lower().replace("-", "_").replace(" ", "_"))
+    try:
+        return known or _is_https(written)
+    except ValueError as error:
+        raise ValueError(f"must be one of {', '.join(AUTHORITIES)}, or it {error}") from None
+
+
 def _is_sent_unchanged(secret: SecretStr) -> SecretStr:
     # A proxy or an HTTP library trims and refuses such values, and the comparison would never succeed.
     value = secret.get_secret_value()
@@ -185,6 +202,7 @@ HeaderSecrets = Annotated[
 ]
 
 HttpsUrl = Annotated[str, AfterValidator(_is_https)]
+Authority = Annotated[str, AfterValidator(_is_authority)]
 HttpsOrigin = Annotated[str, AfterValidator(_is_https_origin)]
 StoreUrl = Annotated[Secret, AfterValidator(_is_store)]
 Tenant = Annotated[str, AfterValidator(_is_tenant)]

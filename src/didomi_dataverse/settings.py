@@ -9,10 +9,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from didomi_dataverse.setting_login import ApplicationUser
+from didomi_dataverse.setting_section import Section
 from didomi_dataverse.setting_values import (
+    AUTHORITIES,
     ApiPath,
+    Authority,
     Column,
     ColumnsOnCreate,
     Duration,
@@ -22,21 +26,12 @@ from didomi_dataverse.setting_values import (
     HttpsOrigin,
     HttpsUrl,
     Networks,
-    Secret,
     Secrets,
     StoreUrl,
     Tenant,
     Text,
     Word,
 )
-
-
-class Section(BaseModel):
-    """What all sections share: unknown keys are refused, and nothing changes after the start."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
-    )
 
 
 class Server(Section):
@@ -168,7 +163,7 @@ def _login_authority(validated: Mapping[str, object]) -> str:
     return f"https://login.microsoftonline.com/{validated.get('tenant_id', '')}"
 
 
-class Dataverse(Section):
+class Dataverse(ApplicationUser):
     """The environment that holds the Contact table, and how to log in to it."""
 
     url: HttpsOrigin = Field(repr=False, examples=["https://acme.crm4.dynamics.com"])
@@ -177,15 +172,13 @@ class Dataverse(Section):
     tenant_id: Tenant
     """The Microsoft Entra tenant: its GUID or domain name."""
 
-    client_id: Text
-    """The application (client) id; the environment must have an application user for it."""
+    authority: Authority = Field(default_factory=_login_authority, repr=False)
+    """Where tokens come from: `public` (the default, also for GCC), `gcc_high`, `dod`, `china`, or an
+    address; `/{tenant_id}` is added where it has no path."""
 
-    client_secret: Secret = Field(repr=False)
-    """The application's secret value, not the secret's id."""
-
-    authority: HttpsUrl = Field(default_factory=_login_authority, repr=False)
-    """Where tokens come from; `/{tenant_id}` is added where it has no path. Default
-    `https://login.microsoftonline.com/{tenant_id}`; other clouds: dataverse.md 1.1."""
+    application_users: tuple[ApplicationUser, ...] = Field(default=(), max_length=20)
+    """More application users to spread the load over: limits are per user (dataverse.md 4.1). They need the
+    same rights as the first."""
 
     api_path: ApiPath = "/api/data/v9.2"
     """Path of the Web API below `url`. Older servers need `/api/data/v9.1`."""
@@ -193,6 +186,11 @@ class Dataverse(Section):
     ca_bundle: ExistingFile | None = None
     """PEM file of the certificate authorities to trust instead of the built-in ones, for servers of your
     own."""
+
+    bulk: Annotated[Literal["batch", "multiple", "single"], Word] = "batch"
+    """How rows travel. `batch`: many requests in one `$batch`, each answered for itself. `multiple`: bulk
+    messages where the table has them, which cost the server less; a call that is refused goes through
+    `$batch`. `single`: one call per row, for servers that know neither; slow. Same outcomes in all three."""
 
     max_parallel: int = Field(default=4, ge=1, le=52)
     """Calls under way at once, per replica. Too small: slow. Too large: Dataverse throttles all your
@@ -215,6 +213,13 @@ class Dataverse(Section):
     for failed and repeated (dataverse.md 3.5). Too large: a dead connection blocks its contacts for that
     long."""
 
+    @model_validator(mode="after")
+    def _no_user_twice(self) -> Self:
+        ids = [self.client_id, *(user.client_id for user in self.application_users)]
+        if len(set(ids)) < len(ids):
+            raise ValueError("names one application user twice, which gains nothing: limits are per user")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _tenant_in_authority(cls, written: object) -> object:
@@ -224,6 +229,7 @@ class Dataverse(Section):
         authority, tenant = written.get("authority"), written.get("tenant_id")
         if not isinstance(authority, str) or not isinstance(tenant, str):
             return written
+        authority = AUTHORITIES.get(authority.strip().lower().replace("-", "_"), authority)
         if re.fullmatch(r"https://[^/?#]+/?", authority):
             return {**written, "authority": f"{authority.rstrip('/')}/{tenant}"}
         return written

@@ -22,7 +22,13 @@ async def sandbox(sandbox_folder: Path) -> AsyncIterator[SandboxServer]:
 
 
 @pytest.fixture
-async def house(sandbox: SandboxServer, tmp_path: Path) -> AsyncIterator[House]:
-    """The configuration of `didomi-dataverse sandbox`, unchanged."""
-    async with open_house(sandbox, tmp_path) as opened:
+def mode() -> str:
+    """The delivery mode. Modules that must hold in all of them say so."""
+    return "batch"
+
+
+@pytest.fixture
+async def house(sandbox: SandboxServer, tmp_path: Path, mode: str) -> AsyncIterator[House]:
+    """The configuration of `didomi-dataverse sandbox`, unchanged but for the mode."""
+    async with open_house(sandbox, tmp_path, mode=mode) as opened:
         yield opened

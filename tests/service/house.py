@@ -16,23 +16,24 @@ from typing import Any
 
 import httpx
 
-from didomi_dataverse.app import LEASE_MARGIN, match_policy, open_dataverse, read_body
+from didomi_dataverse.app import read_body
 from didomi_dataverse.configuration import Configuration, load_configuration
-from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.reply import Exchange
-from didomi_dataverse.dataverse.write import LookUp, Write
-from didomi_dataverse.delivery.decide import Patience, outcome_word
+from didomi_dataverse.dataverse.reply import CallKind, Exchange
+from didomi_dataverse.dataverse.write import Request
+from didomi_dataverse.delivery.decide import outcome_word
 from didomi_dataverse.delivery.outcome import Concluded
 from didomi_dataverse.delivery.pace import Pace
-from didomi_dataverse.delivery.sender import Lease, Sender
+from didomi_dataverse.delivery.sender import Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.ledger.contact import Claim, Contact
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.ledger.recording import Recorded
 from didomi_dataverse.mapping.apply import Finding
+from didomi_dataverse.operate.metrics import Metrics
 from didomi_dataverse.sandbox.bodies import Body, event, event_created, person, purpose
 from didomi_dataverse.sandbox.config_file import write_config
 from didomi_dataverse.sandbox.server import SandboxServer
+from didomi_dataverse.senders import build_senders, open_clients
 from tests.clocks import FrozenClock
 
 Row = dict[str, Any]
@@ -44,20 +45,27 @@ class Heard:
 
     outcomes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    exchanges: list[Sequence[Write | LookUp]] = field(default_factory=list)
+    exchanges: list[Sequence[Request]] = field(default_factory=list)
+    kinds: list[CallKind] = field(default_factory=list)
+    metrics: Metrics = field(default_factory=Metrics)
 
-    def exchanged(self, requests: Sequence[Write | LookUp], exchange: Exchange) -> None:
+    def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
         self.exchanges.append(requests)
-        assert len(exchange.replies) == len(requests)
+        self.kinds.append(exchange.kind)
+        self.metrics.exchanged(requests, exchange)
+        if exchange.kind is not CallKind.METADATA:
+            assert len(exchange.replies) == len(requests)
 
-    def concluded(self, claim: Claim, concluded: Concluded) -> None:  # noqa: ARG002 - the listener's form
+    def concluded(self, claim: Claim, concluded: Concluded) -> None:
         self.outcomes.append(outcome_word(concluded))
+        self.metrics.concluded(claim, concluded)
 
     def found(self, findings: Sequence[Finding]) -> None:
         self.findings += findings
 
-    def paced(self, pace: Pace) -> None:
-        """Tests read the sender's pace itself."""
+    def paced(self, user: str, pace: Pace) -> None:
+        """Tests read the sender's pace itself, or what the metrics say of it."""
+        self.metrics.paced(user, pace)
 
 
 @dataclass(slots=True)
@@ -67,12 +75,16 @@ class House:
     sandbox: SandboxServer
     configuration: Configuration
     ledger: Ledger
-    client: DataverseClient
-    sender: Sender
+    senders: tuple[Sender, ...]
     worker: DeliveryWorker
     clock: FrozenClock
     heard: Heard
     http: httpx.AsyncClient
+
+    @property
+    def sender(self) -> Sender:
+        """The sender of the first application user, in most tests the only one."""
+        return self.senders[0]
 
     async def receive(self, *bodies: Body) -> list[Recorded]:
         """Takes notifications in, one commit for all."""
@@ -86,9 +98,13 @@ class House:
     async def deliver(self) -> list[str]:
         """Lets the sender work until nothing is due now. Returns the outcomes, in order."""
         before = len(self.heard.outcomes)
-        while not self.sender.pace.is_paused(self.clock.now()) and await self.worker.run_once():
+        while not self.is_paused() and await self.worker.run_once():
             pass
         return self.heard.outcomes[before:]
+
+    def is_paused(self) -> bool:
+        """Must every sender wait?"""
+        return all(sender.pace.is_paused(self.clock.now()) for sender in self.senders)
 
     async def after(self, pause: timedelta) -> list[str]:
         """As `deliver`, some time later."""
@@ -138,6 +154,7 @@ async def open_house(
     change: Callable[[str], str] = lambda text: text,
     clock: FrozenClock | None = None,
     max_rows: int | None = None,
+    mode: str = "batch",
 ) -> AsyncIterator[House]:
     """A house on the configuration that the sandbox writes, after `change` has edited its text.
 
@@ -146,32 +163,31 @@ async def open_house(
     clock = clock or FrozenClock()
     shutil.copy(sandbox.ca_bundle, folder)
     path = write_config(folder, sandbox.url, sandbox.identity, service_port=8080)
-    path.write_text(change(path.read_text()))
+    text = path.read_text()
+    path.write_text(change(text.replace("dataverse:\n", f"dataverse:\n  bulk: {mode}\n", 1)))
     configuration = load_configuration(path, {})
     settings = configuration.settings
     ledger = await Ledger.open_for_serving(settings.store.url.get_secret_value(), clock=clock)
     await ledger.remap(configuration.mapping.fingerprint, now=clock.now())
-    client = open_dataverse(settings.dataverse, clock=clock)
+    clients = open_clients(settings.dataverse, clock=clock)
     heard = Heard()
-    sender = Sender(
+    senders = build_senders(
+        configuration,
+        clients,
         ledger=ledger,
-        client=client,
-        mapping=configuration.mapping,
-        policy=match_policy(settings),
-        patience=Patience(unmatched_for=settings.contact.unmatched.retry_for),
-        lease=Lease(holds_for=client.longest_call + LEASE_MARGIN, longest_call=client.longest_call),
-        pace=Pace.at_start(max_parallel=4, max_rows=max_rows or settings.dataverse.batch_rows),
         clock=clock,
         dice=lambda: 0.0,
         listener=heard,
         pseudonym=lambda key: f"hash-of-{len(key)}",
+        pace=Pace.at_start(max_parallel=4, max_rows=max_rows or settings.dataverse.batch_rows),
     )
-    worker = DeliveryWorker(ledger=ledger, sender=sender, clock=clock)
+    worker = DeliveryWorker(ledger=ledger, senders=senders, clock=clock)
     async with httpx.AsyncClient(verify=tls_context(sandbox)) as http:
         try:
-            yield House(sandbox, configuration, ledger, client, sender, worker, clock, heard, http)
+            yield House(sandbox, configuration, ledger, senders, worker, clock, heard, http)
         finally:
-            await client.aclose()
+            for client in clients:
+                await client.aclose()
             await ledger.close()
 
 

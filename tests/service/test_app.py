@@ -94,7 +94,7 @@ def probes(pace: Pace, clock: FrozenClock, *, store_fails: bool = False) -> http
     lifecycle.started.set()
     app = FastAPI()
     app.include_router(
-        build_health_router(lifecycle=lifecycle, check_store=check_store, pace=lambda: pace, clock=clock)
+        build_health_router(lifecycle=lifecycle, check_store=check_store, paces=lambda: [pace], clock=clock)
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
 

@@ -1,4 +1,4 @@
-"""From a notification to the Contact row, and everything that can happen on the way."""
+"""From a notification to the Contact row, and all that can happen on the way, in every delivery mode."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +25,16 @@ def refusal(status: int, code: str, **more: object) -> dict[str, object]:
     return {"reply": {"status": status, "body": {"error": {"code": code, "message": "No."}}, **more}}
 
 
-CALL = {"method": "POST", "path": "$batch"}
+def call(mode: str) -> dict[str, object]:
+    """What matches the next call that is about rows."""
+    return {"path": "contacts("} if mode == "single" else {"method": "POST", "path": "$batch"}
+
+
+@pytest.fixture(params=["batch", "multiple", "single"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """The same story, told in each of the three ways."""
+    found: str = request.param
+    return found
 
 
 async def test_every_kind_of_column_gets_its_value(house: House) -> None:
@@ -113,10 +122,17 @@ async def test_repeating_a_choice_overrides_an_edit_made_in_the_crm(house: House
     assert (await house.row(ONE))["new_newsletter"] is False
 
 
-async def test_many_contacts_share_a_call(house: House) -> None:
+async def test_many_contacts_share_a_call(house: House, mode: str) -> None:
     await house.receive(*(says(key, minute=1, newsletter=True) for key in (ONE, TWO, THREE)))
     assert await house.deliver() == ["written"] * 3
-    assert (await house.stats())["calls"]["batch"] == {"200": 1}
+    calls = (await house.stats())["calls"]
+    expected = {
+        "batch": {"batch": {"200": 1}},
+        # Their keys are resolved first.
+        "multiple": {"batch": {"200": 1}, "update_multiple": {"204": 1}},
+        "single": {"patch": {"204": 3}},
+    }
+    assert {kind: calls[kind] for kind in expected[mode]} == expected[mode]
 
 
 # --- Finding the row
@@ -180,17 +196,17 @@ async def test_two_spellings_of_one_identifier_are_one_contact(house: House) -> 
     assert (await house.row(ONE))["new_newsletter"] is False
 
 
-async def test_matching_by_another_column(sandbox: SandboxServer, tmp_path: Path) -> None:
-    async with open_house(sandbox, tmp_path, change=replaced(BY_EMAIL)) as house:
+async def test_matching_by_another_column(sandbox: SandboxServer, tmp_path: Path, mode: str) -> None:
+    async with open_house(sandbox, tmp_path, mode=mode, change=replaced(BY_EMAIL)) as house:
         await house.receive(says("customer-0002@example.com", minute=1, newsletter=False))
         assert await house.deliver() == ["written"]
         assert (await house.row(TWO))["new_newsletter"] is False
 
 
 async def test_several_rows_with_one_value_are_left_alone_and_parked(
-    sandbox: SandboxServer, tmp_path: Path
+    sandbox: SandboxServer, tmp_path: Path, mode: str
 ) -> None:
-    async with open_house(sandbox, tmp_path, change=replaced(BY_EMAIL)) as house:
+    async with open_house(sandbox, tmp_path, mode=mode, change=replaced(BY_EMAIL)) as house:
         await house.put_rows({"emailaddress1": "a@example.com"}, {"emailaddress1": "A@example.com"})
         await house.receive(says("a@example.com", minute=1, newsletter=True))
         assert await house.deliver() == ["parked"]
@@ -199,18 +215,18 @@ async def test_several_rows_with_one_value_are_left_alone_and_parked(
 
 
 async def test_several_rows_are_all_written_where_that_is_wanted(
-    sandbox: SandboxServer, tmp_path: Path
+    sandbox: SandboxServer, tmp_path: Path, mode: str
 ) -> None:
     every = ("upsert: false", "upsert: false\n  on_many: all")
-    async with open_house(sandbox, tmp_path, change=replaced(BY_EMAIL, every)) as house:
+    async with open_house(sandbox, tmp_path, mode=mode, change=replaced(BY_EMAIL, every)) as house:
         await house.put_rows({"emailaddress1": "a@example.com"}, {"emailaddress1": "A@example.com"})
         await house.receive(says("a@example.com", minute=1, newsletter=False))
         assert await house.deliver() == ["written"]
         assert [row["new_newsletter"] for row in await house.rows()] == [False, False]
 
 
-async def test_matching_by_the_contact_id(sandbox: SandboxServer, tmp_path: Path) -> None:
-    async with open_house(sandbox, tmp_path, change=replaced(BY_CONTACT_ID)) as house:
+async def test_matching_by_the_contact_id(sandbox: SandboxServer, tmp_path: Path, mode: str) -> None:
+    async with open_house(sandbox, tmp_path, mode=mode, change=replaced(BY_CONTACT_ID)) as house:
         guid = (await house.row(ONE))["contactid"]
         await house.receive(says(f"{{{guid.upper()}}}", minute=1, newsletter=False))
         assert await house.deliver() == ["written"]
@@ -240,9 +256,15 @@ CREATED = {
     ],
 )
 async def test_a_created_row_says_no_wherever_nobody_said_yes(
-    sandbox: SandboxServer, tmp_path: Path, key: str, change: tuple[tuple[str, str], ...], column: str
+    sandbox: SandboxServer,
+    tmp_path: Path,
+    *,
+    mode: str,
+    key: str,
+    change: tuple[tuple[str, str], ...],
+    column: str,
 ) -> None:
-    async with open_house(sandbox, tmp_path, change=replaced(MAY_CREATE, *change)) as house:
+    async with open_house(sandbox, tmp_path, mode=mode, change=replaced(MAY_CREATE, *change)) as house:
         await house.receive(says(key, minute=1, newsletter=True))
         assert await house.deliver() == ["created"]
         row = await house.row(key, column=column)
@@ -252,8 +274,10 @@ async def test_a_created_row_says_no_wherever_nobody_said_yes(
         assert (await house.row(key, column=column))["new_newsletter"] is False
 
 
-async def test_on_create_never_touches_a_row_that_is_there(sandbox: SandboxServer, tmp_path: Path) -> None:
-    async with open_house(sandbox, tmp_path, change=replaced(MAY_CREATE)) as house:
+async def test_on_create_never_touches_a_row_that_is_there(
+    sandbox: SandboxServer, tmp_path: Path, mode: str
+) -> None:
+    async with open_house(sandbox, tmp_path, mode=mode, change=replaced(MAY_CREATE)) as house:
         await house.receive(says(ONE, minute=1, newsletter=True))
         assert await house.deliver() == ["written"]
         row = await house.row(ONE)
@@ -263,9 +287,9 @@ async def test_on_create_never_touches_a_row_that_is_there(sandbox: SandboxServe
 
 @pytest.mark.parametrize("change", [(), (BY_EMAIL,)], ids=["by its key", "by another column"])
 async def test_a_creation_whose_answer_was_lost_makes_one_row(
-    sandbox: SandboxServer, tmp_path: Path, change: tuple[tuple[str, str], ...]
+    sandbox: SandboxServer, tmp_path: Path, mode: str, change: tuple[tuple[str, str], ...]
 ) -> None:
-    async with open_house(sandbox, tmp_path, change=replaced(MAY_CREATE, *change)) as house:
+    async with open_house(sandbox, tmp_path, mode=mode, change=replaced(MAY_CREATE, *change)) as house:
         await house.put_rows()
         await house.put_faults(
             {
@@ -318,9 +342,9 @@ async def test_a_parked_contact_is_tried_again_when_its_choices_change(house: Ho
     assert await house.deliver() == ["written"]
 
 
-async def test_a_throttle_pauses_the_sender_and_drops_nothing(house: House) -> None:
+async def test_a_throttle_pauses_the_sender_and_drops_nothing(house: House, mode: str) -> None:
     fault = refusal(429, "0x80072322", headers={"Retry-After": "60"})
-    await house.put_faults({"match": CALL, **fault, "times": 1})
+    await house.put_faults({"match": call(mode), **fault, "times": 1})
     await house.receive(says(ONE, minute=1, newsletter=False))
     assert await house.deliver() == ["postponed"]
     await house.receive(says(TWO, minute=1, newsletter=False))
@@ -349,8 +373,8 @@ async def test_a_throttle_of_a_single_part_pauses_the_sender_too(house: House) -
         pytest.param({"reply": {"status": 500, "body": {"Message": "Oops"}}}, id="an unknown failure"),
     ],
 )
-async def test_an_outage_delays_and_loses_nothing(house: House, fault: dict[str, object]) -> None:
-    await house.put_faults({"match": CALL, **fault, "times": 3})
+async def test_an_outage_delays_and_loses_nothing(house: House, mode: str, fault: dict[str, object]) -> None:
+    await house.put_faults({"match": call(mode), **fault, "times": 3})
     await house.receive(says(ONE, minute=1, newsletter=False), says(TWO, minute=1, newsletter=True))
     await house.deliver()
     for _ in range(20):
@@ -369,8 +393,8 @@ async def test_a_row_that_keeps_failing_is_parked_in_the_end(house: House) -> No
     assert outcomes == ["retried"] * 5 + ["parked"]
 
 
-async def test_an_expired_token_is_renewed_without_anybody_noticing(house: House) -> None:
-    await house.put_faults({"match": CALL, "reply": {"status": 401}, "times": 1})
+async def test_an_expired_token_is_renewed_without_anybody_noticing(house: House, mode: str) -> None:
+    await house.put_faults({"match": call(mode), "reply": {"status": 401}, "times": 1})
     await house.receive(says(ONE, minute=1, newsletter=False))
     assert await house.deliver() == ["written"]
 
@@ -389,7 +413,8 @@ async def test_a_missing_right_stops_the_sender_until_it_is_granted(house: House
 
 
 async def test_a_refusal_of_one_row_does_not_stop_its_neighbours(house: House) -> None:
-    fault = {"match": {"method": "PATCH", "path": ONE}, **refusal(403, "0x80048306"), "times": 99}
+    his = {"path": "contacts", "columns": {"new_didomikey": ONE}}
+    fault = {"match": his, **refusal(403, "0x80048306"), "times": 99}
     await house.put_faults(fault)
     await house.receive(says(ONE, minute=1, newsletter=True), says(TWO, minute=1, newsletter=True))
     assert sorted(await house.deliver()) == ["alerted", "written"]
@@ -397,22 +422,26 @@ async def test_a_refusal_of_one_row_does_not_stop_its_neighbours(house: House) -
 
 
 async def test_a_mapping_that_no_row_can_take_is_an_alert_and_parks_nobody(
-    sandbox: SandboxServer, tmp_path: Path
+    sandbox: SandboxServer, tmp_path: Path, mode: str
 ) -> None:
     typo = ("newsletter: new_newsletter", "newsletter: new_newsleter")
-    async with open_house(sandbox, tmp_path, change=replaced(typo)) as house:
+    async with open_house(sandbox, tmp_path, mode=mode, change=replaced(typo)) as house:
         await house.receive(says(ONE, minute=1, newsletter=False), says(TWO, minute=1, newsletter=False))
         assert await house.deliver() == ["alerted", "alerted"]
         assert await house.after(ALERT_PAUSE) == ["alerted"]
         assert house.sender.pace.alert is not None
-    async with open_house(sandbox, tmp_path, clock=house.clock) as mended:
+    async with open_house(sandbox, tmp_path, mode=mode, clock=house.clock) as mended:
         mended.clock.advance(timedelta(minutes=1))
         assert await mended.deliver() == ["written", "written"]
 
 
-async def test_a_wrong_secret_is_an_alert_and_not_a_loop(sandbox: SandboxServer, tmp_path: Path) -> None:
+async def test_a_wrong_secret_is_an_alert_and_not_a_loop(
+    sandbox: SandboxServer, tmp_path: Path, mode: str
+) -> None:
     secret = sandbox.identity.client_secret
-    async with open_house(sandbox, tmp_path, change=replaced((secret, "not-the-secret-at-all"))) as house:
+    async with open_house(
+        sandbox, tmp_path, mode=mode, change=replaced((secret, "not-the-secret-at-all"))
+    ) as house:
         await house.receive(says(ONE, minute=1, newsletter=False))
         assert await house.deliver() == ["alerted"]
         alert = house.sender.pace.alert
@@ -424,8 +453,10 @@ async def test_a_wrong_secret_is_an_alert_and_not_a_loop(sandbox: SandboxServer,
 # --- Order, leases, restarts
 
 
-async def test_withdrawals_are_written_before_everything_else(sandbox: SandboxServer, tmp_path: Path) -> None:
-    async with open_house(sandbox, tmp_path, max_rows=1) as house:
+async def test_withdrawals_are_written_before_everything_else(
+    sandbox: SandboxServer, tmp_path: Path, mode: str
+) -> None:
+    async with open_house(sandbox, tmp_path, mode=mode, max_rows=1) as house:
         await house.receive(*(says(key, minute=1, newsletter=True) for key in (ONE, TWO)))
         await house.receive(says(THREE, minute=1, newsletter=False))
         await house.worker.run_once()
@@ -455,27 +486,29 @@ async def test_a_worker_whose_lease_ended_cannot_settle(house: House) -> None:
     assert (await house.contact(ONE)).state is DeliveryState.SETTLED
 
 
-async def test_a_changed_mapping_writes_only_what_differs(sandbox: SandboxServer, tmp_path: Path) -> None:
-    async with open_house(sandbox, tmp_path) as house:
+async def test_a_changed_mapping_writes_only_what_differs(
+    sandbox: SandboxServer, tmp_path: Path, mode: str
+) -> None:
+    async with open_house(sandbox, tmp_path, mode=mode) as house:
         await house.receive(says(ONE, minute=1, newsletter=True, email_ads=True, gifts=False))
         await house.deliver()
         clock = house.clock
     more = ("newsletter: new_newsletter", "newsletter: new_newsletter\n      gifts: followemail")
-    async with open_house(sandbox, tmp_path, change=replaced(more), clock=clock) as again:
+    async with open_house(sandbox, tmp_path, mode=mode, change=replaced(more), clock=clock) as again:
         assert await again.deliver() == ["written"]
-        (write,) = again.heard.exchanges[0]
+        (write,) = again.heard.exchanges[-1]
         assert list(getattr(write, "columns")) == ["followemail"]  # noqa: B009 - a look-up has none
 
 
 async def test_what_a_crash_left_undone_is_done_at_the_next_start(
-    sandbox: SandboxServer, tmp_path: Path
+    sandbox: SandboxServer, tmp_path: Path, mode: str
 ) -> None:
     """The only process of its store need not wait for the leases of its predecessor."""
-    async with open_house(sandbox, tmp_path) as house:
+    async with open_house(sandbox, tmp_path, mode=mode) as house:
         await house.receive(says(ONE, minute=1, newsletter=False))
         await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
         clock = house.clock
-    async with open_house(sandbox, tmp_path, clock=clock) as restarted:
+    async with open_house(sandbox, tmp_path, mode=mode, clock=clock) as restarted:
         assert await restarted.deliver() == ["written"]
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from didomi_dataverse.configuration import Configuration, load_configuration
 from didomi_dataverse.errors import ConfigurationError, Problem
-from didomi_dataverse.settings import Section, Settings
+from didomi_dataverse.setting_section import Section
+from didomi_dataverse.settings import Settings
 
 SECRET = "a-secret-nobody-guesses"
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
@@ -140,13 +141,19 @@ def value_at(section: object, path: str) -> object:
     return section
 
 
+def secret_of(settings: Settings) -> str:
+    secret = settings.dataverse.client_secret
+    assert secret is not None
+    return secret.get_secret_value()
+
+
 # --- What comes of it -----------------------------------------------------------------------------
 
 
 def test_the_least_configuration(file: Path) -> None:
     configuration = load(file, LEAST)
 
-    assert configuration.settings.dataverse.client_secret.get_secret_value() == SECRET
+    assert secret_of(configuration.settings) == SECRET
     assert [rule.column for rule in configuration.mapping.rules] == ["new_newsletter"]
     assert configuration.warnings == ()
 
@@ -167,7 +174,7 @@ def test_an_override_changes_a_setting(file: Path) -> None:
 def test_a_secret_of_digits_stays_text(file: Path) -> None:
     configuration = load(file, LEAST, DIDOMI_DATAVERSE__DATAVERSE__CLIENT_SECRET="0123456789")
 
-    assert configuration.settings.dataverse.client_secret.get_secret_value() == "0123456789"
+    assert secret_of(configuration.settings) == "0123456789"
 
 
 def test_values_on_create_keep_the_type_that_yaml_gives_them(file: Path) -> None:
@@ -200,7 +207,7 @@ def test_every_secret_can_be_a_file(file: Path, tmp_path: Path, old: str, new: s
 
     header = settings.didomi.auth.header
     assert header is not None
-    found = {settings.dataverse.client_secret.get_secret_value(), header.value[0].get_secret_value()}
+    found = {secret_of(settings), header.value[0].get_secret_value()}
     assert found == {SECRET, f"{SECRET}-of-a-file"}
 
 
@@ -455,3 +462,133 @@ def test_a_sandbox_on_this_machine_is_no_unknown_host(file: Path) -> None:
     text = LEAST.replace("https://acme.crm4.dynamics.com", "https://localhost:8443")
 
     assert load(file, text).warnings == ()
+
+
+# --- Ways to log in to Dataverse -------------------------------------------------------------------
+
+SECRET_LINE = "  client_secret: ${DATAVERSE_CLIENT_SECRET}\n"
+
+
+def test_a_certificate_instead_of_a_secret(file: Path, tmp_path: Path) -> None:
+    pem, passphrase = tmp_path / "app.pem", tmp_path / "passphrase"
+    pem.write_text("not read before the first token")
+    passphrase.write_text("open sesame")
+    written = f"  client_certificate: {{ file: {pem}, passphrase_file: {passphrase}, send_chain: true }}\n"
+
+    dataverse = load(file, LEAST.replace(SECRET_LINE, written)).settings.dataverse
+
+    assert dataverse.client_secret is None
+    certificate = dataverse.client_certificate
+    assert certificate is not None
+    assert certificate.passphrase is not None
+    assert (certificate.file, certificate.passphrase.get_secret_value(), certificate.send_chain) == (
+        pem,
+        "open sesame",
+        True,
+    )
+    assert "sesame" not in repr(dataverse)
+
+
+@pytest.mark.parametrize(
+    ("written", "client_id"),
+    [
+        pytest.param("managed_identity: true", None, id="of the machine"),
+        pytest.param("managed_identity: { client_id: mine }", "mine", id="assigned by us"),
+    ],
+)
+def test_a_managed_identity_instead_of_a_secret(file: Path, written: str, client_id: str | None) -> None:
+    dataverse = load(file, LEAST.replace(SECRET_LINE, f"  {written}\n")).settings.dataverse
+
+    assert dataverse.managed_identity is not None
+    assert dataverse.managed_identity.client_id == client_id
+
+
+def test_a_federated_token_need_not_be_there_yet(file: Path) -> None:
+    """The platform may write it after the start."""
+    written = "  federated_token_file: run/token\n"
+
+    dataverse = load(file, LEAST.replace(SECRET_LINE, written)).settings.dataverse
+
+    assert dataverse.federated_token_file == Path("run/token")
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        pytest.param(
+            SECRET_LINE + "  managed_identity: true\n",
+            "dataverse: has client_secret and managed_identity. Keep exactly one of them.",
+            id="two at once",
+        ),
+        pytest.param("  managed_identity: false\n", "dataverse.client_secret: is missing.", id="none"),
+        pytest.param(
+            "  client_certificate: { file: nowhere.pem }\n",
+            "names a file that does not exist or cannot be read",
+            id="no such certificate",
+        ),
+        pytest.param(
+            "  client_certificate: { path: x }\n",
+            "dataverse.client_certificate.path: is not a key",
+            id="a typo",
+        ),
+        pytest.param(
+            SECRET_LINE + "  application_users: [{ client_id: b }]\n",
+            "dataverse.application_users.0.client_secret: is missing.",
+            id="another user without any",
+        ),
+        pytest.param(
+            SECRET_LINE
+            + "  application_users: [{ client_id: 22, client_secret: a, managed_identity: true }]\n",
+            "application_users.0: has client_secret and managed_identity",
+            id="another user with two",
+        ),
+        pytest.param(
+            SECRET_LINE + "  authority: gcc\n",
+            "must be one of public, gcc_high, dod, china, or",
+            id="no cloud",
+        ),
+    ],
+)
+def test_a_wrong_way_to_log_in_is_named(file: Path, written: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(file, LEAST.replace(SECRET_LINE, written))
+
+    assert problem in str(refused.value)
+
+
+def test_more_application_users_have_secrets_of_their_own(file: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("the-second-secret\n")
+    users = f"  application_users:\n    - {{ client_id: b, client_secret_file: {secret} }}\n"
+
+    (second,) = load(
+        file, LEAST.replace(SECRET_LINE, SECRET_LINE + users)
+    ).settings.dataverse.application_users
+
+    assert second.client_secret is not None
+    assert second.client_secret.get_secret_value() == "the-second-secret"
+
+
+def test_one_application_user_twice_gains_nothing(file: Path) -> None:
+    first = next(line.split()[1] for line in LEAST.splitlines() if line.strip().startswith("client_id:"))
+    users = f"  application_users: [{{ client_id: {first}, client_secret: x }}]\n"
+    with pytest.raises(ConfigurationError, match="one application user twice"):
+        load(file, LEAST.replace(SECRET_LINE, SECRET_LINE + users))
+
+
+@pytest.mark.parametrize(
+    ("cloud", "host"),
+    [
+        ("public", "login.microsoftonline.com"),
+        ("GCC-High", "login.microsoftonline.us"),
+        ("dod", "login.microsoftonline.us"),
+        ("china", "login.partner.microsoftonline.cn"),
+    ],
+)
+def test_a_cloud_by_its_name(file: Path, cloud: str, host: str) -> None:
+    """dataverse.md 1.1."""
+    dataverse = load(
+        file, LEAST.replace(SECRET_LINE, f"{SECRET_LINE}  authority: {cloud}\n")
+    ).settings.dataverse
+
+    assert dataverse.authority == f"https://{host}/{dataverse.tenant_id}"

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from didomi_dataverse.setting_section import Section
 from didomi_dataverse.setting_values import parse_duration
-from didomi_dataverse.settings import Section, Settings
+from didomi_dataverse.settings import Settings
 
 SECRET = "a-secret-nobody-guesses"
 TENANT = "11111111-1111-1111-1111-111111111111"
@@ -262,7 +263,7 @@ def test_values_that_are_accepted(path: str, value: object) -> None:
         pytest.param("contact.on_many", "first", "'park' or 'all'", id="on_many"),
         pytest.param("log.level", "loud", "'debug'", id="level"),
         pytest.param("server.prot", 1, "not permitted", id="an unknown key"),
-        pytest.param("dataverse.bulk", "multiple", "not permitted", id="no setting is reserved"),
+        pytest.param("dataverse.bulk", "upsert", "'batch', 'multiple' or 'single'", id="bulk"),
     ],
 )
 def test_values_that_are_refused(path: str, value: object, says: str) -> None:

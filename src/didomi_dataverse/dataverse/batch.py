@@ -4,17 +4,15 @@ No change sets: one bad row would undo the others (dataverse.md 3.3). Each part 
 outer request asks for `odata.continue-on-error`, so that a rejected part does not stop those after it.
 """
 
-import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, assert_never
+from typing import Final
 
 from didomi_dataverse.dataverse.error_body import read_answer
-from didomi_dataverse.dataverse.key import ID_COLUMN, look_up_query, normal_guid, row_path
-from didomi_dataverse.dataverse.reply import Answered, NotAttempted, Reply, Unknown
-from didomi_dataverse.dataverse.write import Condition, JsonScalar, LookUp, Write
+from didomi_dataverse.dataverse.http_form import HttpForm, http_form, with_rows
+from didomi_dataverse.dataverse.reply import NotAttempted, Reply, Unknown
+from didomi_dataverse.dataverse.write import Request
 from didomi_dataverse.errors import ReplyMalformedError
 
 # dataverse.md 3.1: with a bare LF the server answers 400 "Stream was not readable".
@@ -22,18 +20,10 @@ CRLF: Final = b"\r\n"
 # dataverse.md 3.1. Far fewer per call are wise, but that is the caller's to choose.
 MAX_PARTS: Final = 1000
 
-_CONDITION_HEADER: Final = {
-    Condition.UPDATE_ONLY: "If-Match: *",
-    Condition.CREATE_ONLY: "If-None-Match: *",
-}
-# dataverse.md 5.1: the annotations of an error hold its symbolic name, the best classifier there is. Asked
-# for on each part, because nobody documents whether the outer request's wish reaches them (dataverse.md 2.5,
-# 13).
-_ASK_FOR_NAMES: Final = 'Prefer: odata.include-annotations="*"'
 _BOUNDARY: Final = re.compile(r"[A-Za-z0-9_.-]{1,70}", re.ASCII)
 
 
-def encode_batch(requests: Sequence[Write | LookUp], *, boundary: str, api_path: str) -> bytes:
+def encode_batch(requests: Sequence[Request], *, boundary: str, api_path: str) -> bytes:
     """The body of a `$batch`, to be sent as `multipart/mixed; boundary="{boundary}"`.
 
     `api_path` begins with `/` and ends without one (`/api/data/v9.2`). ValueError when there are no requests
@@ -46,6 +36,7 @@ def encode_batch(requests: Sequence[Write | LookUp], *, boundary: str, api_path:
         raise ValueError("a boundary is 1 to 70 letters, digits, '_', '.' or '-'")
     pieces: list[bytes] = []
     for number, request in enumerate(requests, start=1):
+        form = http_form(request)
         lines = [
             f"--{boundary}",
             "Content-Type: application/http",
@@ -53,46 +44,22 @@ def encode_batch(requests: Sequence[Write | LookUp], *, boundary: str, api_path:
             # Unique throughout, though only change sets require it. Answers are matched by order.
             f"Content-ID: {number}",
             "",
-            *_head(request, api_path),
+            *_head(form, api_path),
             "",
             "",
         ]
         # A body cannot hold the boundary: JSON writes line ends as escapes. A GET has none, and so ends with
         # two empty lines: one that ends its head, and one to be safe (dataverse.md 3.1).
-        content = encode_columns(request.columns) if isinstance(request, Write) else b""
-        pieces += ["\r\n".join(lines).encode("ascii"), content, CRLF]
+        pieces += ["\r\n".join(lines).encode("ascii"), form.content, CRLF]
     pieces.append(f"--{boundary}--\r\n".encode("ascii"))
     return b"".join(pieces)
 
 
-def encode_columns(columns: Mapping[str, JsonScalar]) -> bytes:
-    """The columns as compact JSON in UTF-8. ValueError for a number that JSON cannot say (NaN, infinity)."""
-    text = json.dumps(columns, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:
-        # Half of a surrogate pair. As an escape it can be sent, so that the server refuses this row, not we
-        # the batch.
-        return json.dumps(columns, allow_nan=False, separators=(",", ":")).encode("ascii")
-
-
-def _head(request: Write | LookUp, api_path: str) -> tuple[str, ...]:
-    match request:
-        case Write(key, condition):
-            return (
-                f"PATCH {api_path}/{row_path(key)} HTTP/1.1",
-                "Content-Type: application/json; type=entry",
-                _CONDITION_HEADER[condition],
-                _ASK_FOR_NAMES,
-            )
-        case LookUp():
-            return (
-                f"GET {api_path}/{look_up_query(request)} HTTP/1.1",
-                "Accept: application/json",
-                _ASK_FOR_NAMES,
-            )
-        case _:
-            assert_never(request)
+def _head(form: HttpForm, api_path: str) -> tuple[str, ...]:
+    return (
+        f"{form.method} {api_path}/{form.path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in form.headers),
+    )
 
 
 # --- The answer ---
@@ -106,7 +73,7 @@ def is_multipart(content_type: str) -> bool:
 def decode_batch(
     content_type: str,
     body: bytes,
-    requests: Sequence[Write | LookUp],
+    requests: Sequence[Request],
     *,
     now: datetime,
     request_id: str = "",
@@ -168,7 +135,7 @@ def _split(body: bytes, boundary: bytes) -> tuple[list[bytes], bool]:
 _STATUS_LINE: Final = re.compile(rb"HTTP/\d(?:\.\d)? +(\d{3})(?: .*)?", re.ASCII)
 
 
-def _reply(part: bytes, request: Write | LookUp, now: datetime, request_id: str) -> Reply:
+def _reply(part: bytes, request: Request, now: datetime, request_id: str) -> Reply:
     # Its own headers, an empty line, and then a whole HTTP answer.
     _, http = _head_and_rest(part)
     head, body = _head_and_rest(http.lstrip(b"\r\n"))
@@ -179,9 +146,7 @@ def _reply(part: bytes, request: Write | LookUp, now: datetime, request_id: str)
     headers = _headers(header_lines)
     headers.setdefault("req_id", request_id)
     answered = read_answer(int(found[1]), headers, body, now=now)
-    if isinstance(request, LookUp) and 200 <= answered.status < 300:
-        return _with_rows(answered, body)
-    return answered
+    return with_rows(answered, request, body)
 
 
 def _head_and_rest(message: bytes) -> tuple[bytes, bytes]:
@@ -198,18 +163,3 @@ def _headers(lines: Sequence[bytes]) -> dict[str, str]:
         if colon:
             headers[name.strip().lower()] = value.strip()
     return headers
-
-
-def _with_rows(answered: Answered, body: bytes) -> Reply:
-    """A look-up's answer with its rows; unknown when unreadable, because "no row" would be a finding."""
-    try:
-        document = json.loads(body)
-        texts = [row[ID_COLUMN] for row in document["value"]]
-    except (ValueError, RecursionError, LookupError, TypeError):
-        return Unknown("malformed")
-    guids = [normal_guid(text) if isinstance(text, str) else None for text in texts]
-    row_ids = tuple(guid for guid in guids if guid is not None)
-    if len(row_ids) != len(guids):
-        return Unknown("malformed")
-    # A row is one row however often it is named.
-    return replace(answered, row_ids=tuple(dict.fromkeys(row_ids)))

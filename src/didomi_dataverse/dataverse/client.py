@@ -1,4 +1,4 @@
-"""The only user of httpx: one `$batch` out, one reply for each of its requests back.
+"""Calls of the Web API: requests out, one reply for each of them back.
 
 Nothing is decided here, with one exception: a call that is refused for its token is repeated once with a new
 one.
@@ -6,42 +6,30 @@ one.
 
 import asyncio
 import json
-import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from pathlib import Path
-from typing import Final
 from uuid import UUID, uuid4
 
 import httpx
 
-from didomi_dataverse import __version__
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.dataverse.batch import decode_batch, encode_batch, is_multipart
-from didomi_dataverse.dataverse.error_body import read_answer
+from didomi_dataverse.dataverse.bulk import (
+    BulkMessage,
+    availability_query,
+    bulk_path,
+    is_listed,
+    is_success,
+)
+from didomi_dataverse.dataverse.error_body import is_web_api_error, read_answer
+from didomi_dataverse.dataverse.http_form import ASK_FOR_NAMES, http_form, with_rows
 from didomi_dataverse.dataverse.key import normal_guid
-from didomi_dataverse.dataverse.reply import Answered, Exchange, Reply, Unknown
-from didomi_dataverse.dataverse.token import ClientSecret, TokenCache, open_application
-from didomi_dataverse.dataverse.write import LookUp, Write
+from didomi_dataverse.dataverse.reply import Answered, CallKind, Exchange, Reply, Unknown
+from didomi_dataverse.dataverse.token import TokenCache
+from didomi_dataverse.dataverse.transport import BearerAuth, hint_of, unknown_after
+from didomi_dataverse.dataverse.write import Request, Write
 from didomi_dataverse.errors import DataverseError, ReplyMalformedError
-
-# dataverse.md 1.3.
-_HEADERS: Final = {
-    "Accept": "application/json",
-    "OData-MaxVersion": "4.0",
-    "OData-Version": "4.0",
-    "User-Agent": f"didomi-dataverse/{__version__}",
-}
-# Entra answers in a second or not at all.
-_TOKEN_READ_S: Final = 30.0
-# What a call may take beyond connecting and waiting for its answer: fetching a token, sending and reading
-# bodies.
-_ALLOWANCE: Final = timedelta(seconds=20)
-# Load balancers close idle connections after minutes; one closed under us would be an unknown outcome.
-_KEEP_IDLE_S: Final = 30.0
 
 
 class CallFailedError(DataverseError):
@@ -60,24 +48,6 @@ class WhoAmI:
     business_unit_id: str
     organization_id: str
     parallel_hint: int | None = None
-
-
-class BearerAuth(httpx.Auth):
-    """Puts the token on a request, and repeats it once with a new token when it is answered 401.
-
-    The format of Dataverse's challenge is not documented, so the status alone decides (dataverse.md 5.1).
-    """
-
-    def __init__(self, token: TokenCache) -> None:
-        self._token = token
-
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        token = await self._token.bearer()
-        request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
-        if response.status_code == 401 and await self._token.renew(token):
-            request.headers["Authorization"] = f"Bearer {await self._token.bearer()}"
-            yield request
 
 
 class DataverseClient:
@@ -106,7 +76,7 @@ class DataverseClient:
         self.longest_call = longest_call
         """No call takes longer, its token included: then it is given up and its outcome is unknown."""
 
-    async def send(self, requests: Sequence[Write | LookUp]) -> Exchange:
+    async def send(self, requests: Sequence[Request]) -> Exchange:
         """One `$batch` with continue-on-error, and a reply for each request in their order.
 
         Whatever happens on the way is a reply too: `Unknown` when the connection failed or the answer cannot
@@ -121,16 +91,54 @@ class DataverseClient:
             "Content-Type": f'multipart/mixed; boundary="{boundary}"',
             "Prefer": "odata.continue-on-error",
         }
-        began_s = self._clock.monotonic()
-        answer = await self._call("POST", "$batch", headers=headers, content=body)
-        duration = timedelta(seconds=self._clock.monotonic() - began_s)
+        answer, duration = await self._timed("POST", "$batch", headers=headers, content=body)
         if isinstance(answer, Unknown):
             return Exchange(replies=(answer,) * len(requests), duration=duration)
         return Exchange(
-            replies=self._replies(answer, requests),
-            duration=duration,
-            parallel_hint=_parallel_hint(answer.headers),
+            replies=self._replies(answer, requests), duration=duration, parallel_hint=hint_of(answer.headers)
         )
+
+    async def send_one(self, request: Request) -> Exchange:
+        """The request as a call of its own. Otherwise as `send`; an answer that is not an error of the Web
+        API (a gateway's, a throttle) counts as the whole call's.
+        """
+        form = http_form(request)
+        answer, duration = await self._timed(
+            form.method, form.path, headers=dict(form.headers), content=form.content or None
+        )
+        if isinstance(answer, Unknown):
+            return Exchange(replies=(answer,), duration=duration, kind=CallKind.SINGLE)
+        reply: Reply = self._read(answer, whole_call=not _is_own_answer(answer, request))
+        if isinstance(reply, Answered) and not reply.whole_call:
+            reply = with_rows(reply, request, answer.content)
+        hint = hint_of(answer.headers)
+        return Exchange(replies=(reply,), duration=duration, parallel_hint=hint, kind=CallKind.SINGLE)
+
+    async def send_bulk(self, message: BulkMessage, writes: Sequence[Write], body: bytes) -> Exchange:
+        """One bulk message with the targets of `body`. All are carried out, or none (dataverse.md 3.4):
+        anything but a success is the whole call's answer. Otherwise as `send`.
+        """
+        # dataverse.md 5.1: annotations hold the symbolic name.
+        headers = {"Content-Type": "application/json", ASK_FOR_NAMES[0]: ASK_FOR_NAMES[1]}
+        kind = CallKind(message.value)
+        answer, duration = await self._timed("POST", bulk_path(message), headers=headers, content=body)
+        if isinstance(answer, Unknown):
+            return Exchange(replies=(answer,) * len(writes), duration=duration, kind=kind)
+        reply = self._read(answer, whole_call=not is_success(message, answer.status_code, answer.content))
+        hint = hint_of(answer.headers)
+        return Exchange(replies=(reply,) * len(writes), duration=duration, parallel_hint=hint, kind=kind)
+
+    async def ask_for(self, message: BulkMessage) -> tuple[bool | None, Exchange]:
+        """Whether the Contact table has this message; None when the environment does not say. The exchange
+        carries one reply and no rows.
+        """
+        answer, duration = await self._timed("GET", availability_query(message), headers={})
+        if isinstance(answer, Unknown):
+            return None, Exchange(replies=(answer,), duration=duration, kind=CallKind.METADATA)
+        has = None if answer.status_code != 200 else is_listed(answer.content)
+        reply = self._read(answer, whole_call=has is None)
+        hint = hint_of(answer.headers)
+        return has, Exchange(replies=(reply,), duration=duration, parallel_hint=hint, kind=CallKind.METADATA)
 
     async def who_am_i(self) -> WhoAmI:
         """Asks Dataverse who we are: the cheapest proof that address, token and application user are right.
@@ -143,7 +151,7 @@ class DataverseClient:
         if isinstance(answer, Unknown):
             raise CallFailedError(f"WhoAmI was not answered ({answer.cause}).", answer)
         if answer.status_code != 200:
-            refusal = self._whole_call(answer)
+            refusal = self._read(answer, whole_call=True)
             raise CallFailedError(
                 f"WhoAmI was answered {refusal.status} {refusal.code}".strip() + ".", refusal
             )
@@ -158,7 +166,7 @@ class DataverseClient:
                     user_id=user_id,
                     business_unit_id=business_unit_id,
                     organization_id=organization_id,
-                    parallel_hint=_parallel_hint(answer.headers),
+                    parallel_hint=hint_of(answer.headers),
                 )
             case _:
                 pass
@@ -185,10 +193,10 @@ class DataverseClient:
         except httpx.RequestError as failure:
             return unknown_after(failure)
 
-    def _replies(self, answer: httpx.Response, requests: Sequence[Write | LookUp]) -> tuple[Reply, ...]:
+    def _replies(self, answer: httpx.Response, requests: Sequence[Request]) -> tuple[Reply, ...]:
         content_type = answer.headers.get("Content-Type", "")
         if not is_multipart(content_type):
-            return (self._whole_call(answer),) * len(requests)
+            return (self._read(answer, whole_call=True),) * len(requests)
         try:
             return decode_batch(
                 content_type,
@@ -201,117 +209,22 @@ class DataverseClient:
             # Everything may have been carried out. All writes are conditional, so asking again does no harm.
             return (Unknown("malformed"),) * len(requests)
 
-    def _whole_call(self, answer: httpx.Response) -> Answered:
+    async def _timed(
+        self, method: str, path: str, *, headers: Mapping[str, str], content: bytes | None = None
+    ) -> tuple[httpx.Response | Unknown, timedelta]:
+        began_s = self._clock.monotonic()
+        answer = await self._call(method, path, headers=headers, content=content)
+        return answer, timedelta(seconds=self._clock.monotonic() - began_s)
+
+    def _read(self, answer: httpx.Response, *, whole_call: bool) -> Answered:
         headers = {name.lower(): value for name, value in answer.headers.items()}
         now = self._clock.now()
-        return read_answer(answer.status_code, headers, answer.content, now=now, whole_call=True)
+        return read_answer(answer.status_code, headers, answer.content, now=now, whole_call=whole_call)
 
 
-def unknown_after(failure: httpx.RequestError) -> Unknown:
-    """What is known after a failed call: its cause, and whether anything can have reached the server.
-
-    The causes: `connect_timeout`, `connect_failed`, `tls_failed`, `proxy_failed`, `pool_timeout` (nothing
-    left us), `write_failed`, `read_timeout`, `cut`, `garbled`; besides `deadline` and `malformed`, from
-    elsewhere.
-    """
-    match failure:
-        case httpx.ConnectTimeout():
-            return Unknown("connect_timeout", sent=False)
-        case httpx.ConnectError():
-            return Unknown("tls_failed" if _is_tls(failure) else "connect_failed", sent=False)
-        case httpx.ProxyError():
-            # Everything goes over https, so a proxy is only ever asked for a tunnel.
-            return Unknown("proxy_failed", sent=False)
-        case httpx.PoolTimeout():
-            return Unknown("pool_timeout", sent=False)
-        case httpx.WriteTimeout() | httpx.WriteError():
-            return Unknown("write_failed")
-        case httpx.ReadTimeout():
-            return Unknown("read_timeout")
-        case httpx.DecodingError():
-            return Unknown("garbled")
-        case _:
-            return Unknown("cut")
-
-
-def _is_tls(failure: BaseException | None) -> bool:
-    while failure is not None:
-        if isinstance(failure, ssl.SSLError):
-            return True
-        failure = failure.__cause__ or failure.__context__
-    return False
-
-
-def _parallel_hint(headers: httpx.Headers) -> int | None:
-    # dataverse.md 4.1. Nonsense is as good as nothing.
-    text = headers.get("x-ms-dop-hint", "").strip()
-    return int(text) if len(text) < 6 and text.isascii() and text.isdecimal() and int(text) > 0 else None
-
-
-def open_client(
-    *,
-    url: str,
-    tenant_id: str,
-    client_id: str,
-    client_secret: str,
-    authority: str | None,
-    api_path: str,
-    ca_bundle: Path | None,
-    connect_timeout: timedelta,
-    read_timeout: timedelta,
-    max_parallel: int,
-    clock: Clock,
-) -> DataverseClient:
-    """A client that has not spoken to anybody yet. Close it with `aclose`.
-
-    `url` is the environment's (`https://acme.crm4.dynamics.com`). `authority` as in `token.open_application`.
-    `ca_bundle` is a file of certificates that replaces the trusted ones, which else are those of
-    `SSL_CERT_FILE` or the ones that come with Python's certifi. `read_timeout` is the longest silence while
-    waiting for an answer: below 120 s, long batches are given up that the server still carries out
-    (dataverse.md 3.5). `max_parallel` is the number of connections. Proxies are those of the environment
-    (`HTTPS_PROXY`, `NO_PROXY`). Certificates and proxies hold for Microsoft Entra and Dataverse alike.
-    OSError when the bundle cannot be read.
-    """
-    base = url.rstrip("/")
-    connect_s, read_s = connect_timeout.total_seconds(), read_timeout.total_seconds()
-    trusted = (
-        httpx.create_ssl_context() if ca_bundle is None else ssl.create_default_context(cafile=str(ca_bundle))
-    )
-    http = httpx.AsyncClient(
-        base_url=base,
-        headers=_HEADERS,
-        verify=trusted,
-        # dataverse.md 4.1: an affinity cookie would tie all calls to one of the environment's servers, and so
-        # to that server's limits. A jar that accepts cookies from nobody.
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        timeout=httpx.Timeout(connect=connect_s, read=read_s, write=read_s, pool=read_s),
-        limits=httpx.Limits(
-            max_connections=max_parallel,
-            max_keepalive_connections=max_parallel,
-            keepalive_expiry=_KEEP_IDLE_S,
-        ),
-        # A redirect means a wrong address; following it would carry the token to another host.
-        follow_redirects=False,
-        http2=False,
-    )
-    # MSAL blocks, so it has connections of its own; certificates and proxies are the same.
-    token_http = httpx.Client(
-        verify=trusted, timeout=httpx.Timeout(min(read_s, _TOKEN_READ_S), connect=connect_s)
-    )
-    application = partial(
-        open_application,
-        tenant_id=tenant_id,
-        client_id=client_id,
-        credential=ClientSecret(client_secret),
-        authority=authority,
-        http=token_http,
-    )
-    # dataverse.md 10: the scope is the environment's URL without a slash at its end.
-    token = TokenCache(application, scope=f"{base}/.default", clock=clock, http=token_http)
-    return DataverseClient(
-        http,
-        token,
-        api_path=api_path,
-        clock=clock,
-        longest_call=connect_timeout + read_timeout + _ALLOWANCE,
-    )
+def _is_own_answer(answer: httpx.Response, request: Request) -> bool:
+    """Is it about this one request, rather than about who asks, how often, or through what?"""
+    status = answer.status_code
+    if status >= 400:
+        return status not in {401, 429} and is_web_api_error(answer.content)
+    return status == 204 if isinstance(request, Write) else status == 200

@@ -70,6 +70,15 @@ def normal_code(code: object) -> str:
     return f"0x{number:08x}" if number else "0x0"
 
 
+def is_web_api_error(body: bytes) -> bool:
+    """Is it the error document of the Web API (dataverse.md 5.1), and not a gateway's or a router's?"""
+    try:
+        document = json.loads(body.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and isinstance(document.get("error"), dict)
+
+
 def _error(body: bytes) -> tuple[str, str, str]:
     """Code, name and message of an error body of any kind."""
     text = body.decode("utf-8-sig", "replace")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +47,19 @@ class Unknown:
 Reply = Answered | NotAttempted | Unknown
 
 
+class CallKind(StrEnum):
+    """What a call was, as counted."""
+
+    BATCH = "batch"
+    SINGLE = "single"
+    CREATE_MULTIPLE = "CreateMultiple"
+    UPDATE_MULTIPLE = "UpdateMultiple"
+    METADATA = "metadata"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One HTTP call and the reply for each of its writes or look-ups, in their order.
+    """One HTTP call and the reply for each of its requests, in their order.
 
     `duration` is what the call took. `parallel_hint` is `x-ms-dop-hint` (dataverse.md 4.1), None when absent.
     """
@@ -56,3 +67,4 @@ class Exchange:
     replies: tuple[Reply, ...]
     duration: timedelta
     parallel_hint: int | None = None
+    kind: CallKind = CallKind.BATCH

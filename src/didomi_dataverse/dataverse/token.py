@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol, assert_never
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-import msal  # type: ignore[import-untyped]
-
 from didomi_dataverse.clock import Clock
+from didomi_dataverse.dataverse.credential import Application, BlockingHttp, CredentialUnreadableError
 from didomi_dataverse.errors import DataverseError, TokenRefusedError, TokenUnavailableError
 
 PUBLIC_AUTHORITY: Final = "https://login.microsoftonline.com"
@@ -31,12 +30,18 @@ _BACKGROUND_INTERVAL: Final = timedelta(seconds=30)
 _ADVICE: Final = {
     7000215: "The client secret is wrong. Copy the secret's value (not its id) from the app registration.",
     7000222: "The client secret has expired. Create a new one in the app registration.",
-    7000218: "No client secret was sent. Set `dataverse.client_secret`.",
+    7000218: "No credential was sent. Set `dataverse.client_secret`, or another way to log in.",
+    # General knowledge of Entra, like the others; the words are in its own error pages.
+    700024: "The clock of this machine is wrong, or the federated token has ended.",
+    700027: "The app registration does not know this certificate. Upload it there (or, with "
+    "`client_certificate.send_chain`, let it trust the certificate's subject).",
+    70021: "The app registration has no federated credential for this token's issuer and subject.",
+    700213: "The app registration has no federated credential for this token's issuer and subject.",
     700016: "The tenant has no such application. Check `dataverse.client_id` and `dataverse.tenant_id`.",
     90002: "There is no such tenant. Check `dataverse.tenant_id`.",
     500011: "The tenant has no such environment. Check `dataverse.url` and `dataverse.tenant_id`.",
 }
-_OTHER_ADVICE: Final = "Check the app registration, `dataverse.tenant_id`, `client_id` and `client_secret`."
+_OTHER_ADVICE: Final = "Check the app registration, `dataverse.tenant_id`, `client_id` and the credential."
 _AUTHORITY_ADVICE: Final = (
     "Microsoft Entra does not know the tenant, or this is not its address. Check `dataverse.tenant_id` and "
     "`dataverse.authority`."
@@ -54,67 +59,6 @@ _REFUSALS: Final = frozenset(
         "unsupported_grant_type",
     }
 )
-
-
-class BlockingHttp(Protocol):
-    """The connections that MSAL uses: an `httpx.Client`, whose `get` and `post` are what MSAL expects."""
-
-    def close(self) -> None: ...
-
-
-class Application(Protocol):
-    """What we use of `msal.ConfidentialClientApplication`. Everything blocks."""
-
-    def acquire_token_for_client(self, scopes: list[str]) -> Mapping[str, Any]: ...
-
-    def remove_tokens_for_client(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ClientSecret:
-    """The simplest credential. Another kind is another class here and another case in `_msal_credential`."""
-
-    value: str = field(repr=False)
-
-
-Credential = ClientSecret
-
-
-def _msal_credential(credential: Credential) -> str | dict[str, Any]:
-    """MSAL's `client_credential` (dataverse.md 10, "Credentials accepted")."""
-    match credential:
-        case ClientSecret(value):
-            return value
-        case _:
-            assert_never(credential)
-
-
-def open_application(
-    *,
-    tenant_id: str,
-    client_id: str,
-    credential: Credential,
-    authority: str | None,
-    http: BlockingHttp,
-) -> Application:
-    """MSAL's application. Blocks: it reads the authority's configuration over the network.
-
-    `authority` is None for the public cloud, else an https URL with or without a path; without one the tenant
-    is added. ValueError when there is no such tenant or authority.
-    """
-    application: Application = msal.ConfidentialClientApplication(
-        client_id,
-        authority=authority_url(authority, tenant_id),
-        client_credential=_msal_credential(credential),
-        # Discovery asks login.microsoftonline.com whether it knows the authority and its other names. The
-        # authority is the operator's own setting, a national cloud or AD FS may not reach that host, and one
-        # application with one authority has no use for other names.
-        instance_discovery=False,
-        # MSAL's own client has no time-outs (dataverse.md 10), and prefers REQUESTS_CA_BUNDLE of the
-        # environment to the certificates it is told to trust.
-        http_client=http,
-    )
-    return application
 
 
 def authority_url(authority: str | None, tenant_id: str) -> str:
@@ -239,6 +183,8 @@ class TokenCache:
         if self._application is None:
             try:
                 self._application = self._open()
+            except CredentialUnreadableError as unreadable:
+                raise TokenRefusedError(str(unreadable)) from unreadable
             except ValueError as unknown:
                 raise TokenRefusedError(_AUTHORITY_ADVICE) from unknown
             except Exception as failure:
@@ -248,6 +194,8 @@ class TokenCache:
             # request.
             self._application.remove_tokens_for_client()
             return self._application.acquire_token_for_client([self._scope])
+        except CredentialUnreadableError as unreadable:
+            raise TokenRefusedError(str(unreadable)) from unreadable
         # MSAL lets through whatever its HTTP client and JSON reader raise, besides its own errors.
         except Exception as failure:
             raise _unreachable(failure) from failure

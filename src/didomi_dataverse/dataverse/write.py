@@ -57,3 +57,14 @@ class LookUp:
     column: str
     value: str
     at_most: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Asks which row an alternate key names, before the row is written by its GUID."""
+
+    key: AlternateKey
+
+
+Request = Write | LookUp | Resolve
+"""One request to the Web API, whichever way it travels."""

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from didomi_dataverse.dataverse.error_body import safe_message
+from didomi_dataverse.dataverse.error_catalogue import advice_for
 from didomi_dataverse.dataverse.reply import Answered, NotAttempted, Unknown
+from didomi_dataverse.dataverse.write import Condition
 from didomi_dataverse.delivery.outcome import (
     Alerted,
     Concluded,
@@ -176,8 +178,8 @@ def attempt_of(concluded: Concluded, contact: Contact, now: datetime) -> Attempt
             pass
         case _:
             assert_never(concluded.reply)
-    if isinstance(outcome, Alerted):
-        message = f"{outcome.advice} {message}".strip()
+    advice = outcome.advice if isinstance(outcome, Alerted) else _advice(concluded)
+    message = f"{advice} {message}".strip()
     return Attempt(
         attempted_at=now,
         outcome=outcome_word(concluded),
@@ -187,6 +189,14 @@ def attempt_of(concluded: Concluded, contact: Contact, now: datetime) -> Attempt
         request_id=request_id,
         columns=columns,
     )
+
+
+def _advice(concluded: Concluded) -> str:
+    """What a person can do about a refused row; nothing where nothing went wrong."""
+    reply = concluded.reply
+    if not isinstance(reply, Answered) or not isinstance(concluded.outcome, Retried | Parked):
+        return ""
+    return advice_for(reply, Condition.UPDATE_ONLY) if reply.status >= 300 else ""
 
 
 def _values(concluded: Concluded, contact: Contact) -> list[str]:

@@ -1,11 +1,15 @@
-"""How fast the sender may go: parallel calls, rows per call, pauses and alerts, as one frozen value.
+"""How fast the sender may go: parallel calls, rows per call, calls per time, pauses and alerts, as one frozen
+value.
 
 Each event that the sender learns from (a call answered, a throttle, a failure, an alert) makes a new `Pace`.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
+from didomi_dataverse.delivery import budget as budgets
+from didomi_dataverse.delivery.budget import Budget
 from didomi_dataverse.delivery.outcome import AlertReason
 
 FIRST_FAILURE_PAUSE = timedelta(seconds=1)
@@ -14,6 +18,25 @@ ALERT_PAUSE = timedelta(seconds=30)
 SHORTEST_THROTTLE_PAUSE = timedelta(seconds=1)
 CALLS_PER_STEP = 10
 """Successful calls in a row after which one more may run at the same time."""
+GOOD_CALL = timedelta(seconds=4)
+"""What a call may take: longer ones repeat more when they break, and come close to the time limits of
+plug-ins (dataverse.md 3.5)."""
+CALM_CALLS = 500
+"""Calls without a throttle before more is tried: a throttle found by trying then costs few of them."""
+WINDOW = timedelta(seconds=300)
+"""dataverse.md 4.1, as are the figures of which a twentieth is always believed in."""
+LEAST_CALLS = 6_000 / 20
+LEAST_SECONDS = 1_200 / 20
+
+
+class Limit(StrEnum):
+    """The limits of dataverse.md 4.1. NONE: a pause that is asked for without any limit (503)."""
+
+    REQUESTS = "requests"
+    TIME = "time"
+    CONCURRENCY = "concurrency"
+    UNNAMED = "unnamed"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +50,44 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """`parallel` calls at once, `rows` contacts per call, nothing before `paused_until`.
+    """`parallel` calls at once, `rows` contacts per call, nothing before `paused_until`; `calls` and
+    `seconds` are the two limits on what may be sent over time.
 
-    `max_parallel` and `max_rows` are the operator's bounds. `failures` counts calls lost in a row.
+    `max_parallel` and `max_rows` are the operator's bounds. `failures` counts calls lost in a row. Below
+    `good_rows` the rows per call grow fast, above it one by one: a call of that size was too large once.
+    `calm` counts calls since the last throttle.
     """
 
     max_parallel: int
     max_rows: int
     parallel: int
     rows: int
+    good_rows: int
+    calls: Budget
+    seconds: Budget
     successes: int = 0
     failures: int = 0
+    calm: int = 0
+    calm_since: datetime | None = None
     paused_until: datetime | None = None
     alert: Alert | None = None
 
     @classmethod
-    def at_start(cls, *, max_parallel: int, max_rows: int) -> "Pace":
-        """Careful at first: half the parallel calls, so that a fleet that restarts does not storm."""
+    def at_start(
+        cls, *, max_parallel: int, max_rows: int, window: timedelta = WINDOW, least: float = 1.0
+    ) -> "Pace":
+        """Careful at first: half the parallel calls, so that a fleet that restarts does not storm.
+
+        `window` and `least` (a factor on the least that is believed in) suit servers with other limits.
+        """
         return cls(
-            max_parallel=max_parallel, max_rows=max_rows, parallel=max(1, max_parallel // 2), rows=max_rows
+            max_parallel=max_parallel,
+            max_rows=max_rows,
+            parallel=max(1, max_parallel // 2),
+            rows=max_rows,
+            good_rows=max_rows,
+            calls=Budget(window=window, least=LEAST_CALLS * least),
+            seconds=Budget(window=window, least=LEAST_SECONDS * least),
         )
 
     def is_paused(self, now: datetime) -> bool:
@@ -53,7 +95,37 @@ class Pace:
         return self.paused_until is not None and now < self.paused_until
 
 
-def after_success(pace: Pace, *, parallel_hint: int | None) -> Pace:
+def wait_before_call(pace: Pace, now: datetime) -> timedelta:
+    """How long until a call may begin, as far as the limits are known."""
+    pause = max(budgets.wait(pace.calls, now), budgets.wait(pace.seconds, now))
+    if pace.paused_until is not None:
+        pause = max(pause, pace.paused_until - now)
+    return pause
+
+
+def headroom(pace: Pace, *, running: int, now: datetime) -> float:
+    """How much more this user could take now, 0 (nothing) to 1."""
+    if running >= pace.parallel or wait_before_call(pace, now):
+        return 0.0
+    free = 1 - running / pace.max_parallel
+    return free * min(budgets.room(pace.calls, now), budgets.room(pace.seconds, now))
+
+
+def begun(pace: Pace, now: datetime) -> Pace:
+    """A call begins."""
+    return replace(pace, calls=budgets.spend(pace.calls, 1, now))
+
+
+def ended(pace: Pace, *, duration: timedelta, now: datetime) -> Pace:
+    """A call ended that was not throttled; a `$batch` or bulk message counts its whole duration
+    (dataverse.md 4.1).
+    """
+    return replace(pace, seconds=budgets.spend(pace.seconds, duration.total_seconds(), now))
+
+
+def after_success(
+    pace: Pace, *, parallel_hint: int | None, now: datetime, rows: int = 1, duration: timedelta = timedelta()
+) -> Pace:
     """The call was carried out (whatever became of single rows): speed up step by step, forget failures.
 
     Never above `x-ms-dop-hint`, the server's own recommendation (dataverse.md 4.1).
@@ -63,20 +135,82 @@ def after_success(pace: Pace, *, parallel_hint: int | None) -> Pace:
     parallel = min(pace.parallel, ceiling)
     if successes >= CALLS_PER_STEP and parallel < ceiling:
         parallel, successes = parallel + 1, 0
-    rows = min(pace.max_rows, pace.rows * 2)
-    return replace(pace, parallel=parallel, rows=rows, successes=successes, failures=0, alert=None)
+    return replace(
+        _calmer(_sized(pace, rows, duration), now), parallel=parallel, successes=successes, failures=0
+    )
 
 
-def after_throttle(pace: Pace, *, retry_after: timedelta | None, now: datetime, jitter: float) -> Pace:
+def recovered(pace: Pace) -> Pace:
+    """A row was written, or none was refused for everybody's reason: the alert is over."""
+    return replace(pace, alert=None)
+
+
+def _sized(pace: Pace, rows: int, duration: timedelta) -> Pace:
+    """The rows per call by how long this one took."""
+    if duration > 2 * GOOD_CALL and rows > 1:
+        smaller = max(1, min(pace.rows, rows) // 2)
+        return replace(pace, rows=smaller, good_rows=smaller)
+    if duration > GOOD_CALL:
+        return pace
+    grown = min(pace.rows * 2, pace.good_rows) if pace.rows < pace.good_rows else pace.rows + 1
+    grown = min(grown, pace.max_rows)
+    return replace(pace, rows=grown, good_rows=max(pace.good_rows, grown))
+
+
+def _calmer(pace: Pace, now: datetime) -> Pace:
+    since = pace.calm_since or now
+    calm = pace.calm + 1
+    if calm < CALM_CALLS or now - since < pace.calls.window:
+        return replace(pace, calm=calm, calm_since=since)
+    return replace(
+        pace,
+        calls=budgets.after_calm(pace.calls, now),
+        seconds=budgets.after_calm(pace.seconds, now),
+        calm=0,
+        calm_since=now,
+    )
+
+
+def after_too_large(pace: Pace, *, rows: int) -> Pace:
+    """A call of so many rows was refused for its size, or ran out of time: half as many next time."""
+    smaller = max(1, min(pace.rows, rows) // 2)
+    return replace(pace, rows=smaller, good_rows=smaller, successes=0)
+
+
+def after_throttle(
+    pace: Pace,
+    *,
+    retry_after: timedelta | None,
+    now: datetime,
+    jitter: float,
+    limit: Limit = Limit.UNNAMED,
+    calls: int = 0,
+) -> Pace:
     """429: the whole sender waits as long as it was told to, and a little more (dataverse.md 4.1, 5.2
     "wait").
 
-    The sender halves its parallel calls, so that what follows the pause is no storm.
+    It halves its parallel calls, so that what follows the pause is no storm, and learns what the limit that
+    was met holds. `calls` are those that were refused: they do not count.
     """
     wait = max(retry_after or SHORTEST_THROTTLE_PAUSE, SHORTEST_THROTTLE_PAUSE)
     wait += min(wait / 10, timedelta(seconds=1)) * jitter
     until = _later(pace.paused_until, now + wait)
-    return replace(pace, parallel=max(1, pace.parallel // 2), successes=0, paused_until=until)
+    spent, seconds = budgets.spend(pace.calls, -calls, now), pace.seconds
+    if limit in {Limit.REQUESTS, Limit.UNNAMED}:
+        spent = budgets.after_throttle(spent, now)
+    if limit in {Limit.TIME, Limit.UNNAMED}:
+        seconds = budgets.after_throttle(seconds, now)
+    return replace(
+        pace,
+        calls=spent,
+        seconds=seconds,
+        # Once for all the calls that ran into the same throttle.
+        parallel=pace.parallel if pace.is_paused(now) else max(1, pace.parallel // 2),
+        successes=0,
+        calm=0,
+        calm_since=now,
+        paused_until=until,
+    )
 
 
 def after_failure(pace: Pace, *, retry_after: timedelta | None, now: datetime, jitter: float) -> Pace:

@@ -7,17 +7,16 @@ are there, one more for those that have to be looked up or created.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
 
 from didomi_dataverse.clock import Clock
-from didomi_dataverse.dataverse.client import DataverseClient
+from didomi_dataverse.dataverse.carrier import Carrier
 from didomi_dataverse.dataverse.error_catalogue import Action, advice_for, classify, entry_for
-from didomi_dataverse.dataverse.reply import Answered, Exchange, Reply, Unknown
-from didomi_dataverse.dataverse.write import LookUp, Write
-from didomi_dataverse.delivery import pace as pacing
+from didomi_dataverse.dataverse.reply import Answered, Exchange, Reply
+from didomi_dataverse.dataverse.write import LookUp, Request, Write
 from didomi_dataverse.delivery.decide import Patience, judged, outcome_word, settlement
 from didomi_dataverse.delivery.dialogue import Dialogue, MatchPolicy, action_of, dialogue
 from didomi_dataverse.delivery.outcome import (
@@ -30,6 +29,7 @@ from didomi_dataverse.delivery.outcome import (
     Postponed,
 )
 from didomi_dataverse.delivery.pace import Pace
+from didomi_dataverse.delivery.turnstile import PaceListener, Turnstile
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
 from didomi_dataverse.ledger.contact import Claim, resolve
 from didomi_dataverse.ledger.ledger import Ledger
@@ -38,23 +38,15 @@ from didomi_dataverse.mapping.schema import Mapping as ColumnMapping
 
 log = structlog.get_logger(__name__)
 
-Request = Write | LookUp
 
-
-class Listener(Protocol):
+class Listener(PaceListener, Protocol):
     """Who is told what the sender does: metrics in the service, nobody in most tests."""
-
-    def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
-        """One HTTP call ended."""
 
     def concluded(self, claim: Claim, concluded: Concluded) -> None:
         """One contact's dialogue ended."""
 
     def found(self, findings: Sequence[Finding]) -> None:
         """The mapping had no column value for some choices of a contact."""
-
-    def paced(self, pace: Pace) -> None:
-        """The sender's speed, pause or alert changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +65,9 @@ class _Talk:
 
     claim: Claim
     lines: Dialogue
-    asks: Request | None = None
+    asks: Write | LookUp | None = None
     concluded: Concluded | None = None
+    advice: str = ""  # what a person must do, once every row was refused for the mapping
 
     def hear(self, reply: Reply | None) -> None:
         """Hands in the reply (None to begin) and takes the next request, or the end."""
@@ -83,10 +76,25 @@ class _Talk:
         except StopIteration as end:
             self.conclude(end.value)
 
+    def spare(self) -> None:
+        """Every row failed like this one: the mapping is wrong, not the row, so it is not parked."""
+        if self.advice and self.concluded is not None and isinstance(self.concluded.outcome, Parked):
+            alerted = Alerted(AlertReason.REFUSED, self.advice)
+            self.concluded = replace(self.concluded, outcome=alerted)
+
     def conclude(self, concluded: Concluded) -> None:
         """Ends the dialogue, whatever it would have asked next."""
         self.lines.close()
         self.asks, self.concluded = None, concluded
+
+
+@dataclass(slots=True)
+class _Visit:
+    """What all rounds about the same claims came to. `claimed_at` is monotonic."""
+
+    claimed_at: float
+    is_good: bool = False
+    is_refused: bool = False
 
 
 class Sender:
@@ -96,19 +104,23 @@ class Sender:
         self,
         *,
         ledger: Ledger,
-        client: DataverseClient,
+        carrier: Carrier,
         mapping: ColumnMapping,
         policy: MatchPolicy,
         patience: Patience,
         lease: Lease,
-        pace: Pace,
+        turnstile: Turnstile,
+        is_alone: bool,
         clock: Clock,
         dice: Callable[[], float],
         listener: Listener,
         pseudonym: Callable[[str], str],
     ) -> None:
+        """`is_alone`: nobody else sends, so what this one may not send now waits for it."""
+        self._is_alone = is_alone
         self._ledger = ledger
-        self._client = client
+        self._carrier = carrier
+        self._turnstile = turnstile
         self._mapping = mapping
         self._policy = policy
         self._patience = patience
@@ -117,7 +129,11 @@ class Sender:
         self._listener = listener
         self._pseudonym = pseudonym
         self.lease = lease
-        self.pace = pace
+
+    @property
+    def pace(self) -> Pace:
+        """How fast it may go now."""
+        return self._turnstile.pace
 
     async def deliver(self, claims: Sequence[Claim], *, claimed_at: float) -> None:
         """Talks with Dataverse about claimed contacts and settles every one of them in one transaction.
@@ -126,11 +142,14 @@ class Sender:
         cannot be stored; the leases then end by themselves and the same, idempotent writes are sent again.
         """
         talks = [self._begin(claim) for claim in claims]
+        visit = _Visit(claimed_at)
         while open_talks := [talk for talk in talks if talk.asks is not None]:
-            await self._exchange(open_talks, claimed_at)
+            await self._exchange(open_talks, visit)
+        if visit.is_good and not visit.is_refused:
+            self._turnstile.recovered()
         now = self._clock.now()
         ended = [
-            (talk.claim, judged(talk.concluded, talk.claim.contact, patience=self._patience, now=now))
+            (talk.claim, self._judged(talk.concluded, talk.claim, now))
             for talk in talks
             if talk.concluded is not None
         ]
@@ -141,6 +160,13 @@ class Sender:
         for claim, concluded in ended:
             self._listener.concluded(claim, concluded)
         self._log(ended)
+
+    def _judged(self, concluded: Concluded, claim: Claim, now: datetime) -> Concluded:
+        outcome = concluded.outcome
+        if isinstance(outcome, Postponed) and not self._is_alone:
+            # Another application user may have room for it now.
+            concluded = replace(concluded, outcome=replace(outcome, delay=None))
+        return judged(concluded, claim.contact, patience=self._patience, now=now)
 
     def _begin(self, claim: Claim) -> _Talk:
         try:
@@ -159,81 +185,60 @@ class Sender:
         held_for = timedelta(seconds=self._clock.monotonic() - claimed_at)
         return held_for + self.lease.longest_call <= self.lease.holds_for
 
-    async def _exchange(self, talks: Sequence[_Talk], claimed_at: float) -> None:
-        """One call for what all talks ask now. A call that is refused as a whole is halved until the row that
+    async def _exchange(self, talks: Sequence[_Talk], visit: _Visit) -> None:
+        """One round for what all talks ask now. What is refused as a whole is halved until the row that
         spoils it is alone (dataverse.md 5.2 "split").
         """
-        if not self._may_begin_call(claimed_at):
+        if not self._may_begin_call(visit.claimed_at):
             _end_all(talks, Concluded(outcome=Postponed(PostponeCause.OUT_OF_TIME)))
             return
         requests = [talk.asks for talk in talks if talk.asks is not None]
+        turns = _Turns(self._turnstile, lambda: self._may_begin_call(visit.claimed_at), visit)
         try:
-            exchange = await self._client.send(requests)
+            replies = await self._carrier.send(requests, turns)
         except TokenRefusedError as error:
-            advice, now = str(error), self._clock.now()
-            self._set_pace(pacing.after_alert(self.pace, AlertReason.CREDENTIAL, advice, now=now))
+            advice = str(error)
+            visit.is_refused = True
+            self._turnstile.alerted(AlertReason.CREDENTIAL, advice)
             _end_all(talks, Concluded(outcome=Alerted(AlertReason.CREDENTIAL, advice)))
             return
         except TokenUnavailableError as error:
             log.warning("token_unavailable", cause=str(error))
-            now = self._clock.now()
-            self._set_pace(pacing.after_failure(self.pace, retry_after=None, now=now, jitter=self._dice()))
+            self._turnstile.no_token()
             _end_all(talks, Concluded(outcome=Postponed(PostponeCause.NO_TOKEN)))
             return
         except ValueError:
-            # Something in it cannot be put into a request at all. Nothing was sent.
-            await self._halve(talks, claimed_at)
+            # Something in it cannot be put into a request at all.
+            await self._halve(talks, visit)
             return
-        self._listener.exchanged(requests, exchange)
-        if len(talks) > 1 and _is_spoilt(exchange):
-            await self._halve(talks, claimed_at)
-            return
-        refused = _refused_for_all(requests, exchange, is_stopped=self.pace.alert is not None)
-        self._learn(requests, exchange, refused)
-        for talk, reply in zip(talks, exchange.replies, strict=True):
+        is_spoilt = [_is_spoilt(reply) for reply in replies]
+        spoilt = [talk for talk, is_of_them in zip(talks, is_spoilt, strict=True) if is_of_them]
+        if len(spoilt) == 1:
+            # It is alone in its trouble, so the reply is about it.
+            spoilt = []
+        refused = _refused_for_all(requests, replies, is_stopped=self.pace.alert is not None)
+        if refused is not None and not spoilt:
+            visit.is_refused = True
+            self._turnstile.alerted(AlertReason.REFUSED, advice_for(refused))
+        elif any(map(_is_good, requests, replies)):
+            visit.is_good = True
+        for talk, reply, is_of_them in zip(talks, replies, is_spoilt, strict=True):
+            if spoilt and is_of_them:
+                continue
             talk.hear(reply)
-            if refused is not None and talk.concluded is not None and _is_mapping_fault(reply):
-                # Every row fails like this one: the mapping is wrong, not the row, so none of them is parked.
-                alerted = Alerted(AlertReason.REFUSED, advice_for(refused))
-                talk.concluded = replace(talk.concluded, outcome=alerted)
+            if refused is not None and _is_mapping_fault(reply):
+                talk.advice = advice_for(refused)
+            talk.spare()
+        if spoilt:
+            await self._halve(spoilt, visit)
 
-    async def _halve(self, talks: Sequence[_Talk], claimed_at: float) -> None:
+    async def _halve(self, talks: Sequence[_Talk], visit: _Visit) -> None:
         if len(talks) == 1:
             talks[0].conclude(Concluded(outcome=Parked(ParkReason.UNSENDABLE)))
             return
         middle = len(talks) // 2
-        await self._exchange(talks[:middle], claimed_at)
-        await self._exchange(talks[middle:], claimed_at)
-
-    def _learn(self, requests: Sequence[Request], exchange: Exchange, refused: Answered | None) -> None:
-        """Sets the pace by what the call came to."""
-        now = self._clock.now()
-        waits = [
-            reply.retry_after
-            for reply in exchange.replies
-            if isinstance(reply, Answered) and reply.retry_after is not None
-        ]
-        longest = max(waits, default=None)
-        actions = list(map(action_of, exchange.replies, requests))
-        if Action.WAIT in actions:
-            pace = pacing.after_throttle(self.pace, retry_after=longest, now=now, jitter=self._dice())
-        elif any(map(_is_lost, exchange.replies, requests)):
-            pace = pacing.after_failure(self.pace, retry_after=longest, now=now, jitter=self._dice())
-        elif refused is not None:
-            pace = pacing.after_alert(self.pace, AlertReason.REFUSED, advice_for(refused), now=now)
-        else:
-            pace = pacing.after_success(self.pace, parallel_hint=exchange.parallel_hint)
-        self._set_pace(pace)
-
-    def _set_pace(self, pace: Pace) -> None:
-        if pace == self.pace:
-            return
-        if pace.alert is not None and self.pace.alert is None:
-            log.error("sender_alerted", reason=pace.alert.reason.value, advice=pace.alert.advice)
-        if pace.alert is None and self.pace.alert is not None:
-            log.info("sender_recovered")
-        self.pace = pace
-        self._listener.paced(pace)
+        await self._exchange(talks[:middle], visit)
+        await self._exchange(talks[middle:], visit)
 
     def _log(self, ended: Sequence[tuple[Claim, Concluded]]) -> None:
         words = Counter(outcome_word(concluded) for _, concluded in ended)
@@ -249,6 +254,22 @@ class Sender:
                 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """The turns of one round."""
+
+    turnstile: Turnstile
+    may_begin: Callable[[], bool]
+    visit: _Visit
+
+    async def begin(self) -> bool:
+        # Whoever found the alert may still say its last word: the refusals of a row by themselves.
+        return await self.turnstile.begin(self.may_begin, despite_alert=self.visit.is_refused)
+
+    def end(self, requests: Sequence[Request], exchange: Exchange) -> None:
+        self.turnstile.end(requests, exchange)
+
+
 def _end_all(talks: Sequence[_Talk], concluded: Concluded) -> None:
     for talk in talks:
         talk.conclude(concluded)
@@ -260,24 +281,25 @@ def _nothing_said() -> Dialogue:
     return Concluded(outcome=Parked(ParkReason.INTERNAL_ERROR))
 
 
-def _is_lost(reply: Reply, request: Request) -> bool:
-    """Did the call fail as a whole, for a reason that is nobody's row?"""
-    if isinstance(reply, Unknown):
-        return True
-    return isinstance(reply, Answered) and reply.whole_call and action_of(reply, request) is Action.RETRY
-
-
-def _is_spoilt(exchange: Exchange) -> bool:
+def _is_spoilt(reply: Reply) -> bool:
     """Was the call refused as a whole for what is in it, rather than for who asks or how often?"""
-    first = exchange.replies[0]
-    return isinstance(first, Answered) and first.whole_call and classify(first) is Action.SPLIT
+    return isinstance(reply, Answered) and reply.whole_call and classify(reply) is Action.SPLIT
+
+
+def _is_good(request: Write | LookUp, reply: Reply) -> bool:
+    """Does it show that whatever stopped the sender is mended: was it carried out, or refused for the row?"""
+    if not isinstance(reply, Answered) or reply.whole_call:
+        return False
+    return action_of(reply, request) not in {Action.ALERT, Action.TOKEN, Action.WAIT, Action.RETRY}
 
 
 def _is_mapping_fault(reply: Reply) -> bool:
     return isinstance(reply, Answered) and entry_for(reply).mapping_fault
 
 
-def _refused_for_all(requests: Sequence[Request], exchange: Exchange, *, is_stopped: bool) -> Answered | None:
+def _refused_for_all(
+    requests: Sequence[Write | LookUp], replies: Sequence[Reply], *, is_stopped: bool
+) -> Answered | None:
     """A refusal that only a person can mend, unless a neighbour was written: then it is that row's own
     trouble, and one bad row delays only itself (design.md 1, promise 4).
 
@@ -286,7 +308,7 @@ def _refused_for_all(requests: Sequence[Request], exchange: Exchange, *, is_stop
     """
     refused = None
     faults = 0
-    for request, reply in zip(requests, exchange.replies, strict=True):
+    for request, reply in zip(requests, replies, strict=True):
         action = action_of(reply, request)
         if action is Action.DONE and isinstance(request, Write):
             return None

@@ -1,7 +1,7 @@
 """`/livez`, `/readyz`, `/startupz`: may it live, get traffic, has it started (design.md 4.2)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -30,7 +30,7 @@ def build_health_router(
     *,
     lifecycle: Lifecycle,
     check_store: Callable[[], Awaitable[None]],
-    pace: Callable[[], Pace],
+    paces: Callable[[], Sequence[Pace]],
     clock: Clock,
 ) -> APIRouter:
     """The three probes. `check_store` raises StoreError when nothing could be committed now."""
@@ -61,10 +61,22 @@ def build_health_router(
         is_good = lifecycle.is_started and not lifecycle.is_draining and store == "ok"
         status = "draining" if lifecycle.is_draining else "ready" if is_good else "unready"
         return _answer(
-            is_good=is_good, body={"status": status, "store": store, "sender": _sender(pace(), clock)}
+            is_good=is_good, body={"status": status, "store": store, "sender": _senders(paces(), clock)}
         )
 
     return router
+
+
+def _senders(paces: Sequence[Pace], clock: Clock) -> dict[str, object]:
+    """Delivery as a whole, and with several application users each of them by its number."""
+    users = [_sender(pace, clock) for pace in paces]
+    if len(users) == 1:
+        return users[0]
+    numbered = [{"user": str(number), **user} for number, user in enumerate(users, start=1)]
+    states = {str(user["state"]) for user in users}
+    state = next((word for word in ("delivering", "paused", "stopped") if word in states), "delivering")
+    worst = next((user for user in users if user["state"] == "stopped"), {})
+    return {**worst, "state": state, "users": numbered}
 
 
 def _sender(pace: Pace, clock: Clock) -> dict[str, object]:

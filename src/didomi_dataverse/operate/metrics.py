@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from didomi_dataverse.dataverse.reply import Answered, Exchange
-from didomi_dataverse.dataverse.write import LookUp, Write
+from didomi_dataverse.dataverse.write import Condition, Request, Write
 from didomi_dataverse.delivery.decide import outcome_word
 from didomi_dataverse.delivery.outcome import AlertReason, Concluded
 from didomi_dataverse.delivery.pace import Pace
@@ -33,7 +33,10 @@ class Metrics:
             registry=self.registry,
         )
         self._calls = Counter(
-            "dataverse_calls", "HTTP calls to the Web API, by status.", ["status"], registry=self.registry
+            "dataverse_calls",
+            "HTTP calls to the Web API, by kind and status.",
+            ["kind", "status"],
+            registry=self.registry,
         )
         self._operations = Counter(
             "dataverse_operations",
@@ -68,21 +71,29 @@ class Metrics:
             registry=self.registry,
         )
         self._parallel = Gauge(
-            f"{_PREFIX}_sender_parallel", "Calls that may run at the same time.", registry=self.registry
+            f"{_PREFIX}_sender_parallel",
+            "Calls that may run at the same time, by application user.",
+            ["user"],
+            registry=self.registry,
         )
         self._paused_until = Gauge(
             f"{_PREFIX}_sender_paused_until",
-            "Until when the sender pauses, seconds since 1970; 0 when it never did.",
+            "Until when an application user pauses, seconds since 1970; 0 when it never did.",
+            ["user"],
             registry=self.registry,
         )
         self._alert = Gauge(
             f"{_PREFIX}_sender_alert",
-            "1 while the sender is stopped until a person acts, by reason.",
-            ["reason"],
+            "1 while an application user is stopped until a person acts, by reason.",
+            ["user", "reason"],
             registry=self.registry,
         )
-        for reason in AlertReason:
-            self._alert.labels(reason.value).set(0)
+        self._rows = Gauge(
+            f"{_PREFIX}_sender_rows_per_call",
+            "Contacts that a call may carry now, by application user.",
+            ["user"],
+            registry=self.registry,
+        )
 
     def notification(self, kind: str, disposition: str, reason: str) -> None:
         """One notification was stored, or recognised as a duplicate. `kind` is one of Didomi's six types or
@@ -94,16 +105,16 @@ class Metrics:
         """A request was answered with an error."""
         self._refusals.labels(str(status)).inc()
 
-    def exchanged(self, requests: Sequence[Write | LookUp], exchange: Exchange) -> None:
+    def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
         """One call ended."""
         first = exchange.replies[0] if exchange.replies else None
         whole = first.status if isinstance(first, Answered) and first.whole_call else None
         status = str(whole or (200 if any(isinstance(r, Answered) for r in exchange.replies) else "none"))
-        self._calls.labels(status).inc()
+        self._calls.labels(exchange.kind.value, status).inc()
         self._call_seconds.observe(exchange.duration.total_seconds())
-        for request, reply in zip(requests, exchange.replies, strict=True):
+        for request, reply in zip(requests, exchange.replies, strict=False):
             if isinstance(reply, Answered) and not reply.whole_call:
-                self._operations.labels("write" if isinstance(request, Write) else "look_up").inc()
+                self._operations.labels(_operation(request)).inc()
 
     def concluded(self, claim: Claim, concluded: Concluded) -> None:  # noqa: ARG002 - the listener's form
         """One contact reached an outcome."""
@@ -114,13 +125,15 @@ class Metrics:
         for finding in findings:
             self._findings.labels(finding.problem).inc()
 
-    def paced(self, pace: Pace) -> None:
-        """The sender's pace changed."""
-        self._parallel.set(pace.parallel)
-        self._paused_until.set(0 if pace.paused_until is None else pace.paused_until.timestamp())
+    def paced(self, user: str, pace: Pace) -> None:
+        """The pace of an application user changed."""
+        self._parallel.labels(user).set(pace.parallel)
+        self._rows.labels(user).set(pace.rows)
+        paused_until = 0 if pace.paused_until is None else pace.paused_until.timestamp()
+        self._paused_until.labels(user).set(paused_until)
         for reason in AlertReason:
             stopped = pace.alert is not None and pace.alert.reason is reason
-            self._alert.labels(reason.value).set(1 if stopped else 0)
+            self._alert.labels(user, reason.value).set(1 if stopped else 0)
 
     def contacts(self, by_state: Mapping[DeliveryState, int], oldest_due_seconds: float) -> None:
         """The ledger's own counts, taken when the page is asked for."""
@@ -131,3 +144,10 @@ class Metrics:
     def page(self) -> bytes:
         """The text that Prometheus reads."""
         return generate_latest(self.registry)
+
+
+def _operation(request: Request) -> str:
+    """What the entitlement counts a row as (dataverse.md 4.2)."""
+    if not isinstance(request, Write):
+        return "read"
+    return "create" if request.condition is Condition.CREATE_ONLY else "update"

@@ -1,9 +1,7 @@
-"""A Microsoft Entra tenant with one application: discovery, tokens, and their check (dataverse.md 10)."""
+"""A Microsoft Entra tenant: discovery, tokens, and their check (dataverse.md 10)."""
 
-import hmac
 import json
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs
 from uuid import uuid4
@@ -11,20 +9,13 @@ from uuid import uuid4
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from didomi_dataverse.sandbox.application import Application, TokenError, proof_error
 from didomi_dataverse.sandbox.exchange import Request, Response
 from didomi_dataverse.sandbox.identity import SandboxIdentity
 from didomi_dataverse.sandbox.refusal import Refusal
 
 TOKEN_SECONDS = 3599
 _REMEMBERED_TOKENS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _TokenError:
-    status: int
-    error: str
-    code: int
-    description: str
 
 
 class Entra:
@@ -34,7 +25,12 @@ class Entra:
         self._identity = identity
         self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._key_id = uuid4().hex
-        self._known: dict[str, float] = {}
+        self._known: dict[str, tuple[float, str]] = {}
+        self._applications = {identity.client_id: Application(client_secret=identity.client_secret)}
+
+    def register(self, client_id: str, application: Application) -> None:
+        """Another application of the tenant, or another credential of a known one."""
+        self._applications[client_id] = application
 
     def answer(self, request: Request, now: float) -> Response | None:
         """The answer to a request of the sign-in service, or None when the path is none of its own."""
@@ -63,17 +59,18 @@ class Entra:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise self._unauthorized(base, "0x80044302", "No bearer token was given.")
-        until = self._known.get(token)
-        if until is None:
-            until = self._verified(token, base)
+        known = self._known.get(token)
+        if known is None:
+            known = self._verified(token, base)
             if len(self._known) >= _REMEMBERED_TOKENS:
                 self._known.clear()
-            self._known[token] = until
+            self._known[token] = known
+        until, client_id = known
         if now >= until:
             raise self._unauthorized(base, "0x8004a101", "The token has expired.")
-        return self._identity.client_id
+        return client_id
 
-    def _verified(self, token: str, base: str) -> float:
+    def _verified(self, token: str, base: str) -> tuple[float, str]:
         try:
             claims = jwt.decode(
                 token,
@@ -90,9 +87,9 @@ class Entra:
             )
         except jwt.PyJWTError:
             raise self._unauthorized(base, "0x8004a102", "The token is not one of this tenant.") from None
-        if claims["aud"] not in _own_names(base) or claims["appid"] != self._identity.client_id:
+        if claims["aud"] not in _own_names(base) or claims["appid"] not in self._applications:
             raise self._unauthorized(base, "0x8004a102", "The token is meant for another resource.")
-        return float(claims["exp"])
+        return float(claims["exp"]), str(claims["appid"])
 
     def _unauthorized(self, base: str, code: str, message: str) -> Refusal:
         authorization_uri = f"{base}/{self._identity.tenant_id}/oauth2/authorize"
@@ -139,7 +136,7 @@ class Entra:
             }
         except ValueError:
             form = {}
-        error = self._token_error(form, base, tenant)
+        error = self._token_error(form, base, tenant, now)
         if error is not None:
             return self._error(error, base)
         issued_at = int(now)
@@ -149,7 +146,7 @@ class Entra:
             "iat": issued_at,
             "nbf": issued_at,
             "exp": issued_at + TOKEN_SECONDS,
-            "appid": self._identity.client_id,
+            "appid": form["client_id"],
             "oid": self._identity.user_id,
             "tid": self._identity.tenant_id,
             "uti": uuid4().hex,
@@ -166,39 +163,34 @@ class Entra:
             },
         )
 
-    def _token_error(self, form: dict[str, str], base: str, tenant: str) -> _TokenError | None:
+    def _token_error(self, form: dict[str, str], base: str, tenant: str, now: float) -> TokenError | None:
         if not self._is_tenant(tenant):
             return _unknown_tenant(tenant)
         if form.get("grant_type") != "client_credentials":
-            return _TokenError(
+            return TokenError(
                 400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type."
             )
         client_id = form.get("client_id", "")
-        if client_id != self._identity.client_id:
-            return _TokenError(
+        application = self._applications.get(client_id)
+        if application is None:
+            return TokenError(
                 400,
                 "unauthorized_client",
                 700016,
                 f"Application with identifier '{client_id}' was not found in the directory '{tenant}'.",
             )
-        if not hmac.compare_digest(
-            form.get("client_secret", "").encode(), self._identity.client_secret.encode()
-        ):
-            return _TokenError(
-                401,
-                "invalid_client",
-                7000215,
-                "Invalid client secret provided. Ensure the secret being sent in the request is the client "
-                f"secret value, not the client secret ID, for a secret added to app '{client_id}'.",
-            )
+        endpoint = f"{base}/{tenant}/oauth2/v2.0/token"
+        wrong = proof_error(application, form, client_id=client_id, endpoint=endpoint, now=now)
+        if wrong is not None:
+            return wrong
         scope = form.get("scope", "")
         if not scope.endswith("/.default"):
-            return _TokenError(
+            return TokenError(
                 400, "invalid_scope", 1002012, f"The provided value for scope {scope} is not valid."
             )
         resource = scope.removesuffix("/.default")
         if resource not in _own_names(base):
-            return _TokenError(
+            return TokenError(
                 400,
                 "invalid_resource",
                 500011,
@@ -209,7 +201,7 @@ class Entra:
     def _is_tenant(self, tenant: str) -> bool:
         return tenant.lower() == self._identity.tenant_id
 
-    def _error(self, error: _TokenError, base: str) -> Response:
+    def _error(self, error: TokenError, base: str) -> Response:
         trace_id, correlation_id = str(uuid4()), str(uuid4())
         timestamp = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}"
         return _json(
@@ -237,8 +229,8 @@ class Entra:
         }
 
 
-def _unknown_tenant(tenant: str) -> _TokenError:
-    return _TokenError(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
+def _unknown_tenant(tenant: str) -> TokenError:
+    return TokenError(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
 
 
 def _own_names(base: str) -> frozenset[str]:

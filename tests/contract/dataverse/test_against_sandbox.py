@@ -12,9 +12,11 @@ import pytest
 import pytest_asyncio
 
 from didomi_dataverse.clock import SystemClock
-from didomi_dataverse.dataverse.client import CallFailedError, DataverseClient, open_client
+from didomi_dataverse.dataverse.client import CallFailedError, DataverseClient
+from didomi_dataverse.dataverse.credential import ClientSecret
 from didomi_dataverse.dataverse.error_catalogue import Action, classify
 from didomi_dataverse.dataverse.key import fits_key_url
+from didomi_dataverse.dataverse.opening import open_client
 from didomi_dataverse.dataverse.reply import Answered, Reply, Unknown
 from didomi_dataverse.dataverse.write import AlternateKey, Condition, JsonScalar, LookUp, RowId, Write
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
@@ -40,7 +42,7 @@ def opened(sandbox: SandboxServer, **changed: Any) -> DataverseClient:  # noqa: 
         "url": sandbox.url,
         "tenant_id": sandbox.identity.tenant_id,
         "client_id": sandbox.identity.client_id,
-        "client_secret": sandbox.identity.client_secret,
+        "credential": ClientSecret(sandbox.identity.client_secret),
         "authority": sandbox.authority,
         "api_path": "/api/data/v9.2",
         "ca_bundle": sandbox.ca_bundle,
@@ -256,7 +258,7 @@ async def test_a_fault_in_one_part_is_that_part_s_alone(client: DataverseClient,
 
 
 async def test_a_wrong_secret_is_refused_with_advice(sandbox: SandboxServer) -> None:
-    client = opened(sandbox, client_secret="another")
+    client = opened(sandbox, credential=ClientSecret("another"))
     try:
         with pytest.raises(TokenRefusedError, match="AADSTS7000215") as refused:
             await client.send([update("u-43", donotemail=True)])

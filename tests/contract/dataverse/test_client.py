@@ -11,7 +11,9 @@ import httpx
 import pytest
 import respx
 
-from didomi_dataverse.dataverse.client import CallFailedError, DataverseClient, WhoAmI, open_client
+from didomi_dataverse.dataverse.client import CallFailedError, DataverseClient, WhoAmI
+from didomi_dataverse.dataverse.credential import ClientSecret
+from didomi_dataverse.dataverse.opening import open_client
 from didomi_dataverse.dataverse.reply import Answered, NotAttempted, Reply, Unknown
 from didomi_dataverse.dataverse.token import TokenCache
 from didomi_dataverse.dataverse.write import AlternateKey, Condition, LookUp, RowId, Write
@@ -52,7 +54,7 @@ async def client(entra: FakeEntra, clock: FrozenClock) -> AsyncIterator[Datavers
         url=f"{ORG}/",
         tenant_id="acme",
         client_id="app",
-        client_secret="s3cret",
+        credential=ClientSecret("s3cret"),
         authority=None,
         api_path="/api/data/v9.2",
         ca_bundle=None,

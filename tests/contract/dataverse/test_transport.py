@@ -9,7 +9,9 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from didomi_dataverse.dataverse.client import DataverseClient, open_client
+from didomi_dataverse.dataverse.client import DataverseClient
+from didomi_dataverse.dataverse.credential import ClientSecret
+from didomi_dataverse.dataverse.opening import open_client
 from didomi_dataverse.dataverse.reply import Unknown
 from didomi_dataverse.dataverse.token import TokenCache
 from didomi_dataverse.dataverse.write import Condition, RowId, Write
@@ -130,7 +132,7 @@ async def test_a_client_that_was_opened_speaks_to_nobody_before_its_first_call()
         url="https://acme.crm4.dynamics.com",
         tenant_id="acme",
         client_id="app",
-        client_secret="s3cret",
+        credential=ClientSecret("s3cret"),
         authority=None,
         api_path="/api/data/v9.2",
         ca_bundle=None,

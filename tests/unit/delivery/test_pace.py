@@ -2,18 +2,26 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from didomi_dataverse.delivery.outcome import AlertReason
 from didomi_dataverse.delivery.pace import (
     CALLS_PER_STEP,
+    CALM_CALLS,
+    GOOD_CALL,
     LONGEST_FAILURE_PAUSE,
+    Limit,
     Pace,
     after_alert,
     after_failure,
     after_success,
     after_throttle,
+    after_too_large,
+    begun,
+    headroom,
+    recovered,
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -27,12 +35,12 @@ def test_the_start_is_careful() -> None:
 def test_a_row_of_successes_allows_one_more_call_at_a_time() -> None:
     pace = START
     for _ in range(CALLS_PER_STEP):
-        pace = after_success(pace, parallel_hint=None)
+        pace = after_success(pace, parallel_hint=None, now=NOON)
     assert pace.parallel == START.parallel + 1
 
 
 def test_the_servers_own_hint_is_never_exceeded() -> None:
-    assert after_success(START, parallel_hint=2).parallel == 2
+    assert after_success(START, parallel_hint=2, now=NOON).parallel == 2
 
 
 def test_a_throttle_pauses_as_long_as_told_and_halves_the_calls() -> None:
@@ -59,7 +67,7 @@ def test_failing_calls_carry_fewer_rows_until_one_is_alone() -> None:
         pace = after_failure(pace, retry_after=None, now=NOON, jitter=0.0)
     assert (pace.rows, pace.parallel) == (1, 1)
     assert pace.paused_until == NOON + LONGEST_FAILURE_PAUSE
-    assert after_success(pace, parallel_hint=None).rows == 2
+    assert after_success(pace, parallel_hint=None, now=NOON).rows == 2
 
 
 def test_an_alert_asks_with_one_row_and_remembers_since_when() -> None:
@@ -70,9 +78,11 @@ def test_an_alert_asks_with_one_row_and_remembers_since_when() -> None:
     assert later.alert.since == NOON
 
 
-def test_a_success_ends_the_alert() -> None:
+def test_a_success_alone_does_not_end_the_alert() -> None:
+    """A look-up may succeed where the write after it is refused: the round decides."""
     stopped = after_alert(START, AlertReason.CREDENTIAL, "Renew the secret.", now=NOON)
-    assert after_success(stopped, parallel_hint=None).alert is None
+    assert after_success(stopped, parallel_hint=None, now=NOON).alert is not None
+    assert recovered(stopped).alert is None
 
 
 @given(
@@ -84,9 +94,9 @@ def test_the_pace_stays_within_the_operators_bounds(events: list[str], jitter: f
     for happened in events:
         match happened:
             case "success":
-                pace = after_success(pace, parallel_hint=None)
+                pace = after_success(pace, parallel_hint=None, now=NOON)
             case "hint":
-                pace = after_success(pace, parallel_hint=52)
+                pace = after_success(pace, parallel_hint=52, now=NOON)
             case "throttle":
                 pace = after_throttle(pace, retry_after=None, now=NOON, jitter=jitter)
             case "failure":
@@ -95,3 +105,74 @@ def test_the_pace_stays_within_the_operators_bounds(events: list[str], jitter: f
                 pace = after_alert(pace, AlertReason.REFUSED, "", now=NOON)
         assert 1 <= pace.parallel <= pace.max_parallel
         assert 1 <= pace.rows <= pace.max_rows
+
+
+# --- Rows per call
+
+
+def test_a_call_that_was_too_large_is_halved_and_grown_again_one_by_one() -> None:
+    smaller = after_too_large(START, rows=50)
+    assert smaller.rows == 25
+    assert after_success(smaller, parallel_hint=None, now=NOON).rows == 26
+
+
+def test_after_an_outage_the_rows_are_back_in_a_few_calls() -> None:
+    """Nothing was wrong with their number."""
+    pace = START
+    for _ in range(6):
+        pace = after_failure(pace, retry_after=None, now=NOON, jitter=0.0)
+    for _ in range(6):
+        pace = after_success(pace, parallel_hint=None, now=NOON)
+    assert pace.rows == 50
+
+
+def test_calls_that_take_long_carry_fewer_rows() -> None:
+    slow = after_success(START, parallel_hint=None, now=NOON, rows=50, duration=3 * GOOD_CALL)
+    steady = after_success(START, parallel_hint=None, now=NOON, rows=50, duration=1.5 * GOOD_CALL)
+    assert (slow.rows, steady.rows) == (25, 50)
+
+
+# --- Which limit was met
+
+
+@pytest.mark.parametrize(
+    ("limit", "knows_calls", "knows_seconds"),
+    [
+        (Limit.REQUESTS, True, False),
+        (Limit.TIME, False, True),
+        (Limit.CONCURRENCY, False, False),
+        (Limit.UNNAMED, True, True),
+        (Limit.NONE, False, False),
+    ],
+)
+def test_a_throttle_teaches_about_the_limit_it_names(
+    limit: Limit, knows_calls: bool, knows_seconds: bool
+) -> None:
+    pace = after_throttle(START, retry_after=None, now=NOON, jitter=0.0, limit=limit)
+    assert (pace.calls.holds is not None, pace.seconds.holds is not None) == (knows_calls, knows_seconds)
+
+
+def test_calls_that_run_into_one_throttle_together_halve_the_pace_once() -> None:
+    once = after_throttle(START, retry_after=timedelta(seconds=9), now=NOON, jitter=0.0)
+    again = after_throttle(once, retry_after=timedelta(seconds=9), now=NOON, jitter=0.0)
+    assert (START.parallel, once.parallel, again.parallel) == (4, 2, 2)
+
+
+def test_headroom_is_where_nothing_runs_and_nothing_is_used_up() -> None:
+    busy = headroom(START, running=2, now=NOON)
+    assert headroom(START, running=0, now=NOON) == 1.0
+    assert 0 < busy < 1
+    assert headroom(START, running=4, now=NOON) == 0.0
+    paused = after_throttle(START, retry_after=timedelta(seconds=9), now=NOON, jitter=0.0)
+    assert headroom(paused, running=0, now=NOON) == 0.0
+
+
+def test_more_is_tried_only_after_many_calls_and_a_whole_window() -> None:
+    pace = START
+    for _ in range(600):
+        pace = begun(pace, NOON)
+    pace = after_throttle(pace, retry_after=None, now=NOON, jitter=0.0, limit=Limit.REQUESTS)
+    believed = pace.calls.holds
+    for _ in range(CALM_CALLS):
+        pace = after_success(pace, parallel_hint=None, now=NOON + timedelta(seconds=299))
+    assert pace.calls.holds == believed

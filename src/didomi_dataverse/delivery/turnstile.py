@@ -1,0 +1,173 @@
+"""One application user's pace, kept up to date: every call asks here for its turn and reports its end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Protocol
+
+import structlog
+
+from didomi_dataverse.clock import Clock
+from didomi_dataverse.dataverse.bulk import is_of_a_row
+from didomi_dataverse.dataverse.error_catalogue import Action, classify, entry_for
+from didomi_dataverse.dataverse.reply import Answered, CallKind, Exchange, Reply, Unknown
+from didomi_dataverse.dataverse.write import Request
+from didomi_dataverse.delivery import pace as pacing
+from didomi_dataverse.delivery.outcome import AlertReason
+from didomi_dataverse.delivery.pace import Limit, Pace
+
+LONGEST_WAIT = timedelta(seconds=2)
+"""Contacts that are claimed wait so long for a turn. After that they are given back: others may be more
+urgent by then.
+"""
+# dataverse.md 4.1.
+_LIMITS = {
+    "0x80072322": Limit.REQUESTS,
+    "0x80072321": Limit.TIME,
+    "0x80072326": Limit.CONCURRENCY,
+}
+
+log = structlog.get_logger(__name__)
+
+
+class PaceListener(Protocol):
+    """Who is told of calls and of the pace."""
+
+    def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
+        """One HTTP call ended."""
+
+    def paced(self, user: str, pace: Pace) -> None:
+        """The speed, pause or alert of this application user changed."""
+
+
+class Turnstile:
+    """`user` is the application user's number as people see it, from "1"."""
+
+    def __init__(
+        self,
+        *,
+        user: str,
+        pace: Pace,
+        clock: Clock,
+        dice: Callable[[], float],
+        listener: PaceListener,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.user = user
+        self.pace = pace
+        self._clock = clock
+        self._dice = dice
+        self._listener = listener
+        self._sleep = sleep
+
+    async def begin(self, may_begin: Callable[[], bool], *, despite_alert: bool = False) -> bool:
+        """Waits for the turn of one call. False when there is none for those who wait: the sender pauses, the
+        wait is too long, or `may_begin` says no. `despite_alert` lets those go on who found the alert.
+        """
+        waited = timedelta()
+        while True:
+            now = self._clock.now()
+            pace = replace(self.pace, paused_until=None) if despite_alert else self.pace
+            pause = pacing.wait_before_call(pace, now)
+            if pace.is_paused(now) or waited + pause > LONGEST_WAIT or not may_begin():
+                return False
+            if not pause:
+                break
+            await self._sleep(pause.total_seconds())
+            waited += pause
+        self.pace = pacing.begun(self.pace, now)
+        return True
+
+    def end(self, requests: Sequence[Request], exchange: Exchange) -> None:
+        """Learns from a call. Alerts are the round's to find: one call need not hold all its rows."""
+        self._listener.exchanged(requests, exchange)
+        now = self._clock.now()
+        waits = [
+            reply.retry_after
+            for reply in exchange.replies
+            if isinstance(reply, Answered) and reply.retry_after is not None
+        ]
+        longest = max(waits, default=None)
+        throttled = next(filter(_is_throttle, exchange.replies), None)
+        whole = isinstance(throttled, Answered) and throttled.whole_call
+        pace = self.pace if whole else pacing.ended(self.pace, duration=exchange.duration, now=now)
+        if isinstance(throttled, Answered):
+            pace = pacing.after_throttle(
+                pace,
+                retry_after=longest,
+                now=now,
+                jitter=self._dice(),
+                limit=_limit_of(throttled),
+                calls=1 if whole else 0,
+            )
+            log.info("throttled", user=self.user, code=throttled.code, until=str(pace.paused_until))
+        elif any(_is_lost(reply, exchange.kind) for reply in exchange.replies):
+            if len(requests) > 1 and any(map(_is_timeout, exchange.replies)):
+                pace = pacing.after_too_large(pace, rows=len(requests))
+            pace = pacing.after_failure(pace, retry_after=longest, now=now, jitter=self._dice())
+        elif len(requests) > 1 and any(map(_is_too_large, exchange.replies)):
+            pace = pacing.after_too_large(pace, rows=len(requests))
+        elif exchange.kind is not CallKind.METADATA:
+            pace = pacing.after_success(
+                pace,
+                parallel_hint=exchange.parallel_hint,
+                now=now,
+                rows=len(requests),
+                duration=exchange.duration,
+            )
+        self._set(pace)
+
+    def alerted(self, reason: AlertReason, advice: str) -> None:
+        """A person must act."""
+        self._set(pacing.after_alert(self.pace, reason, advice, now=self._clock.now()))
+
+    def recovered(self) -> None:
+        """A round went through without a refusal that everybody shares."""
+        self._set(pacing.recovered(self.pace))
+
+    def no_token(self) -> None:
+        """Microsoft Entra gives no token now."""
+        now = self._clock.now()
+        self._set(pacing.after_failure(self.pace, retry_after=None, now=now, jitter=self._dice()))
+
+    def _set(self, pace: Pace) -> None:
+        if pace == self.pace:
+            return
+        before, self.pace = self.pace, pace
+        if pace.alert is not None and before.alert is None:
+            reason, advice = pace.alert.reason.value, pace.alert.advice
+            log.error("sender_alerted", user=self.user, reason=reason, advice=advice)
+        if pace.alert is None and before.alert is not None:
+            log.info("sender_recovered", user=self.user)
+        self._listener.paced(self.user, pace)
+
+
+def _is_throttle(reply: Reply) -> bool:
+    return isinstance(reply, Answered) and entry_for(reply).action is Action.WAIT
+
+
+def _limit_of(throttled: Answered) -> Limit:
+    return _LIMITS.get(throttled.code, Limit.UNNAMED if throttled.status == 429 else Limit.NONE)
+
+
+def _is_lost(reply: Reply, kind: CallKind) -> bool:
+    """Did the call fail as a whole, for a reason that is nobody's row?"""
+    if not isinstance(reply, Answered):
+        return isinstance(reply, Unknown)
+    if kind in {CallKind.CREATE_MULTIPLE, CallKind.UPDATE_MULTIPLE} and is_of_a_row(reply):
+        return False
+    return reply.whole_call and classify(reply, alone=True) is Action.RETRY and not _is_too_large(reply)
+
+
+def _is_timeout(reply: Reply) -> bool:
+    """A call that nobody waited for to the end may have been too large."""
+    return isinstance(reply, Unknown) and reply.cause in {"read_timeout", "deadline"}
+
+
+def _is_too_large(reply: Reply) -> bool:
+    """413, or a time-out of the database or a plug-in: fewer rows are the remedy (dataverse.md 5.3)."""
+    if not isinstance(reply, Answered):
+        return False
+    entry = entry_for(reply)
+    return reply.status == 413 or (entry.action is Action.SPLIT and entry.alone is Action.RETRY)

@@ -1,0 +1,147 @@
+"""Turns for calls: who waits, who is sent away, and what a call's end teaches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from didomi_dataverse.dataverse.reply import Answered, CallKind, Exchange, Reply, Unknown
+from didomi_dataverse.dataverse.write import Condition, Request, RowId, Write
+from didomi_dataverse.delivery.pace import Limit, Pace, after_throttle, begun, wait_before_call
+from didomi_dataverse.delivery.turnstile import LONGEST_WAIT, Turnstile
+from tests.clocks import FrozenClock
+
+WRITE = Write(RowId("00000000-0000-4000-8000-00000000000a"), Condition.UPDATE_ONLY, {"donotemail": True})
+
+
+@dataclass(slots=True)
+class Stage:
+    """A turnstile whose time passes only while somebody sleeps."""
+
+    clock: FrozenClock = field(default_factory=FrozenClock)
+    slept: list[float] = field(default_factory=list)
+    paces: list[Pace] = field(default_factory=list)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.clock.advance(timedelta(seconds=seconds))
+
+    def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
+        """Counted elsewhere."""
+
+    def paced(self, user: str, pace: Pace) -> None:
+        assert user == "1"
+        self.paces.append(pace)
+
+    def turnstile(self, pace: Pace) -> Turnstile:
+        return Turnstile(
+            user="1", pace=pace, clock=self.clock, dice=lambda: 0.0, listener=self, sleep=self.sleep
+        )
+
+
+def known(stage: Stage, *, calls: int) -> Pace:
+    """A pace that knows how many calls a window of 300 s holds, after its pause."""
+    pace = Pace.at_start(max_parallel=4, max_rows=50, least=0.01)
+    for _ in range(calls):
+        pace = begun(pace, stage.clock.now())
+    pace = after_throttle(pace, retry_after=None, now=stage.clock.now(), jitter=0.0, limit=Limit.REQUESTS)
+    stage.clock.advance(timedelta(seconds=310))
+    return pace
+
+
+def exchange(*replies: Reply, kind: CallKind = CallKind.BATCH, seconds: float = 0.1) -> Exchange:
+    return Exchange(replies=replies, duration=timedelta(seconds=seconds), kind=kind)
+
+
+async def test_whoever_may_begin_begins_at_once() -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    assert [await turnstile.begin(lambda: True) for _ in range(100)] == [True] * 100
+    assert stage.slept == []
+
+
+async def test_calls_go_out_evenly_once_the_limit_is_known() -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(known(stage, calls=600))
+    began = []
+    for _ in range(60):
+        assert await turnstile.begin(lambda: True)
+        began.append(stage.clock.now())
+    # The first few use up what was saved; then one every 300 s / (600 x 0.97).
+    steady = began[-1] - began[30]
+    assert steady.total_seconds() == pytest.approx(29 * 300 / 582, rel=0.01)
+
+
+async def test_nobody_waits_long_with_contacts_in_hand() -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(known(stage, calls=30))
+    turns = [await turnstile.begin(lambda: True) for _ in range(5)]
+    assert turns[-1] is False
+    assert sum(stage.slept) <= LONGEST_WAIT.total_seconds()
+
+
+async def test_a_pause_or_a_lease_that_ends_sends_away() -> None:
+    stage = Stage()
+    pace = Pace.at_start(max_parallel=4, max_rows=50)
+    assert not await stage.turnstile(pace).begin(lambda: False)
+    paused = after_throttle(
+        pace, retry_after=timedelta(minutes=1), now=stage.clock.now(), jitter=0.0, limit=Limit.NONE
+    )
+    assert not await stage.turnstile(paused).begin(lambda: True)
+    stage.clock.advance(timedelta(minutes=1))
+    assert await stage.turnstile(paused).begin(lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "knows_calls", "knows_seconds"),
+    [
+        pytest.param("0x80072322", 429, True, False, id="requests"),
+        pytest.param("0x80072321", 429, False, True, id="run time"),
+        pytest.param("0x80072326", 429, False, False, id="concurrency"),
+        pytest.param("", 429, True, True, id="without a code"),
+        pytest.param("", 503, False, False, id="unavailable"),
+    ],
+)
+async def test_the_code_names_the_limit(
+    code: str, status: int, *, knows_calls: bool, knows_seconds: bool
+) -> None:
+    """dataverse.md 4.1."""
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    reply = Answered(status=status, code=code, whole_call=True, retry_after=timedelta(seconds=7))
+
+    turnstile.end((WRITE,), exchange(reply))
+
+    pace = turnstile.pace
+    assert (pace.calls.holds is not None, pace.seconds.holds is not None) == (knows_calls, knows_seconds)
+    assert wait_before_call(pace, stage.clock.now()) >= timedelta(seconds=7)
+    assert stage.paces == [pace]
+
+
+@pytest.mark.parametrize(
+    ("reply", "rows", "is_paused"),
+    [
+        pytest.param(Answered(status=413, whole_call=True), 20, False, id="too large"),
+        pytest.param(Answered(status=500, code="0x80044151", whole_call=True), 20, False, id="SQL time-out"),
+        pytest.param(Unknown("read_timeout"), 10, True, id="no answer in time"),
+        pytest.param(Unknown("cut"), 25, True, id="cut"),
+        pytest.param(Answered(status=204), 50, False, id="fine"),
+    ],
+)
+async def test_rows_per_call_follow_what_became_of_the_last(
+    reply: Reply, rows: int, *, is_paused: bool
+) -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+
+    turnstile.end((WRITE,) * 40, exchange(*(reply,) * 40))
+
+    assert (turnstile.pace.rows, turnstile.pace.is_paused(stage.clock.now())) == (rows, is_paused)
+
+
+async def test_a_question_about_the_table_teaches_nothing() -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    turnstile.end((), exchange(Answered(status=200), kind=CallKind.METADATA, seconds=30))
+    assert (turnstile.pace.rows, turnstile.pace.successes) == (50, 0)
