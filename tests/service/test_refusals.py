@@ -100,3 +100,44 @@ async def test_a_preference_stated_under_one_purpose_is_not_overruled_by_a_repea
     await house.receive(user_updated(state(1, -90, "fr"), state(2, -30, ""), source=source))
     await house.deliver()
     assert (await house.row(ONE))["new_language"] is None
+
+
+async def test_an_outage_uses_up_no_patience_with_a_row(house: House) -> None:
+    await house.put_faults(
+        {"match": {"method": "POST", "path": "$batch"}, "reply": {"status": 503}, "times": 8}
+    )
+    await house.receive(says(ONE, minute=1, newsletter=False))
+    await house.deliver()
+    while (await house.stats())["calls"]["batch"].get("503", 0) < 8:
+        await house.after(timedelta(minutes=1))
+    deadlock = {"status": 500, "body": {"error": {"code": "0x80044150", "message": "deadlock"}}}
+    await house.put_faults({"match": {"method": "PATCH"}, "reply": deadlock, "times": 1})
+    assert await house.after(timedelta(minutes=1)) == ["retried"]
+
+
+async def test_rows_that_only_their_owner_may_write_hold_up_nobody_else(house: House) -> None:
+    keys = [f"closed-{number:02}" for number in range(40)]
+    await house.put_rows(*({"new_didomikey": key} for key in [*keys, ONE]))
+    closed = {"status": 403, "body": {"error": {"code": "0x80048306", "message": "No."}}}
+    await house.put_faults({"match": {"method": "PATCH", "path": "*closed-*"}, "reply": closed})
+    await house.receive(*(says(key, minute=1, newsletter=False) for key in keys))
+    for _ in range(10):
+        await house.after(timedelta(seconds=30))
+    await house.receive(says(ONE, minute=2, newsletter=False))
+    for _ in range(3):
+        await house.after(timedelta(seconds=30))
+    assert (await house.row(ONE))["new_newsletter"] is False
+
+
+async def test_a_fault_of_the_mapping_is_seen_on_a_quiet_day_too(
+    sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    """Contacts come one at a time, so no call shows that all of them fail."""
+    typo = replaced(("newsletter: new_newsletter", "newsletter: new_newsleter"))
+    async with open_house(sandbox, tmp_path, change=typo) as house:
+        outcomes = []
+        for number in range(1, 5):
+            await house.receive(says(f"customer-000{number}", minute=1, newsletter=False))
+            outcomes += await house.deliver()
+        assert outcomes == ["parked", "alerted"]
+        assert house.sender.pace.alert is not None

@@ -13,6 +13,7 @@ from didomi_dataverse.dataverse.reply import Answered, NotAttempted, Unknown
 from didomi_dataverse.dataverse.write import Condition
 from didomi_dataverse.delivery.outcome import (
     Alerted,
+    AlertReason,
     Concluded,
     Delivered,
     NothingToWrite,
@@ -28,6 +29,12 @@ from didomi_dataverse.mapping.apply import ColumnValue
 
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=15)
+
+LOST_CALL_RETRY = timedelta(seconds=15)
+"""After a call that failed as a whole. The sender's own pause is what spares a server in trouble."""
+
+ALERTED_RETRY = timedelta(seconds=30)
+"""After a refusal that a person must mend: as often as the sender asks whether it was."""
 FIRST_LOOK_AGAIN = timedelta(minutes=1)
 LONGEST_LOOK_AGAIN = timedelta(hours=6)
 
@@ -94,8 +101,11 @@ def settlement(claim: Claim, concluded: Concluded, *, now: datetime, jitter: flo
         case Postponed():
             move, due_at = Move.POSTPONED, now + (outcome.delay or timedelta(0))
         case Retried():
-            attempts += 1
-            move, due_at = Move.POSTPONED, now + retry_after(attempts, jitter)
+            # An outage of the server uses up no patience with the row.
+            attempts += 0 if outcome.max_attempts is None else 1
+            lost = outcome.max_attempts is None
+            delay = LOST_CALL_RETRY * (1 - jitter / 2) if lost else retry_after(attempts, jitter)
+            move, due_at = Move.POSTPONED, now + delay
             if isinstance(concluded.reply, Unknown):
                 # Whether the row holds what was sent, or still what it held before, is not known.
                 written = {name: last for name, last in contact.written.items() if name not in concluded.sent}
@@ -105,9 +115,9 @@ def settlement(claim: Claim, concluded: Concluded, *, now: datetime, jitter: flo
             # Whoever looks again, after a retry by hand or a new choice, has the full patience again.
             attempts, unmatched_since = 0, None
         case Alerted():
-            # Due again, later each time: when the refusal is this row's own, the others must not wait for it.
-            attempts += 1
-            move, reason, due_at = Move.POSTPONED, outcome.reason.value, now + retry_after(attempts, jitter)
+            # A refused credential says nothing of the row: another application user may write it at once.
+            delay = timedelta(0) if outcome.reason is AlertReason.CREDENTIAL else ALERTED_RETRY
+            move, reason, due_at = Move.POSTPONED, outcome.reason.value, now + delay
         case _:
             assert_never(outcome)
     return Settlement(

@@ -231,13 +231,16 @@ def after_failure(pace: Pace, *, retry_after: timedelta | None, now: datetime, j
 
 
 def after_alert(pace: Pace, reason: AlertReason, advice: str, *, now: datetime) -> Pace:
-    """A person must act. Every 30 s one small call asks whether it is mended: recovery needs nobody."""
+    """A person must act. Every 30 s one call asks whether it is mended: recovery needs nobody.
+
+    It carries as many rows as before: where the refusal is those rows' own, a neighbour shows it by being
+    written.
+    """
     since = pace.alert.since if pace.alert is not None and pace.alert.reason is reason else now
     return replace(
         pace,
         alert=Alert(reason, advice, since),
         parallel=1,
-        rows=1,
         successes=0,
         paused_until=_later(pace.paused_until, now + ALERT_PAUSE),
     )

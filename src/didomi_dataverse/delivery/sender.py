@@ -36,6 +36,9 @@ from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.mapping.apply import Finding, apply, for_creation
 from didomi_dataverse.mapping.schema import Mapping as ColumnMapping
 
+LONE_FAULTS = 3
+"""So many calls of one row that fail for the mapping, none written between them, are no coincidence."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -118,6 +121,7 @@ class Sender:
     ) -> None:
         """`is_alone`: nobody else sends, so what this one may not send now waits for it."""
         self._is_alone = is_alone
+        self._lone_faults = 0
         self._ledger = ledger
         self._carrier = carrier
         self._turnstile = turnstile
@@ -216,7 +220,7 @@ class Sender:
         if len(spoilt) == 1:
             # It is alone in its trouble, so the reply is about it.
             spoilt = []
-        refused = _refused_for_all(requests, replies, is_stopped=self.pace.alert is not None)
+        refused = self._refused_for_all(requests, replies)
         if refused is not None and not spoilt:
             visit.is_refused = True
             self._turnstile.alerted(AlertReason.REFUSED, advice_for(refused))
@@ -231,6 +235,17 @@ class Sender:
             talk.spare()
         if spoilt:
             await self._halve(spoilt, visit)
+
+    def _refused_for_all(
+        self, requests: Sequence[Write | LookUp], replies: Sequence[Reply]
+    ) -> Answered | None:
+        """As the function below, which is told what single rows have shown so far."""
+        if any(map(_is_written, requests, replies)):
+            self._lone_faults = 0
+        elif len(replies) == 1 and _is_mapping_fault(replies[0]):
+            self._lone_faults += 1
+        is_likely = self.pace.alert is not None or self._lone_faults >= LONE_FAULTS
+        return _refused_for_all(requests, replies, is_likely=is_likely)
 
     async def _halve(self, talks: Sequence[_Talk], visit: _Visit) -> None:
         if len(talks) == 1:
@@ -293,29 +308,34 @@ def _is_good(request: Write | LookUp, reply: Reply) -> bool:
     return action_of(reply, request) not in {Action.ALERT, Action.TOKEN, Action.WAIT, Action.RETRY}
 
 
+def _is_written(request: Write | LookUp, reply: Reply) -> bool:
+    return isinstance(request, Write) and action_of(reply, request) is Action.DONE
+
+
 def _is_mapping_fault(reply: Reply) -> bool:
     return isinstance(reply, Answered) and entry_for(reply).mapping_fault
 
 
 def _refused_for_all(
-    requests: Sequence[Write | LookUp], replies: Sequence[Reply], *, is_stopped: bool
+    requests: Sequence[Write | LookUp], replies: Sequence[Reply], *, is_likely: bool
 ) -> Answered | None:
     """A refusal that only a person can mend, unless a neighbour was written: then it is that row's own
     trouble, and one bad row delays only itself (design.md 1, promise 4).
 
-    A fault of the mapping shows itself by failing every row of a call (dataverse.md 5.3); a single row says
-    so only while the sender is stopped already, when single rows are sent to see whether it was mended.
+    A fault of the mapping shows itself by failing every row of a call (dataverse.md 5.3). `is_likely`: a
+    single row is enough, because the sender is stopped already, or because several single rows in a row
+    failed so.
     """
     refused = None
     faults = 0
     for request, reply in zip(requests, replies, strict=True):
         action = action_of(reply, request)
-        if action is Action.DONE and isinstance(request, Write):
+        if _is_written(request, reply):
             return None
         if isinstance(reply, Answered) and action in {Action.ALERT, Action.TOKEN}:
             refused = reply
         elif isinstance(reply, Answered) and _is_mapping_fault(reply):
             faults += 1
-            if faults == len(requests) and (faults > 1 or is_stopped):
+            if faults == len(requests) and (faults > 1 or is_likely):
                 refused = reply
     return refused

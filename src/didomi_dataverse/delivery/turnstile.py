@@ -106,6 +106,9 @@ class Turnstile:
             if len(requests) > 1 and any(map(_is_timeout, exchange.replies)):
                 pace = pacing.after_too_large(pace, rows=len(requests))
             pace = pacing.after_failure(pace, retry_after=longest, now=now, jitter=self._dice())
+            log.warning(
+                "call_failed", user=self.user, cause=_cause_of(exchange), until=str(pace.paused_until)
+            )
         elif len(requests) > 1 and any(map(_is_too_large, exchange.replies)):
             pace = pacing.after_too_large(pace, rows=len(requests))
         elif exchange.kind is not CallKind.METADATA:
@@ -158,6 +161,12 @@ def _is_lost(reply: Reply, kind: CallKind) -> bool:
     if kind in {CallKind.CREATE_MULTIPLE, CallKind.UPDATE_MULTIPLE} and is_of_a_row(reply):
         return False
     return reply.whole_call and classify(reply, alone=True) is Action.RETRY and not _is_too_large(reply)
+
+
+def _cause_of(exchange: Exchange) -> str:
+    """In a word, why a call failed as a whole."""
+    reply = exchange.replies[0]
+    return reply.cause if isinstance(reply, Unknown) else str(getattr(reply, "status", "none"))
 
 
 def _is_timeout(reply: Reply) -> bool:

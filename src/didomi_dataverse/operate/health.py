@@ -74,7 +74,9 @@ def _senders(paces: Sequence[Pace], clock: Clock) -> dict[str, object]:
         return users[0]
     numbered = [{"user": str(number), **user} for number, user in enumerate(users, start=1)]
     states = {str(user["state"]) for user in users}
-    state = next((word for word in ("delivering", "paused", "stopped") if word in states), "delivering")
+    state = next(
+        (word for word in ("delivering", "paused", "failing", "stopped") if word in states), "delivering"
+    )
     worst = next((user for user in users if user["state"] == "stopped"), {})
     return {**worst, "state": state, "users": numbered}
 
@@ -88,6 +90,8 @@ def _sender(pace: Pace, clock: Clock) -> dict[str, object]:
             "what_to_do": pace.alert.advice,
             "since": pace.alert.since.isoformat(),
         }
+    if pace.failures:
+        return {"state": "failing", "failed_calls_in_a_row": pace.failures}
     if pace.is_paused(clock.now()) and pace.paused_until is not None:
         return {"state": "paused", "until": pace.paused_until.isoformat()}
     return {"state": "delivering", "parallel": pace.parallel}

@@ -70,10 +70,10 @@ def test_failing_calls_carry_fewer_rows_until_one_is_alone() -> None:
     assert after_success(pace, parallel_hint=None, now=NOON).rows == 2
 
 
-def test_an_alert_asks_with_one_row_and_remembers_since_when() -> None:
+def test_an_alert_asks_with_one_call_and_remembers_since_when() -> None:
     first = after_alert(START, AlertReason.REFUSED, "Give the role.", now=NOON)
     later = after_alert(first, AlertReason.REFUSED, "Give the role.", now=NOON + timedelta(minutes=1))
-    assert (later.rows, later.parallel) == (1, 1)
+    assert (later.rows, later.parallel) == (START.rows, 1)
     assert later.alert is not None
     assert later.alert.since == NOON
 
