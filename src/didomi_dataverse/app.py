@@ -20,7 +20,7 @@ from didomi_dataverse.delivery.pace import Pace
 from didomi_dataverse.delivery.sender import Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.didomi import choice, notification
-from didomi_dataverse.didomi.choice import ReadingPolicy
+from didomi_dataverse.didomi.choice import OnUserDeleted, ReadingPolicy
 from didomi_dataverse.didomi.gate import gate_of
 from didomi_dataverse.didomi.identity import Normalize, identify
 from didomi_dataverse.didomi.jwks import fetch_with
@@ -189,6 +189,7 @@ def reading_policy(configuration: Configuration) -> ReadingPolicy:
         organization_id=settings.didomi.organization_id,
         mapped_regulations=mapped_regulations(configuration.mapping),
         normalize=Normalize.GUID if match.contactid else Normalize(match.normalize),
+        on_user_deleted=OnUserDeleted(settings.didomi.on_user_deleted),
     )
 
 

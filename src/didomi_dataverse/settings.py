@@ -156,6 +156,12 @@ class Didomi(Section):
     organization_id: Text | None = None
     """Your organization's id at Didomi: notifications of others are parked. Unset: not checked."""
 
+    on_user_deleted: Annotated[Literal["unset", "ignore", "park"], Word] = "unset"
+    """What a `user.deleted` does (didomi.md 3.2). `unset`: what that Didomi user chose no longer counts, and
+    columns for which nothing else is known say "no consent"; `ignore`: nothing; `park`: it waits for a
+    person. Nothing is ever granted by it, and no contact is deleted. Too eager: a clean-up of old devices
+    withdraws consents. Too lax: erased people keep theirs."""
+
     auth: Auth
 
 

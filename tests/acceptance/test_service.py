@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from didomi_dataverse.sandbox.bodies import Body, event, event_created, person, purpose
 from tests.acceptance.processes import Town, eventually, run, started
@@ -51,6 +52,30 @@ def test_what_is_sent_reaches_the_row_once_and_an_older_choice_does_not(running:
     assert view["state"] == "settled"
     assert view["columns"]["new_newsletter"]["rule"] == "mapping.gdpr.purposes.newsletter"
     assert {seen["disposition"] for seen in view["notifications"]} == {"applied", "unchanged"}
+
+
+def test_commands_work_beside_a_running_service(running: Town) -> None:
+    """Each is a process of its own, on the store that the service has open."""
+
+    def command(*words: str) -> Any:  # noqa: ANN401 - JSON
+        told = run(*words, "--config", running.config, "--json", folder=running.folder)
+        assert told.returncode == 0, told.stderr
+        return json.loads(told.stdout)
+
+    with running.service() as service:
+        assert running.send(says(10, newsletter=False)).returncode == 0
+        eventually(lambda: running.row(ONE)["new_newsletter"] is False)
+        (listed,) = command("notifications", "list")
+        assert listed["person"] == "c***1 (13 characters)"
+        assert command("notifications", "show", listed["id"])["choices"][0]["value"] is False
+        assert command("notifications", "replay", listed["id"])[0]["disposition"] == "unchanged"
+        running.control("PUT", "contacts", [{"new_didomikey": ONE}])
+        assert command("contacts", "resync", ONE)["due"] == 1
+        eventually(lambda: running.row(ONE)["new_newsletter"] is False)
+        deleted = {"type": "event.deleted", "parameters": {"entity": {"id": f"{ONE}-10"}}}
+        assert running.send(says(11, newsletter=True), deleted).returncode == 0
+        eventually(lambda: running.row(ONE)["new_newsletter"] is True)
+        assert service.end() == 0
 
 
 def test_what_was_acknowledged_survives_a_kill(running: Town) -> None:

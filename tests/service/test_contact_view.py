@@ -47,3 +47,16 @@ async def test_a_column_that_still_holds_the_last_value_shows_both(house: House)
 
 async def test_nobody_is_found_under_an_unknown_identifier(house: House) -> None:
     assert await contact_view(house.ledger, house.configuration.mapping, "nobody") is None
+
+
+async def test_what_a_deletion_left_is_explained(house: House) -> None:
+    await house.receive(says(ONE, minute=1, event_id="E1", newsletter=True, email_ads=True))
+    await house.receive(says(ONE, minute=2, event_id="E2", newsletter=False))
+    for event_id in ("E1", "E2"):
+        await house.receive({"type": "event.deleted", "parameters": {"entity": {"id": event_id}}})
+    await house.receive(says(ONE, minute=0, event_id="E0", newsletter=True))
+    view = await contact_view(house.ledger, house.configuration.mapping, ONE)
+    assert view is not None
+    text = readable(view)
+    assert "gdpr.purposes.newsletter.consent = no (deleted, but a refusal stays in force)" in text
+    assert "gdpr.purposes.email_ads.consent = nothing any more: deleted" in text

@@ -3,20 +3,40 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from didomi_dataverse.didomi.entity import Entity
 from didomi_dataverse.didomi.identity import Normalize, identify
 from didomi_dataverse.didomi.instant import UNREADABLE, not_after_arrival
 from didomi_dataverse.didomi.item import Choice, Kind, Subject, Value
 from didomi_dataverse.didomi.notification import Notification, NotificationType
-from didomi_dataverse.didomi.reading import Disposition, Identity, Reading, Reason
+from didomi_dataverse.didomi.reading import Deletes, Disposition, Identity, Reading, Reason
 
 CONFIRMED = "confirmed"
 PENDING_APPROVAL = "pending_approval"
 
+MAX_CHOICES = 2_000
+"""Of one notification. Didomi's own quota is 300 purposes (didomi.md 4.1); what is more is no person's."""
+
 _SKIPPED = frozenset(
-    {Reason.ANONYMOUS, Reason.PENDING_APPROVAL, Reason.NO_CHOICES, Reason.REGULATION_NOT_MAPPED}
+    {
+        Reason.ANONYMOUS,
+        Reason.PENDING_APPROVAL,
+        Reason.NO_CHOICES,
+        Reason.REGULATION_NOT_MAPPED,
+        Reason.USER_DELETION_IGNORED,
+    }
 )
+
+
+class OnUserDeleted(StrEnum):
+    """What a `user.deleted` does: an erasure, a clean-up or a duplicate, which it does not say (didomi.md
+    3.2).
+    """
+
+    UNSET = "unset"  # what that Didomi user chose no longer counts
+    IGNORE = "ignore"
+    PARK = "park"  # for a person to decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +49,7 @@ class ReadingPolicy:
     organization_id: str | None = None
     mapped_regulations: frozenset[str] = frozenset({"gdpr"})
     normalize: Normalize = Normalize.LITERAL
+    on_user_deleted: OnUserDeleted = OnUserDeleted.UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +86,9 @@ def read(notification: Notification, *, received_at: datetime, caller: str, poli
     reason, choices = _decided(
         notification, entity, known_type, times=times, identity=identity, policy=policy
     )
+    deletes: Deletes | None = None
+    if known_type.is_deletion and reason is None:
+        deletes = Deletes.EVENT if known_type.is_event else Deletes.USER
     return Reading(
         digest=notification.digest,
         body=notification.body,
@@ -78,6 +102,7 @@ def read(notification: Notification, *, received_at: datetime, caller: str, poli
         effective_at=times.stated_at,
         identity=identity if isinstance(identity, Identity) else None,
         choices=choices,
+        deletes=deletes,
         disposition=_disposition(reason),
         reason=reason,
         notes=notification.notes + times.notes,
@@ -101,7 +126,8 @@ def _decided(
 ) -> tuple[Reason | None, tuple[Choice, ...]]:
     """Why it is not applied, if it is not, and the choices to fold."""
     reason = _reason_before_choices(notification, entity, known_type, policy)
-    if reason is not None:
+    if reason is not None or known_type.is_deletion:
+        # A deletion may name nobody (didomi.md 1.3): our own log knows whom it is about.
         return reason, ()
     if isinstance(identity, Reason):
         return identity, ()
@@ -111,6 +137,8 @@ def _decided(
     choices = tuple(_choices(notification, entity, known_type, times))
     if not choices:
         return Reason.NO_CHOICES, ()
+    if len(choices) > MAX_CHOICES:
+        return Reason.TOO_LARGE, ()
     # Known and folded, but no column is written for it (didomi.md 1.10).
     return (
         None if notification.regulation in policy.mapped_regulations else Reason.REGULATION_NOT_MAPPED
@@ -126,8 +154,18 @@ def _reason_before_choices(
     if policy.organization_id is not None and entity.organization_id not in ("", policy.organization_id):
         return Reason.FOREIGN_ORGANIZATION
     if known_type.is_deletion:
-        return Reason.DELETED
+        return _reason_of_deletion(entity, known_type, policy)
     return _reason_of_status(notification, entity) if known_type.is_event else None
+
+
+def _reason_of_deletion(entity: Entity, known_type: NotificationType, policy: ReadingPolicy) -> Reason | None:
+    """Why a deletion is not followed, if it is not."""
+    if not (entity.entity_id if known_type.is_event else entity.didomi_user):
+        return Reason.MALFORMED
+    if known_type.is_event or policy.on_user_deleted is OnUserDeleted.UNSET:
+        return None
+    is_ignored = policy.on_user_deleted is OnUserDeleted.IGNORE
+    return Reason.USER_DELETION_IGNORED if is_ignored else Reason.DELETED
 
 
 def _reason_of_status(notification: Notification, entity: Entity) -> Reason | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 
 class Basis(StrEnum):
@@ -52,8 +52,20 @@ class Selection:
     text: str
 
 
+class Unset(Enum):
+    """Nothing is stated or asserted any more: everything that was has been deleted (design.md 5, "Deletes").
+
+    No notification says it. It differs from "never chosen", which writes nothing: a column that holds what
+    was deleted must be told.
+    """
+
+    UNSET = "unset"
+
+
+UNSET = Unset.UNSET
+
 FactValue = str | int | float
-Value = bool | Selection | FactValue
+Value = bool | Selection | FactValue | Unset
 
 
 class Kind(StrEnum):
@@ -84,9 +96,11 @@ class Choice:
 def restrictiveness(value: Value) -> tuple[int, int, tuple[str, ...], str]:
     """Sort key of a value: the smaller, the more restrictive. A total order, so that ties have one winner.
 
-    Refusal comes first, then selections by how few they pick, then consent; facts are no choices and only
-    need some fixed order (didomi.md 1.6: false, fewer values).
+    Unset comes first, then refusal, then selections by how few they pick, then consent; facts are no choices
+    and only need some fixed order (didomi.md 1.6: false, fewer values).
     """
+    if value is UNSET:
+        return (-1, 0, (), "")
     if value is False:
         return (0, 0, (), "")
     if isinstance(value, Selection):

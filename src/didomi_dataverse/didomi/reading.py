@@ -24,6 +24,7 @@ class Reason(StrEnum):
     PENDING_APPROVAL = "pending_approval"  # not a choice yet (didomi.md 3.1)
     NO_CHOICES = "no_choices"  # nothing in it that a person decided
     REGULATION_NOT_MAPPED = "regulation_not_mapped"  # known, folded, but no column is written for it
+    USER_DELETION_IGNORED = "user_deletion_ignored"  # user.deleted, and the configuration says `ignore`
     # parked
     NOT_JSON = "not_json"
     UNKNOWN_TYPE = "unknown_type"
@@ -33,8 +34,19 @@ class Reason(StrEnum):
     IDENTITY_UNUSABLE = "identity_unusable"  # an organization_user_id that cannot be what it should be
     UNKNOWN_STATUS = "unknown_status"
     CONFIRMATION_REVOKED = "confirmation_revoked"  # confirmed -> pending (didomi.md 3.1)
-    DELETED = "deleted"  # event.deleted / user.deleted (didomi.md 3.2)
+    DELETED = "deleted"  # user.deleted, and the configuration says `park` (didomi.md 3.2)
+    DELETED_EVENT_UNKNOWN = "deleted_event_unknown"  # nobody is known whom the deleted event was about
+    DELETE_WOULD_GRANT = "delete_would_grant"  # what it took back was a refusal, which stays in force
+    HISTORY_INCOMPLETE = "history_incomplete"  # what was chosen before the deleted event is not kept any more
+    TOO_LARGE = "too_large"  # more choices than one person can have made
     INTERNAL_ERROR = "internal_error"  # we failed on it; kept to be replayed
+
+
+class Deletes(StrEnum):
+    """What a notification takes back."""
+
+    EVENT = "event"  # the event `Reading.source_id`
+    USER = "user"  # everything that `Reading.didomi_user` said up to `Reading.received_at`
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +68,7 @@ class Reading:
     not yet looked whether anything changes. `choices` may be present although the notification is SKIPPED
     with REGULATION_NOT_MAPPED: they are known, they only mean no column today. `notes` flag oddities that did
     not stop it (an unreadable time, an array where a string belongs): short fixed words with a JSON path, no
-    values.
+    values. `deletes` is what it takes back; it may then name nobody, and holds no choices.
     """
 
     digest: str
@@ -71,6 +83,7 @@ class Reading:
     effective_at: datetime | None = None
     identity: Identity | None = field(default=None, repr=False)
     choices: tuple[Choice, ...] = field(default=(), repr=False)
+    deletes: Deletes | None = None
     disposition: Disposition = Disposition.APPLIED
     reason: Reason | None = None
     notes: tuple[str, ...] = ()

@@ -45,6 +45,7 @@ _POSTGRESQL_LOCK_MILLISECONDS = 10_000
 # A number of our own: everybody who migrates this schema, in any database of the server, takes the lock of
 # this name.
 _POSTGRESQL_MIGRATION_LOCK = 7_164_015_482_113_669
+_POSTGRESQL_DELETION_LOCK = 7_164_015_482_113_670
 
 _NOT_A_DATABASE = "file is not a database"
 _SERIALIZATION_FAILURE = "40001"
@@ -258,6 +259,17 @@ def locked(connection: Connection, select: Select[Any], *, skip_locked: bool = F
 def has_other_writers(connection: Connection) -> bool:
     """True when another process may have committed since this transaction began."""
     return connection.dialect.name == "postgresql"
+
+
+def lock_deletions(connection: Connection, *, exclusive: bool) -> None:
+    """Hold off, until the transaction ends, every other one that deletes; with `exclusive` every one that
+    records, so that neither can miss what the other is about to commit.
+    """
+    if connection.dialect.name == "postgresql":
+        shared = "" if exclusive else "_shared"
+        connection.execute(
+            text(f"SELECT pg_advisory_xact_lock{shared}(:name)"), {"name": _POSTGRESQL_DELETION_LOCK}
+        )
 
 
 def lock_for_migration(connection: Connection) -> None:

@@ -3,13 +3,16 @@ nothing.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
+from sqlalchemy import Connection
+
 from didomi_dataverse.clock import Clock
-from didomi_dataverse.didomi.reading import Reading
-from didomi_dataverse.ledger import claiming, recording, upkeep, views
+from didomi_dataverse.didomi.reading import Reading, Reason
+from didomi_dataverse.ledger import browsing, claiming, recording, upkeep, views
+from didomi_dataverse.ledger.browsing import Listed, ParkedContact, Wanted
 from didomi_dataverse.ledger.contact import Attempt, Claim, Contact, Settlement
 from didomi_dataverse.ledger.dialect import Engines, open_engines, shown
 from didomi_dataverse.ledger.migrate import migrate
@@ -89,6 +92,15 @@ class Ledger:
             return []
         now = self._clock.now()
         return await self._store.write(lambda connection: recording.record(connection, readings, now))
+
+    async def record_again(self, readings: Sequence[Reading]) -> list[Recorded]:
+        """Fold notifications that are logged already, as they are read today, and have their contacts
+        delivered: all of them, or none. Folding is idempotent, so that doing it twice changes nothing.
+        """
+        if not readings:
+            return []
+        now = self._clock.now()
+        return await self._store.write(lambda connection: recording.record_again(connection, readings, now))
 
     # --- Delivering
 
@@ -191,6 +203,61 @@ class Ledger:
     async def attempts_of(self, contact_id: int, limit: int) -> list[Attempt]:
         """What was tried for a contact, the latest first."""
         return await self._store.read(lambda connection: views.attempts_of(connection, contact_id, limit))
+
+    async def listed(self, wanted: Wanted) -> list[Listed]:
+        """Notifications that fit, the latest first, without their bodies."""
+        return await self._store.read(lambda connection: browsing.listed(connection, wanted))
+
+    async def by_prefix(self, prefix: str) -> list[Logged]:
+        """At most two notifications whose digest begins with these hex digits."""
+        return await self._store.read(lambda connection: browsing.by_prefix(connection, prefix))
+
+    async def parked_after(self, after: int, limit: int, reason: Reason | None = None) -> list[Logged]:
+        """The next parked notifications after the row `after`, in the order of their arrival."""
+        return await self._store.read(
+            lambda connection: browsing.parked_after(connection, after, limit, reason)
+        )
+
+    async def parked_contacts(self, limit: int) -> list[ParkedContact]:
+        """Contacts that wait for a person."""
+        return await self._store.read(lambda connection: browsing.parked_contacts(connection, limit))
+
+    async def discard(self, digests: Collection[str]) -> int:
+        """Skip parked notifications for good; how many were parked."""
+        return await self._store.write(lambda connection: browsing.discard(connection, digests))
+
+    async def contact_ids(self, keys: Collection[str], numbers: Collection[int] = ()) -> list[int]:
+        """The contacts with these keys or numbers that there are."""
+        return await self._store.read(lambda connection: browsing.contact_ids(connection, keys, numbers))
+
+    async def retry(self, contact_ids: Sequence[int], *, now: datetime) -> int:
+        """Make parked and unmatched contacts due now; how many."""
+        return await self._store.write(lambda connection: browsing.retry(connection, contact_ids, now))
+
+    async def retry_parked(self, *, now: datetime) -> int:
+        """Make every parked contact due now, in steps, each a transaction; how many."""
+        retried, after = 0, 0
+        while ids := await self._next(browsing.parked_contact_ids, after):
+            retried += await self.retry(ids, now=now)
+            after = ids[-1]
+        return retried
+
+    async def resync(self, contact_ids: Sequence[int], *, now: datetime) -> tuple[int, int]:
+        """Have every column sent again; of how many contacts, and of how many not, because they are being
+        written at this moment.
+        """
+        return await self._store.write(lambda connection: browsing.resync(connection, contact_ids, now))
+
+    async def resync_all(self, *, now: datetime) -> tuple[int, int]:
+        """As `resync`, for every contact, in steps, each a transaction."""
+        done, held, after = 0, 0, 0
+        while ids := await self._next(browsing.all_contact_ids, after):
+            some = await self.resync(ids, now=now)
+            done, held, after = done + some[0], held + some[1], ids[-1]
+        return done, held
+
+    async def _next(self, find: Callable[[Connection, int, int], list[int]], after: int) -> list[int]:
+        return await self._store.read(lambda connection: find(connection, after, _CONTACTS_PER_STEP))
 
     async def counts(self) -> Counts:
         """How many contacts and notifications there are in every state. Counted: not for every request."""

@@ -2,27 +2,20 @@
 
 import json
 import traceback
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
-from didomi_dataverse.didomi.reading import Disposition, Identity, Reading, Reason
-from didomi_dataverse.ledger import dialect
-from didomi_dataverse.ledger.contact import DeliveryState
-from didomi_dataverse.ledger.folding import NOTHING_NEW, Folding
-from didomi_dataverse.ledger.priority import Priority
-from didomi_dataverse.ledger.registers_json import EMPTY_REGISTERS, EMPTY_WRITTEN
-from didomi_dataverse.ledger.tables import contacts, notifications, storable_text
-
-# PostgreSQL refuses index entries of more than 2,704 bytes. Nothing that Dataverse can match is near this: a
-# text column that can be a key holds 450 characters, and an identifier that is longer cannot name anybody.
-_MAX_IDENTITY_BYTES = 2_000
-# SQLite allows 32,766 parameters in one statement; fewer distinct statements are quicker to prepare.
-_KEYS_PER_STATEMENT = 512
+from didomi_dataverse.didomi.reading import Deletes, Disposition, Reading, Reason
+from didomi_dataverse.ledger import deleting, dialect
+from didomi_dataverse.ledger.folded_rows import chunks, contacts_by_id, contacts_for, store_contacts
+from didomi_dataverse.ledger.folding import NOTHING_NEW, Consequence, Folding
+from didomi_dataverse.ledger.tables import notifications, storable_text
+from didomi_dataverse.ledger.tombstones import NOTHING_DELETED, Tombstones
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +41,95 @@ class _Group:
     fresh: list[dict[str, Any]] = field(default_factory=list)
     repeated: dict[str, int] = field(default_factory=dict)
     known: dict[str, Recorded] = field(default_factory=dict)
+    by_key: dict[str, Folding] = field(default_factory=dict)
+    by_id: dict[int, Folding] = field(default_factory=dict)
+    received: dict[str, list[Reading]] = field(default_factory=dict)
+    targets: dict[str, deleting.Target] = field(default_factory=dict)
+    tombstones: Tombstones = NOTHING_DELETED
 
 
 def record(connection: Connection, readings: Sequence[Reading], now: datetime) -> list[Recorded]:
     """Log and fold all of them, in order. One `Recorded` for each reading."""
+    # First of all locks: whoever records while something is deleted would miss the tombstone.
+    dialect.lock_deletions(connection, exclusive=any(reading.deletes for reading in readings))
     known = _logged_before(connection, readings)
-    folding = _contacts_for(connection, [reading for reading in readings if reading.digest not in known], now)
+    folding = contacts_for(connection, [reading for reading in readings if reading.digest not in known], now)
     # Looked up again under the locks of the contacts: another replica may have logged one of them meanwhile.
     if folding and dialect.has_other_writers(connection):
         known = _logged_before(connection, readings)
-    group = _Group(known=known)
-    recorded = [_record_one(reading, group, folding) for reading in readings]
-    _store_contacts(connection, folding.values(), now)
+    group = _group(connection, readings, known, folding)
+    recorded = [_record_one(connection, reading, group) for reading in readings]
+    store_contacts(connection, group.by_id.values(), now)
     if group.fresh:
         connection.execute(insert(notifications), sorted(group.fresh, key=lambda row: str(row["digest"])))
     _count_repeated(connection, group.repeated, now)
     return recorded
 
 
-def _record_one(reading: Reading, group: _Group, folding: dict[str, Folding]) -> Recorded:
+def record_again(connection: Connection, readings: Sequence[Reading], now: datetime) -> list[Recorded]:
+    """Fold notifications that are logged already, as they are read today, and say in the log what became of
+    them. Their contacts are delivered again. One `Recorded` for each reading.
+    """
+    dialect.lock_deletions(connection, exclusive=any(reading.deletes for reading in readings))
+    before = _logged_before(connection, readings)
+    group = _group(connection, readings, {}, contacts_for(connection, readings, now))
+    recorded = [_record_one(connection, reading, group) for reading in readings]
+    for row in group.fresh:
+        earlier = before.get(row["digest"])
+        if (
+            earlier is not None
+            and earlier.disposition is Disposition.APPLIED
+            and row["disposition"] == Disposition.UNCHANGED.value
+        ):
+            # It changed something when it came, and that is what the log tells of it.
+            row["disposition"] = Disposition.APPLIED.value
+        if row["contact_id"] is not None:
+            group.by_id[row["contact_id"]].deliver_again()
+    store_contacts(connection, group.by_id.values(), now)
+    if group.fresh:
+        connection.execute(
+            _READ_AGAIN,
+            [{"logged": row["digest"], **{name: row[name] for name in _READ}} for row in group.fresh],
+        )
+    return recorded
+
+
+def _group(
+    connection: Connection,
+    readings: Sequence[Reading],
+    known: dict[str, Recorded],
+    folding: dict[str, Folding],
+) -> _Group:
+    """What is to be done, with everything that deletions concern."""
+    fresh = [reading for reading in readings if reading.digest not in known]
+    group = _Group(
+        known=known,
+        by_key=folding,
+        by_id={contact.contact_id: contact for contact in folding.values()},
+        tombstones=deleting.tombstones_for(connection, fresh),
+    )
+    deletions = [reading for reading in fresh if reading.deletes is not None]
+    if not deletions:
+        return group
+    for reading in fresh:
+        key = "" if reading.identity is None else reading.identity.key
+        group.received.setdefault(key, []).append(reading)
+    for reading in deletions:
+        target = deleting.target_of(connection, reading, group.received)
+        together = {
+            folding[key].contact_id
+            for key in deleting.keys_together(reading, group.received)
+            if key in folding
+        }
+        group.targets[reading.digest] = replace(target, contact_ids=target.contact_ids | together)
+    wanted = {contact_id for target in group.targets.values() for contact_id in target.contact_ids}
+    for contact in contacts_by_id(connection, wanted - set(group.by_id)):
+        group.by_id[contact.contact_id] = contact
+    deleting.remember(connection, deletions)
+    return group
+
+
+def _record_one(connection: Connection, reading: Reading, group: _Group) -> Recorded:
     before = group.known.get(reading.digest)
     if before is not None:
         group.repeated[reading.digest] = group.repeated.get(reading.digest, 0) + 1
@@ -75,16 +138,21 @@ def _record_one(reading: Reading, group: _Group, folding: dict[str, Folding]) ->
     contact: Folding | None = None
     consequence = NOTHING_NEW
     try:
-        if reading.identity is not None:
-            contact = folding.get(reading.identity.key)
+        if reading.deletes is not None:
+            contact, consequence = _delete(connection, reading, group)
+        elif reading.identity is not None:
+            contact = group.by_key.get(reading.identity.key)
             if contact is None:
                 raise _IdentityNotStorableError  # noqa: TRY301 - treated as any other failure on this reading
-            consequence = contact.fold(reading)
+            consequence = contact.fold(reading, group.tombstones)
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not delay the others (promise 4)
         disposition, reason = Disposition.PARKED, Reason.INTERNAL_ERROR
         notes = (*notes, _where(error))
     else:
-        if disposition in {Disposition.APPLIED, Disposition.UNCHANGED}:
+        if consequence.problem is not None:
+            reason = consequence.problem
+            disposition = Disposition.SKIPPED if reason is Reason.ANONYMOUS else Disposition.PARKED
+        elif disposition in {Disposition.APPLIED, Disposition.UNCHANGED}:
             disposition = Disposition.APPLIED if consequence.changed else Disposition.UNCHANGED
     contact_id = None if contact is None else contact.contact_id
     group.fresh.append(_row(reading, disposition, reason, notes, contact_id))
@@ -101,10 +169,36 @@ def _record_one(reading: Reading, group: _Group, folding: dict[str, Folding]) ->
     )
 
 
+def _delete(connection: Connection, reading: Reading, group: _Group) -> tuple[Folding | None, Consequence]:
+    """Apply a deletion to everybody it concerns: usually one contact, more where a device changed hands."""
+    target = group.targets[reading.digest]
+    if not target.contact_ids:
+        is_unheard_of = reading.deletes is Deletes.EVENT and not target.is_known
+        problem = Reason.DELETED_EVENT_UNKNOWN if is_unheard_of else Reason.ANONYMOUS
+        return None, replace(NOTHING_NEW, problem=problem)
+    deleted = deleting.named_by(reading)
+    consequences: list[Consequence] = []
+    concerned = [group.by_id[contact_id] for contact_id in sorted(target.contact_ids)]
+    keys = {contact.contact_id: key for key, contact in group.by_key.items()}
+    for contact in concerned:
+        said: list[Reading] = []
+        if contact.would_orphan(deleted):
+            said += deleting.history(connection, contact.contact_id)
+            said += group.received[keys[contact.contact_id]] if contact.contact_id in keys else ()
+        tombstones = deleting.tombstones_for(connection, [*said, reading])
+        consequences.append(contact.bury(deleted, deleting.choices_of(said), tombstones))
+    problems = [one.problem for one in consequences if one.problem is not None]
+    return concerned[0], Consequence(
+        changed=any(one.changed for one in consequences),
+        withdrawal=any(one.withdrawal for one in consequences),
+        problem=problems[0] if problems else None,
+    )
+
+
 def _logged_before(connection: Connection, readings: Sequence[Reading]) -> dict[str, Recorded]:
     found: dict[str, Recorded] = {}
     columns = notifications.c
-    for digests in _chunks({reading.digest for reading in readings}):
+    for digests in chunks({reading.digest for reading in readings}):
         rows = connection.execute(
             select(columns.digest, columns.disposition, columns.reason, columns.contact_id).where(
                 columns.digest.in_(digests)
@@ -122,84 +216,6 @@ def _logged_before(connection: Connection, readings: Sequence[Reading]) -> dict[
     return found
 
 
-def _contacts_for(connection: Connection, readings: Sequence[Reading], now: datetime) -> dict[str, Folding]:
-    """The contacts that the readings are about, by key; locked, and created where they are new.
-
-    Every notification that names a person gets a contact, choices or not, so that all of them are found when
-    the person asks what we hold or wants it erased. An empty contact is settled: there is nothing to tell
-    Dataverse.
-
-    Locks are taken in one order by everybody: first new keys in the order of their text, then rows by id.
-    """
-    identities: dict[str, Identity] = {}
-    for reading in readings:
-        if reading.identity is not None and _is_storable(reading.identity):
-            identities.setdefault(reading.identity.key, reading.identity)
-    if not identities:
-        return {}
-    missing = set(identities)
-    for keys in _chunks(missing):
-        missing -= set(connection.execute(select(contacts.c.key).where(contacts.c.key.in_(keys))).scalars())
-    dialect.insert_missing(
-        connection, contacts, [_new_contact(identities[key], now) for key in sorted(missing)]
-    )
-    folding: dict[str, Folding] = {}
-    columns = contacts.c
-    for keys in _chunks(identities):
-        wanted = select(*_FOLDING_COLUMNS).where(columns.key.in_(keys)).order_by(columns.id)
-        for row in connection.execute(dialect.locked(connection, wanted)).mappings():
-            folding[row["key"]] = _folding(row)
-    return folding
-
-
-_FOLDING_COLUMNS = (
-    contacts.c.id,
-    contacts.c.key,
-    contacts.c.registers,
-    contacts.c.revision,
-    contacts.c.state,
-    contacts.c.due_at,
-    contacts.c.priority,
-    contacts.c.reason,
-)
-
-
-def _folding(row: RowMapping) -> Folding:
-    return Folding(
-        contact_id=row["id"],
-        state=DeliveryState(row["state"]),
-        due_at=row["due_at"],
-        priority=Priority(row["priority"]),
-        revision=row["revision"],
-        reason=row["reason"],
-        stored=row["registers"],
-    )
-
-
-def _store_contacts(connection: Connection, folded: Collection[Folding], now: datetime) -> None:
-    changed = [contact.changed_row(now) for contact in folded if contact.changed]
-    refined = [
-        {"contact_id": contact.contact_id, "registers": contact.text} for contact in folded if contact.refined
-    ]
-    if changed:
-        connection.execute(_STORE_CHANGED, changed)
-    if refined:
-        connection.execute(_STORE_REFINED, refined)
-
-
-_STORE_CHANGED = (
-    update(contacts)
-    .where(contacts.c.id == bindparam("contact_id"))
-    .values(
-        {
-            name: bindparam(name)
-            for name in ("registers", "revision", "state", "due_at", "priority", "reason", "changed_at")
-        }
-    )
-)
-_STORE_REFINED = (
-    update(contacts).where(contacts.c.id == bindparam("contact_id")).values(registers=bindparam("registers"))
-)
 _COUNT_REPEATED = (
     update(notifications)
     .where(notifications.c.digest == bindparam("repeated"))
@@ -207,6 +223,26 @@ _COUNT_REPEATED = (
         times_received=notifications.c.times_received + bindparam("times"),
         last_received_at=bindparam("at"),
     )
+)
+
+
+# What of a logged notification depends on how it is read.
+_READ = (
+    "type",
+    "regulation",
+    "organization_id",
+    "didomi_user",
+    "source_id",
+    "effective_at",
+    "disposition",
+    "reason",
+    "notes",
+    "contact_id",
+)
+_READ_AGAIN = (
+    update(notifications)
+    .where(notifications.c.digest == bindparam("logged"))
+    .values({name: bindparam(name) for name in _READ})
 )
 
 
@@ -220,32 +256,6 @@ def _count_repeated(connection: Connection, repeated: dict[str, int], now: datet
 
 class _IdentityNotStorableError(Exception):
     """The identity holds what PostgreSQL cannot keep or index, and so cannot name a row in Dataverse."""
-
-
-def _is_storable(identity: Identity) -> bool:
-    for spelling in (identity.key, identity.identifier):
-        try:
-            encoded = spelling.encode("utf-8")
-        except UnicodeEncodeError:
-            return False
-        if b"\0" in encoded or len(encoded) > _MAX_IDENTITY_BYTES:
-            return False
-    return True
-
-
-def _new_contact(identity: Identity, now: datetime) -> dict[str, Any]:
-    return {
-        "key": identity.key,
-        "identifier": identity.identifier,
-        "registers": EMPTY_REGISTERS,
-        "revision": 0,
-        "state": DeliveryState.SETTLED.value,
-        "priority": int(Priority.NORMAL),
-        "written": EMPTY_WRITTEN,
-        "attempts": 0,
-        "created_at": now,
-        "changed_at": now,
-    }
 
 
 def _row(
@@ -280,10 +290,3 @@ def _where(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"internal_error {type(error).__name__}{place}"
-
-
-def _chunks(keys: Collection[str]) -> Iterator[list[str]]:
-    """In order, so that everybody locks in the same one."""
-    ordered = sorted(keys)
-    for start in range(0, len(ordered), _KEYS_PER_STATEMENT):
-        yield ordered[start : start + _KEYS_PER_STATEMENT]

@@ -8,14 +8,28 @@ rather than half understood.
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from didomi_dataverse.didomi.item import Basis, Choice, Fact, Item, Kind, Selection, Subject, Value
+from didomi_dataverse.didomi.item import (
+    UNSET,
+    Basis,
+    Choice,
+    Fact,
+    Item,
+    Kind,
+    Selection,
+    Subject,
+    Unset,
+    Value,
+)
 from didomi_dataverse.ledger.contact import JsonScalar, Register, RegisterKey, Registers, Written
 from didomi_dataverse.ledger.microseconds import from_microseconds, to_microseconds
 
 _VERSION = 1
+# Of registers in which something is deleted: a program that knows no deletions must not half understand them.
+_VERSION_WITH_DELETIONS = 2
 _BASES = (Basis.CONSENT, Basis.LEGITIMATE_INTEREST)
 _BASIS_NUMBERS = {basis: number for number, basis in enumerate(_BASES)}
 
@@ -35,16 +49,22 @@ def encode_registers(registers: Registers) -> str:
         origin = (to_microseconds(choice.made_at), choice.didomi_user, choice.source_id, choice.notification)
         return [origins.setdefault(origin, len(origins)), _encode_value(choice.value)]
 
-    rows = [
-        [_encode_subject(subject), encoded(register.statement), encoded(register.assertion)]
-        for (subject, _), register in registers.items()
-    ]
-    return _dumps({"v": _VERSION, "origins": list(origins), "registers": rows})
+    has_deletions = False
+    rows: list[Any] = []
+    for (subject, _), register in registers.items():
+        row: list[Any] = [_encode_subject(subject), encoded(register.statement), encoded(register.assertion)]
+        if register.buried or register.gone_until is not None:
+            has_deletions = True
+            gone_until = None if register.gone_until is None else to_microseconds(register.gone_until)
+            row += [gone_until, [encoded(choice) for choice in register.buried]]
+        rows.append(row)
+    version = _VERSION_WITH_DELETIONS if has_deletions else _VERSION
+    return _dumps({"v": version, "origins": list(origins), "registers": rows})
 
 
 def decode_registers(text: str) -> dict[RegisterKey, Register]:
     """The registers. Raises ValueError when the text is not one of ours."""
-    document = _loads(text)
+    document = _loads(text, _VERSION, _VERSION_WITH_DELETIONS)
     try:
         origins = [
             (from_microseconds(made_at), didomi_user, source_id, notification)
@@ -67,13 +87,21 @@ def decode_registers(text: str) -> dict[RegisterKey, Register]:
             )
 
         registers: dict[RegisterKey, Register] = {}
-        for encoded_subject, encoded_statement, encoded_assertion in document["registers"]:
+        for encoded_subject, encoded_statement, encoded_assertion, *deleted in document["registers"]:
             subject = _decode_subject(encoded_subject)
             statement = decoded(subject, Kind.STATEMENT, encoded_statement)
             assertion = decoded(subject, Kind.ASSERTION, encoded_assertion)
-            spoken = assertion if statement is None else statement
+            gone_until: datetime | None = None
+            buried: list[Choice] = []
+            if deleted:
+                gone_until = None if deleted[0] is None else from_microseconds(deleted[0])
+                found = [decoded(subject, Kind.STATEMENT, one) for one in deleted[1]]
+                buried = [one for one in found if one is not None]
+            spoken = next((one for one in (statement, assertion, *buried) if one is not None), None)
             if spoken is not None:
-                registers[subject, spoken.didomi_user] = Register(statement, assertion)
+                registers[subject, spoken.didomi_user] = Register(
+                    statement, assertion, tuple(buried), gone_until
+                )
     except (KeyError, IndexError, TypeError, OverflowError) as error:
         raise ValueError(
             "The stored registers of a contact are not of the shape that this version writes."
@@ -93,7 +121,7 @@ def encode_written(written: Mapping[str, Written]) -> str:
 
 def decode_written(text: str) -> dict[str, Written]:
     """What Dataverse confirmed. Raises ValueError when the text is not one of ours."""
-    document = _loads(text)
+    document = _loads(text, _VERSION)
     try:
         return {
             column: Written(value, None if stated_at is None else from_microseconds(stated_at))
@@ -124,12 +152,12 @@ _dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _dumps_evidence = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
-def _loads(text: str) -> dict[str, Any]:
+def _loads(text: str, *versions: int) -> dict[str, Any]:
     document = json.loads(text)
     version = document.get("v") if isinstance(document, dict) else None
-    if version != _VERSION:
+    if version not in versions:
         raise ValueError(
-            f"The stored state of a contact is of version {version!r}; this program reads {_VERSION}."
+            f"The stored state of a contact is of version {version!r}; this program reads {versions[-1]}."
         )
     return document  # type: ignore[no-any-return]  # json.loads knows no types; the shape is checked where it is read
 
@@ -161,11 +189,15 @@ def _item(regulation: str, purpose: str, preference: str, channel: str, basis: i
 
 def _encode_value(value: Value) -> JsonScalar | list[Any]:
     """JSON's own scalars stay what they are; a selection is a list of its text and its ids."""
-    return [value.text, *value.ids] if isinstance(value, Selection) else value
+    if isinstance(value, Selection):
+        return [value.text, *value.ids]
+    return None if isinstance(value, Unset) else value
 
 
 def _decode_value(value: Any) -> Value:  # noqa: ANN401 - whatever JSON holds
     if isinstance(value, list):
         text, *ids = value
         return Selection(tuple(ids), text)
+    if value is None:
+        return UNSET
     return value  # type: ignore[no-any-return]

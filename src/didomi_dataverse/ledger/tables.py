@@ -90,6 +90,8 @@ contacts = Table(
     Column("reason", Text),
     Column("created_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
+    # When retention first took a notification with choices of theirs. NULL: all are still there.
+    Column("history_cut_at", Instant),
 )
 
 # The claim: one range of this index per priority, already in the order in which contacts are handed out.
@@ -164,6 +166,23 @@ attempts = Table(
 
 Index("ix_attempts_contact_id", attempts.c.contact_id)
 Index("ix_attempts_attempted_at", attempts.c.attempted_at)
+
+# What Didomi deleted, kept for good: what it concerns may still arrive. `digest` is the notification's.
+deleted_events = Table(
+    "deleted_events",
+    metadata,
+    Column("source_id", Text, primary_key=True),
+    Column("deleted_at", Instant, nullable=False),
+    Column("digest", Text, nullable=False),
+)
+
+deleted_users = Table(
+    "deleted_users",
+    metadata,
+    Column("didomi_user", Text, primary_key=True),
+    Column("deleted_at", Instant, nullable=False),
+    Column("digest", Text, nullable=False),
+)
 
 # What the ledger remembers about itself: the fingerprint of the mapping, the key of the identifier hash, the
 # last probe.

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, case, delete, select, update
 from didomi_dataverse.didomi.reading import Disposition
 from didomi_dataverse.ledger import dialect
 from didomi_dataverse.ledger.contact import DeliveryState, Move, moved
+from didomi_dataverse.ledger.deleting import was_folded
 from didomi_dataverse.ledger.microseconds import to_microseconds
 from didomi_dataverse.ledger.priority import Priority
 from didomi_dataverse.ledger.tables import attempts, contacts, meta, notifications
@@ -104,7 +105,10 @@ def remap_some(connection: Connection, now: datetime, after: int, limit: int) ->
 def purge(
     connection: Connection, notifications_before: datetime, attempts_before: datetime, limit: int
 ) -> Purged:
-    """Delete at most `limit` notifications and `limit` attempts that are older. What is parked stays."""
+    """Delete at most `limit` notifications and `limit` attempts that are older. What is parked stays.
+
+    A contact that loses choices this way is marked: a deletion by Didomi can then no longer be worked out.
+    """
     columns = notifications.c
     old_notifications = (
         select(columns.id)
@@ -117,6 +121,16 @@ def purge(
         .where(attempts.c.attempted_at < attempts_before)
         .order_by(attempts.c.attempted_at)
         .limit(limit)
+    )
+    losing = (
+        select(columns.contact_id)
+        .where(columns.id.in_(old_notifications), columns.contact_id.is_not(None), was_folded())
+        .distinct()
+    )
+    connection.execute(
+        update(contacts)
+        .where(contacts.c.id.in_(losing), contacts.c.history_cut_at.is_(None))
+        .values(history_cut_at=notifications_before)
     )
     return Purged(
         notifications=connection.execute(

@@ -65,7 +65,7 @@ def notification(connection: Connection, digest: str) -> Logged | None:
         .mappings()
         .one_or_none()
     )
-    return None if row is None else _logged(row)
+    return None if row is None else logged_of(row)
 
 
 def notifications_of(connection: Connection, contact_id: int, limit: int) -> list[Logged]:
@@ -76,7 +76,7 @@ def notifications_of(connection: Connection, contact_id: int, limit: int) -> lis
         .order_by(notifications.c.id.desc())
         .limit(limit)
     )
-    return [_logged(row) for row in connection.execute(wanted).mappings()]
+    return [logged_of(row) for row in connection.execute(wanted).mappings()]
 
 
 def attempts_of(connection: Connection, contact_id: int, limit: int) -> list[Attempt]:
@@ -133,7 +133,8 @@ def counts(connection: Connection) -> Counts:
     return Counts(contacts=states, parked_contacts=parked, notifications=received, oldest_due_at=oldest)
 
 
-def _logged(row: RowMapping) -> Logged:
+def logged_of(row: RowMapping) -> Logged:
+    """The notification in a row of the table."""
     return Logged(
         notification_id=row["id"],
         digest=row["digest"],

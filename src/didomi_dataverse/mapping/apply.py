@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from didomi_dataverse.didomi.item import Choice, Fact, Item, Subject
+from didomi_dataverse.didomi.item import UNSET, Choice, Fact, Item, Subject
 from didomi_dataverse.ledger.contact import JsonScalar, Resolved, Written, precedence
 from didomi_dataverse.mapping import schema
 from didomi_dataverse.mapping.render import Cell, Rendered, Trouble, moment, render, unset_cell
@@ -77,6 +77,10 @@ def apply(mapping: schema.Mapping, resolved: Mapping[Subject, Resolved]) -> Colu
             continue
         found = any_purpose.get(source) if isinstance(source, AnyPurpose) else resolved.get(source)
         if found is None:
+            continue
+        if found.choice.value is UNSET:
+            # What the column holds was deleted: it must be told, as a created row is (dataverse.md 6.2).
+            values[rule.column] = _column_value(rule, unset_cell(form), found.choice, found.stated_at)
             continue
         rendered = render(form, found.choice.value)
         if rendered.trouble is not None:
@@ -191,12 +195,19 @@ def _stamp(
             spoken_of = [resolved[item] for item in items if item in resolved]
             choices = [found for found in spoken_of if isinstance(found.choice.value, bool)]
             follows = tuple(one.rule.column for one in told if one.rule.source in items)
+            is_unset = not choices and any(found.choice.value is UNSET for found in spoken_of)
         case NewestMapped(regulation):
             of_regulation = [one for one in told if one.rule.regulation == regulation]
             choices = [one.resolved for one in of_regulation]
             follows = tuple(one.rule.column for one in of_regulation)
+            is_unset = not choices and any(
+                isinstance(subject, Item) and subject.regulation == regulation and found.choice.value is UNSET
+                for subject, found in resolved.items()
+            )
         case _:
             return None
+    if is_unset:
+        return _column_value(rule, unset_cell(rule.form), None, None)
     if not choices:
         return None
     newest = min(choices, key=lambda found: precedence(found.choice)).choice

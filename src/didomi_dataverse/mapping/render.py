@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import assert_never
 
-from didomi_dataverse.didomi.item import Selection, Value
+from didomi_dataverse.didomi.item import Selection, Unset, Value
 from didomi_dataverse.ledger.contact import JsonScalar
 from didomi_dataverse.mapping.schema import (
     FactText,
@@ -69,7 +69,7 @@ _WRONG_KIND = Rendered(None, Trouble.VALUE_NOT_OF_THIS_KIND)
 
 def render(form: ANY_FORM_BUT_STAMPS, value: Value) -> Rendered:
     """The cell that a chosen value makes. Only True, False and a selection are choices; a fact is what it
-    is.
+    is. What is unset makes no cell here: see `unset_cell`.
     """
     match form:
         case YesNo() | Marked():
@@ -88,7 +88,9 @@ def render(form: ANY_FORM_BUT_STAMPS, value: Value) -> Rendered:
 
 
 def unset_cell(form: Form) -> Cell:
-    """What a created row holds where nothing was chosen: no consent, in so many words (dataverse.md 6.2)."""
+    """What a row holds where nothing was chosen, or all of it deleted: no consent, in so many words
+    (dataverse.md 6.2).
+    """
     match form:
         case YesNo():
             return Cell(form.unset, withdrawal=form.unset is not None)
@@ -171,7 +173,7 @@ def _picked_ids(selection: Selection, known: Collection[str]) -> tuple[str, ...]
 
 def _fact_text(form: FactText, value: Value) -> Rendered:
     match value:
-        case Selection():
+        case Selection() | Unset():
             return _WRONG_KIND
         case bool():
             text = "true" if value else "false"
@@ -185,7 +187,7 @@ def _fact_text(form: FactText, value: Value) -> Rendered:
 def _number(form: Number, value: Value) -> Rendered:
     number: int | float
     match value:
-        case bool() | Selection():
+        case bool() | Selection() | Unset():
             return _WRONG_KIND
         case str() if _WHOLE.fullmatch(value):
             number = int(value)

@@ -35,7 +35,7 @@ async def contact_view(ledger: Ledger, mapping: ColumnMapping, key: str) -> dict
         "row_id": contact.row_id,
         "columns": _columns(contact, mapping, attempts),
         "choices": [
-            choice_view(resolved.choice)
+            {**choice_view(resolved.choice), "withheld": resolved.withheld}
             for _, resolved in sorted(resolve(contact.registers).items(), key=lambda pair: str(pair[0]))
         ],
         "notifications": [_notification_view(logged) for logged in notifications],
@@ -101,6 +101,13 @@ def _time(instant: datetime | None) -> str | None:
     return None if instant is None else instant.isoformat(timespec="milliseconds")
 
 
+def _said(choice: Mapping[str, Any]) -> str:
+    """The value, and what a deletion has to do with it (design.md 5, "Deletes")."""
+    if choice["value"] is None:
+        return "nothing any more: deleted"
+    return words(choice["value"]) + (" (deleted, but a refusal stays in force)" if choice["withheld"] else "")
+
+
 def readable(view: Mapping[str, Any]) -> str:
     """The view as text for a terminal."""
     reason = f" ({view['reason']})" if view["reason"] else ""
@@ -119,7 +126,7 @@ def readable(view: Mapping[str, Any]) -> str:
         lines.append(f"  {name} = {words(column['value'])}: {column['rule']}{sources}; {told}")
     lines += ["", "Choices"]
     lines += [
-        f"  {choice['subject']} = {words(choice['value'])}, made {choice['made_at']} ({choice['kind']})"
+        f"  {choice['subject']} = {_said(choice)}, made {choice['made_at']} ({choice['kind']})"
         for choice in view["choices"]
     ]
     lines += ["", "Notifications, the latest first"]

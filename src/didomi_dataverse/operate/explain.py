@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from didomi_dataverse.didomi.item import Choice, Fact, Item, Selection, Subject, Value
+from didomi_dataverse.didomi.item import Choice, Fact, Item, Selection, Subject, Unset, Value
 from didomi_dataverse.didomi.reading import Reading
 from didomi_dataverse.ledger.contact import fold, resolve
 from didomi_dataverse.mapping.apply import ColumnValue, apply
@@ -63,8 +63,12 @@ def subject_words(subject: Subject) -> str:
 
 
 def value_view(value: Value) -> Any:  # noqa: ANN401 - JSON, whatever it is
-    """A choice's value as JSON: yes and no as booleans, a selection as the list of its ids."""
-    return list(value.ids) if isinstance(value, Selection) else value
+    """A choice's value as JSON: yes and no as booleans, a selection as the list of its ids; null when what
+    was chosen is deleted.
+    """
+    if isinstance(value, Selection):
+        return list(value.ids)
+    return None if isinstance(value, Unset) else value
 
 
 def readable(explained: Mapping[str, Any]) -> str:

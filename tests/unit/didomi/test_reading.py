@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from didomi_dataverse.didomi.choice import ReadingPolicy
+from didomi_dataverse.didomi.choice import MAX_CHOICES, OnUserDeleted, ReadingPolicy
 from didomi_dataverse.didomi.identity import Normalize
 from didomi_dataverse.didomi.item import Item, Kind
 from didomi_dataverse.didomi.notification import parse
-from didomi_dataverse.didomi.reading import Disposition, Identity
+from didomi_dataverse.didomi.reading import Deletes, Disposition, Identity
 
 from .bodies import (
     CREATED_AT,
@@ -50,15 +50,22 @@ def kinds_of(envelope: Json) -> dict[str, tuple[Kind, datetime, str]]:
         pytest.param(
             updated(event(), event(), kind="event.updated", source=SOURCE), "applied", id="event.updated"
         ),
-        pytest.param(created(event(), kind="event.deleted"), "parked deleted", id="event.deleted"),
+        pytest.param(created(event(), kind="event.deleted"), "applied", id="event.deleted"),
         pytest.param(
             created({"id": "E1", "created_at": iso(CREATED_AT)}, kind="event.deleted"),
-            "parked deleted",
+            "applied",
             id="event.deleted as in the example",
         ),
         pytest.param(created(user(), kind="user.created"), "applied", id="user.created"),
         pytest.param(updated(user(), user(), kind="user.updated"), "applied", id="user.updated"),
-        pytest.param(created(user(), kind="user.deleted"), "parked deleted", id="user.deleted"),
+        pytest.param(created(user(), kind="user.deleted"), "applied", id="user.deleted"),
+        pytest.param(created(event(id=None), kind="event.deleted"), "parked malformed", id="deleted, no id"),
+        pytest.param(created(user(id=None), kind="user.deleted"), "parked malformed", id="nobody deleted"),
+        pytest.param(
+            created(event([{"id": f"p{n}", "enabled": True} for n in range(MAX_CHOICES + 1)])),
+            "parked too_large",
+            id="more choices than anybody makes",
+        ),
         pytest.param(created(event(), kind="event.archived"), "parked unknown_type", id="unknown type"),
         pytest.param(created(event(), kind="EVENT.CREATED"), "parked unknown_type", id="type in capitals"),
         pytest.param({}, "parked malformed", id="empty object"),
@@ -332,7 +339,31 @@ def test_a_deleted_event_is_kept_with_its_id() -> None:
     """didomi.md 8.2, question 10: it may name no user, so the id is what leads to the contact."""
     reading = reading_of(created({"id": "E1", "created_at": iso(CREATED_AT)}, kind="event.deleted"))
 
-    assert (reading.source_id, reading.identity) == ("E1", None)
+    assert (reading.deletes, reading.source_id, reading.identity) == (Deletes.EVENT, "E1", None)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected", "deletes"),
+    [
+        pytest.param(OnUserDeleted.UNSET, "applied", Deletes.USER, id="unset"),
+        pytest.param(OnUserDeleted.IGNORE, "skipped user_deletion_ignored", None, id="ignore"),
+        pytest.param(OnUserDeleted.PARK, "parked deleted", None, id="park"),
+    ],
+)
+def test_a_deleted_user_is_treated_as_configured(
+    policy: OnUserDeleted, expected: str, deletes: Deletes | None
+) -> None:
+    """didomi.md 8.2, question 11: it does not say why."""
+    reading = reading_of(created(user(), kind="user.deleted"), ReadingPolicy(on_user_deleted=policy))
+
+    assert (outcome_of(reading), reading.deletes, reading.didomi_user) == (expected, deletes, "U1")
+
+
+@pytest.mark.parametrize("policy", OnUserDeleted)
+def test_a_deleted_event_is_followed_whatever_happens_to_users(policy: OnUserDeleted) -> None:
+    reading = reading_of(created(event(), kind="event.deleted"), ReadingPolicy(on_user_deleted=policy))
+
+    assert (outcome_of(reading), reading.deletes) == ("applied", Deletes.EVENT)
 
 
 def test_the_identity_follows_the_configured_spelling() -> None:

@@ -10,7 +10,7 @@ from didomi_dataverse.didomi.choice import ReadingPolicy, read
 from didomi_dataverse.didomi.identity import Normalize
 from didomi_dataverse.didomi.item import Item, Selection
 from didomi_dataverse.didomi.notification import NotificationType, parse
-from didomi_dataverse.didomi.reading import Disposition, Reading, Reason
+from didomi_dataverse.didomi.reading import Deletes, Disposition, Reading, Reason
 from didomi_dataverse.didomi.text import storable
 from didomi_dataverse.errors import NotJsonError
 
@@ -146,6 +146,9 @@ def check(body: bytes, policy: ReadingPolicy) -> None:
         assert (reading.reason is None) == (reading.disposition is Disposition.APPLIED)
         if reading.disposition is not Disposition.APPLIED:
             assert reading.choices == () or reading.reason is Reason.REGULATION_NOT_MAPPED
+        elif reading.deletes is not None:
+            assert reading.choices == ()
+            assert reading.source_id if reading.deletes is Deletes.EVENT else reading.didomi_user
         else:
             assert reading.choices
             assert reading.identity is not None

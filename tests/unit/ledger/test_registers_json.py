@@ -107,7 +107,7 @@ def test_what_choices_of_one_notification_share_is_stored_once() -> None:
         pytest.param("", id="nothing"),
         pytest.param("[]", id="not an object"),
         pytest.param('{"origins":[],"registers":[]}', id="no version"),
-        pytest.param('{"v":2,"origins":[],"registers":[]}', id="a version to come"),
+        pytest.param('{"v":3,"origins":[],"registers":[]}', id="a version to come"),
         pytest.param('{"v":1}', id="no registers"),
         pytest.param('{"v":1,"origins":[],"registers":[[["gdpr","a"],[0,true],null]]}', id="no such origin"),
         pytest.param(

@@ -1,0 +1,90 @@
+"""`parked list|retry|discard`: everything that waits for a person."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from didomi_dataverse.cli_notifications import REASONS, tell_replayed
+from didomi_dataverse.cli_options import config_option, configuration_of, json_option, run, show
+from didomi_dataverse.clock import SystemClock
+from didomi_dataverse.desk import open_desk
+from didomi_dataverse.didomi.reading import Disposition, Reason
+from didomi_dataverse.ledger.browsing import Wanted
+from didomi_dataverse.operate.notification_view import listed_view, parked_contact_view, readable_line
+from didomi_dataverse.operate.replay import Replayed, replay_parked
+
+
+@click.group()
+def parked() -> None:
+    """What was set aside with a reason, and waits for a person."""
+
+
+@parked.command("list")
+@click.option("--reason", type=REASONS, help="Notifications parked for this reason only.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Of each kind.")
+@config_option
+@json_option
+def list_parked(config: Path, reason: str | None, limit: int, *, as_json: bool) -> None:
+    """List parked notifications and parked people, the latest first. Exit status 0 even if there are some."""
+    configuration = configuration_of(config)
+
+    async def find() -> dict[str, list[dict[str, Any]]]:
+        async with open_desk(configuration, clock=SystemClock()) as desk:
+            wanted = Wanted(
+                limit=limit,
+                disposition=Disposition.PARKED,
+                reason=None if reason is None else Reason(reason),
+            )
+            people = [] if reason is not None else await desk.ledger.parked_contacts(limit)
+            return {
+                "notifications": [listed_view(one) for one in await desk.ledger.listed(wanted)],
+                "contacts": [parked_contact_view(one) for one in people],
+            }
+
+    view = run(find())
+    lines = [f"notification  {readable_line(one)}" for one in view["notifications"]]
+    lines += [
+        f"contact       {one['changed_at']}  {one['id']}  {one['reason']}, {one['person']}"
+        for one in view["contacts"]
+    ]
+    show(view, "\n".join(lines) or "Nothing is parked.", as_json=as_json)
+
+
+@parked.command("retry")
+@click.option("--reason", type=REASONS, help="Notifications parked for this reason, and no contacts.")
+@config_option
+@json_option
+def retry_parked(config: Path, reason: str | None, *, as_json: bool) -> None:
+    """Replay every parked notification, and deliver every parked contact now."""
+    configuration = configuration_of(config)
+    wanted = None if reason is None else Reason(reason)
+
+    async def retry() -> tuple[list[Replayed], int]:
+        async with open_desk(configuration, clock=SystemClock()) as desk:
+            replayed = await replay_parked(desk.ledger, desk.policy, wanted)
+            due = 0 if wanted is not None else await desk.ledger.retry_parked(now=desk.clock.now())
+            return replayed, due
+
+    replayed, due = run(retry())
+    if not as_json and wanted is None:
+        click.echo(f"{due} parked contacts are due now.")
+    tell_replayed(replayed, as_json=as_json)
+
+
+@parked.command("discard")
+@click.argument("notification_ids", metavar="ID...", nargs=-1, required=True)
+@config_option
+@json_option
+def discard_parked(notification_ids: tuple[str, ...], config: Path, *, as_json: bool) -> None:
+    """Say that nobody will act on these notifications: they are skipped, and deleted when they are old."""
+    configuration = configuration_of(config)
+
+    async def discard() -> int:
+        async with open_desk(configuration, clock=SystemClock()) as desk:
+            found = [await desk.notification(one) for one in notification_ids]
+            return await desk.ledger.discard({logged.digest for logged in found})
+
+    discarded = run(discard())
+    text = f"{discarded} of {len(notification_ids)} were parked, and are skipped now."
+    show({"discarded": discarded}, text, as_json=as_json)
