@@ -141,3 +141,38 @@ async def test_a_fault_of_the_mapping_is_seen_on_a_quiet_day_too(
             outcomes += await house.deliver()
         assert outcomes == ["parked", "alerted"]
         assert house.sender.pace.alert is not None
+
+
+async def test_a_refusal_collected_before_the_last_snapshot_and_told_after_it_counts(house: House) -> None:
+    """An event is dated by its collection; a snapshot may be taken between collection and storing."""
+    await house.receive(repeated(5, -55, enabled=True))
+    source: Entity = {"id": "E", "created_at": at(-57).isoformat()}
+    yes, no = news(enabled=True), news(enabled=False)
+    await house.receive(user_updated(snapshot(5, -55, yes), snapshot(6, -50, no), source=source))
+    await house.deliver()
+    assert (await house.row(ONE))["new_newsletter"] is False
+
+
+async def test_a_snapshot_without_its_past_overrules_no_other_devices_refusal(house: House) -> None:
+    """A flattened update has no old entity; that the laptop now has another country is no consent."""
+    await house.receive(says(ONE, minute=1, device="laptop", newsletter=True))
+    await house.receive(says(ONE, minute=2, device="phone", newsletter=False))
+    moved = user_updated(
+        snapshot(3, -10, news(enabled=True), device="laptop"),
+        snapshot(4, -5, news(enabled=True), device="laptop"),
+    )
+    parameters = moved["parameters"]
+    assert isinstance(parameters, dict)
+    del parameters["old_entity"]
+    await house.receive(moved)
+    await house.deliver()
+    assert (await house.row(ONE))["new_newsletter"] is False
+
+
+async def test_a_refusal_made_before_login_counts_after_it(house: House) -> None:
+    await house.receive(says(ONE, minute=1, device="laptop", newsletter=True))
+    before = snapshot(2, -10, news(enabled=False))
+    del before["organization_user_id"]
+    await house.receive(user_updated(before, snapshot(3, -5, news(enabled=False))))
+    await house.deliver()
+    assert (await house.row(ONE))["new_newsletter"] is False

@@ -8,7 +8,7 @@ from enum import StrEnum
 from didomi_dataverse.didomi.entity import Entity
 from didomi_dataverse.didomi.identity import Normalize, identify
 from didomi_dataverse.didomi.instant import UNREADABLE, not_after_arrival
-from didomi_dataverse.didomi.item import Choice, Kind, Subject, Value
+from didomi_dataverse.didomi.item import Choice, Kind, Selection, Subject, Value
 from didomi_dataverse.didomi.notification import Notification, NotificationType
 from didomi_dataverse.didomi.reading import Deletes, Disposition, Identity, Reading, Reason
 
@@ -230,10 +230,17 @@ def _choices(
 ) -> Iterator[Choice]:
     old = None if known_type.is_event else notification.old_entity
     said_before = {} if old is None else dict(_said(old))
+    is_login = old is not None and old.organization_user_id != entity.organization_user_id
+    is_past_unknown = known_type is NotificationType.USER_UPDATED and (old is None or is_login)
     statement_source = _statement_source(notification, entity, known_type)
+    told_at = None if known_type.is_event else times.asserted_at
     for subject, value in _said(entity):
         # An item that a snapshot only repeats was decided some time before (design.md 5).
         is_repeated = _is_same(said_before.get(subject), value)
+        if is_past_unknown and (old is None or is_repeated):
+            # Decided just now, or long ago on this device? A refusal is taken for new and a grant for old, so
+            # that neither a no is lost nor a yes invented (docs/decisions/0041-in-doubt-a-no-is-new.md).
+            is_repeated = not _is_refusal(value)
         yield Choice(
             subject=subject,
             value=value,
@@ -242,12 +249,17 @@ def _choices(
             kind=Kind.ASSERTION if is_repeated else Kind.STATEMENT,
             source_id=_snapshot_id(entity) if is_repeated else statement_source,
             notification=notification.digest,
+            told_at=None if is_repeated else told_at,
         )
 
 
 def _said(entity: Entity) -> Iterator[tuple[Subject, Value]]:
     yield from entity.answers.items()
     yield from entity.facts.items()
+
+
+def _is_refusal(value: Value) -> bool:
+    return value is False or (isinstance(value, Selection) and not value.ids)
 
 
 def _is_same(before: Value | None, now: Value) -> bool:

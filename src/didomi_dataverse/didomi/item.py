@@ -82,6 +82,7 @@ class Choice:
     `made_at` is aware UTC. `didomi_user` is the device-like Didomi user id, empty when none was named.
     `source_id` is the id of the Didomi event that carries the choice, or of the user snapshot where no event
     is named; both families tell of one action under the same source id. `notification` is the digest.
+    `told_at` is when the snapshot was taken that tells of a statement, None where no snapshot does.
     """
 
     subject: Subject
@@ -91,6 +92,7 @@ class Choice:
     kind: Kind
     source_id: str
     notification: str
+    told_at: datetime | None = None
 
 
 def restrictiveness(value: Value) -> tuple[int, int, tuple[str, ...], str]:

@@ -131,10 +131,12 @@ def _resolved(spoken: Sequence[_Stated]) -> Resolved:
 def _corrected(statement: Choice, register: Register) -> Choice:
     """The statement, or what the same user's snapshot later said instead."""
     assertion = register.assertion
-    # One that only repeats the statement adds nothing, and would move the time at which the person chose.
+    # One that only repeats the statement adds nothing, and would move the time at which the person chose. One
+    # older than the snapshot that told of the statement was overtaken by it, whenever the choice was made.
+    told_at = statement.told_at or statement.made_at
     if (
         assertion is not None
-        and assertion.made_at > statement.made_at
+        and assertion.made_at > max(statement.made_at, told_at)
         and not _is_same(assertion.value, statement.value)
     ):
         return assertion
@@ -188,13 +190,23 @@ def _is_same(one: Value, other: Value) -> bool:
     return type(one) is type(other) and one == other
 
 
-def precedence(choice: Choice) -> tuple[timedelta, tuple[int, int, tuple[str, ...], str], str, str, str]:
+Precedence = tuple[timedelta, tuple[int, int, tuple[str, ...], str], timedelta, str, str, str]
+
+
+def precedence(choice: Choice) -> Precedence:
     """Sort key whose *smallest* choice wins: the newest, then the most restrictive (didomi.md 1.6).
 
-    What follows only makes the order total, so that the winner does not depend on the order of arrival.
+    Of two that tell of the same choice, the one told last says more. What follows only makes the order total,
+    so that the winner does not depend on the order of arrival.
     """
-    age = _FAR_FUTURE - choice.made_at
-    return (age, restrictiveness(choice.value), choice.didomi_user, choice.source_id, choice.notification)
+    return (
+        _FAR_FUTURE - choice.made_at,
+        restrictiveness(choice.value),
+        _FAR_FUTURE - (choice.told_at or choice.made_at),
+        choice.didomi_user,
+        choice.source_id,
+        choice.notification,
+    )
 
 
 def _joined_with(register: Register, choice: Choice, tombstones: Tombstones) -> Register:

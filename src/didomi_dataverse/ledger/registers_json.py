@@ -41,12 +41,15 @@ def encode_registers(registers: Registers) -> str:
     """The text of registers that `fold` made: every choice names the subject and the user it is filed
     under.
     """
-    origins: dict[tuple[int, str, str, str], int] = {}
+    origins: dict[tuple[int | str, ...], int] = {}
 
     def encoded(choice: Choice | None) -> list[Any] | None:
         if choice is None:
             return None
-        origin = (to_microseconds(choice.made_at), choice.didomi_user, choice.source_id, choice.notification)
+        made_at = to_microseconds(choice.made_at)
+        origin: tuple[int | str, ...] = (made_at, choice.didomi_user, choice.source_id, choice.notification)
+        if choice.told_at is not None:
+            origin += (to_microseconds(choice.told_at),)
         return [origins.setdefault(origin, len(origins)), _encode_value(choice.value)]
 
     has_deletions = False
@@ -67,15 +70,21 @@ def decode_registers(text: str) -> dict[RegisterKey, Register]:
     document = _loads(text, _VERSION, _VERSION_WITH_DELETIONS)
     try:
         origins = [
-            (from_microseconds(made_at), didomi_user, source_id, notification)
-            for made_at, didomi_user, source_id, notification in document["origins"]
+            (
+                from_microseconds(made_at),
+                didomi_user,
+                source_id,
+                notification,
+                from_microseconds(told_at[0]) if told_at else None,
+            )
+            for made_at, didomi_user, source_id, notification, *told_at in document["origins"]
         ]
 
         def decoded(subject: Subject, kind: Kind, encoded: list[Any] | None) -> Choice | None:
             if encoded is None:
                 return None
             number, value = encoded
-            made_at, didomi_user, source_id, notification = origins[number]
+            made_at, didomi_user, source_id, notification, told_at = origins[number]
             return Choice(
                 subject=subject,
                 value=_decode_value(value),
@@ -84,6 +93,7 @@ def decode_registers(text: str) -> dict[RegisterKey, Register]:
                 kind=kind,
                 source_id=source_id,
                 notification=notification,
+                told_at=told_at,
             )
 
         registers: dict[RegisterKey, Register] = {}

@@ -509,23 +509,28 @@ def test_what_a_snapshot_no_longer_holds_is_not_cleared(new: list[Any]) -> None:
     assert values_of(reading_of(updated(user(new), old, kind="user.updated"))) == {}
 
 
+def test_the_first_snapshot_of_a_user_states_everything() -> None:
+    assert kinds_of(created(user(), kind="user.created")) == {"news": (Kind.STATEMENT, UPDATED_AT, "U1:7")}
+
+
+@pytest.mark.parametrize("enabled", [True, False], ids=["yes", "no"])
 @pytest.mark.parametrize(
-    "envelope",
+    "past",
     [
-        pytest.param(created(user(), kind="user.created"), id="user.created"),
-        pytest.param(updated(user(), kind="user.updated"), id="user.updated without old entity"),
-        pytest.param(
-            {"type": "user.updated", "parameters": {"new_entity": user(), "old_entity": None}},
-            id="user.updated with a null old entity",
-        ),
-        pytest.param(
-            {"type": "user.updated", "parameters": {"new_entity": user(), "old_entity": "x"}},
-            id="user.updated with an unreadable old entity",
-        ),
+        pytest.param({}, id="no old entity"),
+        pytest.param({"old_entity": None}, id="a null old entity"),
+        pytest.param({"old_entity": "x"}, id="an unreadable old entity"),
+        pytest.param({"old_entity": user(organization_user_id=None)}, id="a login"),
     ],
 )
-def test_a_snapshot_without_its_past_states_everything(envelope: Json) -> None:
-    assert kinds_of(envelope) == {"news": (Kind.STATEMENT, UPDATED_AT, "U1:7")}
+def test_where_the_past_is_unknown_a_no_is_new_and_a_yes_is_old(past: Json, *, enabled: bool) -> None:
+    """Taken for new, a stale yes would overrule another device's no; taken for old, a no would be lost."""
+    news = [{"id": "news", "enabled": enabled}]
+    if isinstance(past.get("old_entity"), dict):
+        past = {"old_entity": {**past["old_entity"], "consents": {"purposes": news}}}
+    envelope = {"type": "user.updated", "parameters": {"new_entity": user(news), **past}}
+    kind = Kind.ASSERTION if enabled else Kind.STATEMENT
+    assert kinds_of(envelope) == {"news": (kind, UPDATED_AT, "U1:7")}
 
 
 def test_a_created_user_takes_time_and_id_from_a_source_that_is_named() -> None:
@@ -539,7 +544,8 @@ def test_a_source_in_the_future_is_bounded_too() -> None:
     """A choice from the future must not freeze an item."""
     source = {"id": "E9", "created_at": "2036-01-01T00:00:00Z"}
 
-    reading = reading_of(updated(user(), kind="user.updated", source=source))
+    before = user([{"id": "news", "enabled": False}])
+    reading = reading_of(updated(user(), before, kind="user.updated", source=source))
 
     assert [choice.made_at for choice in reading.choices] == [RECEIVED_AT]
     assert reading.notes == ("future_time source",)
