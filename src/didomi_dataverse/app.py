@@ -34,7 +34,7 @@ from didomi_dataverse.operate.contact_view import contact_view
 from didomi_dataverse.operate.health import Lifecycle, build_health_router
 from didomi_dataverse.operate.metrics import Metrics
 from didomi_dataverse.redact import identifier_hash
-from didomi_dataverse.senders import build_senders, first_pace, open_clients
+from didomi_dataverse.senders import build_senders, first_pace, open_clients, rules_of, target_of
 
 log = structlog.get_logger(__name__)
 
@@ -100,9 +100,8 @@ class _Service:
             stack.push_async_callback(self._ledger.close)
             self._commits = GroupCommit(self._ledger.record)
             stack.push_async_callback(self._commits.close)
-            remapped = await self._ledger.remap(
-                self._configuration.mapping.fingerprint, now=self._clock.now()
-            )
+            await self._ledger.retarget(target_of(settings), now=self._clock.now())
+            remapped = await self._ledger.remap(rules_of(self._configuration), now=self._clock.now())
             clients = open_clients(settings.dataverse, clock=self._clock)
             for client in clients:
                 stack.push_async_callback(client.aclose)

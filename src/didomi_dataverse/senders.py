@@ -1,6 +1,8 @@
 """From the settings to senders: one for each application user, each with its own token, mode and pace."""
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
@@ -142,3 +144,17 @@ def match_policy(settings: Settings) -> MatchPolicy:
         on_many=OnMany(contact.on_many),
         on_create=contact.on_create,
     )
+
+
+def target_of(settings: Settings) -> str:
+    """Where is written to: the environment, and how rows are found in it. What was confirmed for one target
+    says nothing about another.
+    """
+    match = settings.contact.match.model_dump(mode="json")
+    return hashlib.sha256(json.dumps([settings.dataverse.url, match], sort_keys=True).encode()).hexdigest()
+
+
+def rules_of(configuration: Configuration) -> str:
+    """What decides about known contacts: the mapping, and what is done when no row matches, or several."""
+    contact = configuration.settings.contact
+    return f"{configuration.mapping.fingerprint}:{contact.upsert}:{contact.on_many}"

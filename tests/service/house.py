@@ -33,7 +33,7 @@ from didomi_dataverse.operate.metrics import Metrics
 from didomi_dataverse.sandbox.bodies import Body, event, event_created, person, purpose
 from didomi_dataverse.sandbox.config_file import write_config
 from didomi_dataverse.sandbox.server import SandboxServer
-from didomi_dataverse.senders import build_senders, open_clients
+from didomi_dataverse.senders import build_senders, open_clients, rules_of, target_of
 from tests.clocks import FrozenClock
 
 Row = dict[str, Any]
@@ -168,7 +168,8 @@ async def open_house(
     configuration = load_configuration(path, {})
     settings = configuration.settings
     ledger = await Ledger.open_for_serving(settings.store.url.get_secret_value(), clock=clock)
-    await ledger.remap(configuration.mapping.fingerprint, now=clock.now())
+    await ledger.retarget(target_of(settings), now=clock.now())
+    await ledger.remap(rules_of(configuration), now=clock.now())
     clients = open_clients(settings.dataverse, clock=clock)
     heard = Heard()
     senders = build_senders(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from didomi_dataverse.sandbox.bodies import Body, Entity, person, purpose, user_state, user_updated
-from didomi_dataverse.sandbox.server import SandboxServer
+from didomi_dataverse.sandbox.server import SandboxServer, running_sandbox
 from tests.clocks import START
 from tests.service.house import House, open_house, replaced, says
 
@@ -176,3 +176,55 @@ async def test_a_refusal_made_before_login_counts_after_it(house: House) -> None
     await house.receive(user_updated(before, snapshot(3, -5, news(enabled=False))))
     await house.deliver()
     assert (await house.row(ONE))["new_newsletter"] is False
+
+
+async def test_another_key_finds_other_rows_and_tells_them_everything(
+    sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    other = replaced(("alternate_key: new_didomikey", "alternate_key: new_otherkey"))
+    column = {"type": "string", "max_length": 100}
+    schema = {
+        "columns": {"new_otherkey": column},
+        "keys": {"new_other": {"columns": ["new_otherkey"], "status": "Active"}},
+    }
+    async with open_house(sandbox, tmp_path, change=other) as house:
+        await house.control("PUT", "schema", schema)
+        await house.put_rows({"new_otherkey": ONE, "new_didomikey": "x"}, {"new_didomikey": ONE})
+        await house.receive(says(ONE, minute=1, newsletter=False))
+        assert await house.deliver() == ["written"]
+    async with open_house(sandbox, tmp_path) as house:
+        await house.deliver()
+        assert (await house.row(ONE))["new_newsletter"] is False
+
+
+async def test_another_environment_is_told_everything(
+    sandbox: SandboxServer, sandbox_folder: Path, tmp_path: Path
+) -> None:
+    async with open_house(sandbox, tmp_path) as house:
+        await house.receive(
+            says(ONE, minute=1, newsletter=False), says("stranger", minute=1, newsletter=False)
+        )
+        assert sorted(await house.deliver()) == ["unmatched", "written"]
+    async with running_sandbox(sandbox_folder) as production, open_house(production, tmp_path) as house:
+        assert sorted(await house.deliver()) == ["unmatched", "written"]
+        assert (await house.row(ONE))["new_newsletter"] is False
+
+
+async def test_the_same_environment_is_told_nothing_again(sandbox: SandboxServer, tmp_path: Path) -> None:
+    async with open_house(sandbox, tmp_path) as house:
+        await house.receive(says(ONE, minute=1, newsletter=False))
+        await house.deliver()
+    async with open_house(sandbox, tmp_path) as house:
+        assert await house.deliver() == []
+
+
+async def test_people_parked_as_unmatched_are_created_once_that_is_allowed(
+    sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    async with open_house(
+        sandbox, tmp_path, change=replaced(("upsert: false", "unmatched: { retry_for: 0s }"))
+    ) as house:
+        await house.receive(says("stranger", minute=1, newsletter=False))
+        assert await house.deliver() == ["parked"]
+    async with open_house(sandbox, tmp_path, change=replaced(("upsert: false", "upsert: true"))) as house:
+        assert await house.deliver() == ["created"]

@@ -155,6 +155,28 @@ class Ledger:
         )
         return became_due
 
+    async def retarget(self, target: str, *, now: datetime) -> int:
+        """Forget what was confirmed, and make every contact due, if `target` is not where was last written
+        to; how many became due.
+
+        `target` names the environment and how rows are found there. In steps, as `remap`.
+        """
+        stored = await self._store.read(lambda connection: upkeep.meta_value(connection, upkeep.TARGET))
+        if stored == target:
+            return 0
+        became_due = 0
+        after: int | None = None if stored is None else 0
+        while after is not None:
+            some, after = await self._retarget_some(now, after)
+            became_due += some
+        await self._store.write(lambda connection: upkeep.put_meta_value(connection, upkeep.TARGET, target))
+        return became_due
+
+    async def _retarget_some(self, now: datetime, after: int) -> tuple[int, int | None]:
+        return await self._store.write(
+            lambda connection: upkeep.retarget_some(connection, now, after, _CONTACTS_PER_STEP)
+        )
+
     async def _remap_some(self, now: datetime, after: int) -> tuple[int, int | None]:
         return await self._store.write(
             lambda connection: upkeep.remap_some(connection, now, after, _CONTACTS_PER_STEP)

@@ -12,9 +12,11 @@ from didomi_dataverse.ledger.contact import DeliveryState, Move, moved
 from didomi_dataverse.ledger.deleting import was_folded
 from didomi_dataverse.ledger.microseconds import to_microseconds
 from didomi_dataverse.ledger.priority import Priority
+from didomi_dataverse.ledger.registers_json import EMPTY_WRITTEN
 from didomi_dataverse.ledger.tables import attempts, contacts, meta, notifications
 
 MAPPING_FINGERPRINT = "mapping_fingerprint"
+TARGET = "target"
 IDENTIFIER_HASH_KEY = "identifier_hash_key"
 PROBED_AT = "probed_at"
 
@@ -100,6 +102,37 @@ def remap_some(connection: Connection, now: datetime, after: int, limit: int) ->
         .values(revision=contacts.c.revision + 1)
     )
     return became_due, ids[-1]
+
+
+def retarget_some(connection: Connection, now: datetime, after: int, limit: int) -> tuple[int, int | None]:
+    """Forget what was confirmed for the next `limit` contacts after the id `after`: it was other rows'.
+
+    Returns how many became due, and the last id looked at, None when there were no more. Whoever is writing
+    one of them to the old target can no longer settle it; it is claimed again when that lease has ended.
+    """
+    ids = connection.execute(
+        select(contacts.c.id).where(contacts.c.id > after).order_by(contacts.c.id).limit(limit)
+    ).scalars()
+    chosen_ids = list(ids)
+    if not chosen_ids:
+        return 0, None
+    chosen = contacts.c.id.between(chosen_ids[0], chosen_ids[-1])
+    connection.execute(update(contacts).where(chosen).values(written=EMPTY_WRITTEN, row_id=None))
+    again = (DeliveryState.SETTLED, DeliveryState.PARKED, DeliveryState.UNMATCHED)
+    became_due = connection.execute(
+        update(contacts)
+        .where(chosen, contacts.c.state.in_([state.value for state in again]), contacts.c.revision > 0)
+        .values(
+            state=moved(DeliveryState.SETTLED, Move.CHANGED).value,
+            due_at=now,
+            reason=None,
+            unmatched_since=None,
+        )
+    ).rowcount
+    connection.execute(
+        update(contacts).where(chosen, contacts.c.state == DeliveryState.DELIVERING.value).values(lease=None)
+    )
+    return became_due, chosen_ids[-1]
 
 
 def purge(
