@@ -201,9 +201,7 @@ async def test_another_environment_is_told_everything(
     sandbox: SandboxServer, sandbox_folder: Path, tmp_path: Path
 ) -> None:
     async with open_house(sandbox, tmp_path) as house:
-        await house.receive(
-            says(ONE, minute=1, newsletter=False), says("stranger", minute=1, newsletter=False)
-        )
+        await house.receive(*(says(key, minute=1, newsletter=False) for key in (ONE, "stranger")))
         assert sorted(await house.deliver()) == ["unmatched", "written"]
     async with running_sandbox(sandbox_folder) as production, open_house(production, tmp_path) as house:
         assert sorted(await house.deliver()) == ["unmatched", "written"]
@@ -221,9 +219,8 @@ async def test_the_same_environment_is_told_nothing_again(sandbox: SandboxServer
 async def test_people_parked_as_unmatched_are_created_once_that_is_allowed(
     sandbox: SandboxServer, tmp_path: Path
 ) -> None:
-    async with open_house(
-        sandbox, tmp_path, change=replaced(("upsert: false", "unmatched: { retry_for: 0s }"))
-    ) as house:
+    impatient = replaced(("upsert: false", "unmatched: { retry_for: 0s }"))
+    async with open_house(sandbox, tmp_path, change=impatient) as house:
         await house.receive(says("stranger", minute=1, newsletter=False))
         assert await house.deliver() == ["parked"]
     async with open_house(sandbox, tmp_path, change=replaced(("upsert: false", "upsert: true"))) as house:

@@ -58,7 +58,7 @@ def test_what_is_not_written_has_its_documented_default() -> None:
 
     assert settings.server.port == 8080
     assert settings.server.max_body_bytes == 1024 * 1024
-    assert settings.server.shutdown_grace == timedelta(seconds=30)
+    assert settings.server.shutdown_grace == timedelta(seconds=20)
     assert settings.store.url.get_secret_value() == "sqlite:///didomi-dataverse.db"
     assert settings.store.retention.notifications == timedelta(days=30)
     assert settings.store.retention.attempts == timedelta(days=90)
