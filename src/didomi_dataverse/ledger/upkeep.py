@@ -1,6 +1,7 @@
 """What the ledger does to itself: a changed mapping, retention, the probe, its own secrets."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -67,13 +68,7 @@ def remap_some(connection: Connection, now: datetime, after: int, limit: int) ->
     there is nothing to tell of them. A contact that is being delivered right now keeps its state, but its
     revision moves: what is on its way was made by the other mapping.
     """
-    ids = (
-        connection.execute(
-            select(contacts.c.id).where(contacts.c.id > after).order_by(contacts.c.id).limit(limit)
-        )
-        .scalars()
-        .all()
-    )
+    ids = _next_ids(connection, after, limit)
     if not ids:
         return 0, None
     chosen = contacts.c.id.between(ids[0], ids[-1])
@@ -110,13 +105,10 @@ def retarget_some(connection: Connection, now: datetime, after: int, limit: int)
     Returns how many became due, and the last id looked at, None when there were no more. Whoever is writing
     one of them to the old target can no longer settle it; it is claimed again when that lease has ended.
     """
-    ids = connection.execute(
-        select(contacts.c.id).where(contacts.c.id > after).order_by(contacts.c.id).limit(limit)
-    ).scalars()
-    chosen_ids = list(ids)
-    if not chosen_ids:
+    ids = _next_ids(connection, after, limit)
+    if not ids:
         return 0, None
-    chosen = contacts.c.id.between(chosen_ids[0], chosen_ids[-1])
+    chosen = contacts.c.id.between(ids[0], ids[-1])
     connection.execute(update(contacts).where(chosen).values(written=EMPTY_WRITTEN, row_id=None))
     again = (DeliveryState.SETTLED, DeliveryState.PARKED, DeliveryState.UNMATCHED)
     became_due = connection.execute(
@@ -132,7 +124,12 @@ def retarget_some(connection: Connection, now: datetime, after: int, limit: int)
     connection.execute(
         update(contacts).where(chosen, contacts.c.state == DeliveryState.DELIVERING.value).values(lease=None)
     )
-    return became_due, chosen_ids[-1]
+    return became_due, ids[-1]
+
+
+def _next_ids(connection: Connection, after: int, limit: int) -> Sequence[int]:
+    wanted = select(contacts.c.id).where(contacts.c.id > after).order_by(contacts.c.id).limit(limit)
+    return connection.execute(wanted).scalars().all()
 
 
 def purge(
