@@ -8,17 +8,35 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 from psycopg import sql
 
 
+class Server(Protocol):
+    """What the package gives us."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class PostgresServer:
     """Gives out databases."""
 
-    def __init__(self, socket_folder: str) -> None:
+    def __init__(self, server: "Server", socket_folder: str) -> None:
+        self._server = server
         self._socket_folder = socket_folder
         self._numbers = itertools.count(1)
+
+    def stop(self) -> None:
+        """As in a restart or a failover: every connection is cut."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """At the same address, with what was committed."""
+        self._server.start()
 
     def url(self, database: str) -> str:
         """As an operator would write it in `store.url`."""
@@ -67,7 +85,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
         server = get_server(Path(folder) / "pgdata", cleanup_mode="stop")
         try:
-            databases = PostgresServer(str(server.get_postmaster_info().socket_dir))
+            databases = PostgresServer(server, str(server.get_postmaster_info().socket_dir))
             databases.skip_the_disk()
             yield databases
         finally:

@@ -18,6 +18,7 @@ from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.delivery.janitor import Janitor, Retention
 from didomi_dataverse.delivery.pace import Pace
 from didomi_dataverse.delivery.sender import Sender
+from didomi_dataverse.delivery.tenure import Alone, Shared, Tenure
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.didomi import choice, notification
 from didomi_dataverse.didomi.choice import OnUserDeleted, ReadingPolicy
@@ -26,6 +27,7 @@ from didomi_dataverse.didomi.identity import Normalize, identify
 from didomi_dataverse.didomi.jwks import fetch_with
 from didomi_dataverse.didomi.reading import Identity, Reading
 from didomi_dataverse.didomi.routes import build_router
+from didomi_dataverse.errors import StoreError
 from didomi_dataverse.ledger.group_commit import GroupCommit
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.ledger.recording import Recorded
@@ -105,7 +107,13 @@ class _Service:
             clients = open_clients(settings.dataverse, clock=self._clock)
             for client in clients:
                 stack.push_async_callback(client.aclose)
-            self._senders = await self._build_senders(clients)
+            tenure = self._tenure()
+            # Before the first claim: a claim of somebody who is known to be at work is never taken over.
+            await tenure.begin()
+            if isinstance(tenure, Shared):
+                beating = asyncio.create_task(tenure.run(), name="presence")
+                stack.push_async_callback(_end, beating)
+            self._senders = await self._build_senders(clients, tenure)
             self._worker = DeliveryWorker(ledger=self._ledger, senders=self._senders, clock=self._clock)
             janitor = Janitor(
                 ledger=self._ledger,
@@ -129,6 +137,8 @@ class _Service:
                 await self._commits.close()
                 stop.set()
                 await _finish(background, within=settings.server.shutdown_grace)
+                if self._worker.holds_nothing:
+                    await _leave(tenure)
                 log.info("service_stopped")
 
     async def receive(self, readings: Sequence[Reading]) -> Sequence[Recorded]:
@@ -154,7 +164,12 @@ class _Service:
         self.metrics.contacts(counts.contacts, waited)
         return Response(self.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def _build_senders(self, clients: Sequence[DataverseClient]) -> tuple[Sender, ...]:
+    def _tenure(self) -> Alone | Shared:
+        if not self._ledger.is_shared:
+            return Alone(self._ledger, clock=self._clock)
+        return Shared(self._ledger, clock=self._clock, takeover_after=self._settings.store.takeover_after)
+
+    async def _build_senders(self, clients: Sequence[DataverseClient], tenure: Tenure) -> tuple[Sender, ...]:
         hash_key = await self._ledger.identifier_hash_key()
         return build_senders(
             self._configuration,
@@ -165,7 +180,21 @@ class _Service:
             listener=self.metrics,
             pseudonym=lambda key: identifier_hash(hash_key, key),
             pace=first_pace(self._settings.dataverse),
+            tenure=tenure,
         )
+
+
+async def _leave(tenure: Tenure) -> None:
+    """Tells the others, so that nobody waits for us. If the store fails, they find out by themselves."""
+    try:
+        await tenure.leave()
+    except StoreError:
+        log.exception("store_failed", doing="leave")
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _finish(background: Sequence[asyncio.Task[None]], *, within: timedelta) -> None:

@@ -23,6 +23,7 @@ from didomi_dataverse.delivery.decide import Patience
 from didomi_dataverse.delivery.dialogue import MatchBy, MatchPolicy, OnMany
 from didomi_dataverse.delivery.pace import Pace
 from didomi_dataverse.delivery.sender import Lease, Listener, Sender
+from didomi_dataverse.delivery.tenure import Alone, Tenure
 from didomi_dataverse.delivery.turnstile import Turnstile
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.setting_login import ApplicationUser
@@ -99,10 +100,15 @@ def build_senders(
     listener: Listener,
     pseudonym: Callable[[str], str],
     pace: Pace,
+    tenure: Tenure | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> tuple[Sender, ...]:
-    """A sender for each client; `pace` is what each begins with."""
+    """A sender for each client; `pace` is what each begins with. `tenure` None: nobody else serves from the
+    ledger.
+    """
     settings = configuration.settings
+    # They share one: what one of them claimed, this process holds.
+    tenure = tenure or Alone(ledger, clock=clock)
     senders = []
     for number, client in enumerate(clients, start=1):
         turnstile = Turnstile(
@@ -122,6 +128,7 @@ def build_senders(
                 dice=dice,
                 listener=listener,
                 pseudonym=pseudonym,
+                tenure=tenure,
             )
         )
     return tuple(senders)

@@ -74,6 +74,13 @@ class Store(Section):
     """`sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user:password@host/database`.
     SQLite is for one process on a local disk, PostgreSQL for any number of replicas."""
 
+    takeover_after: Duration = Field(
+        default=timedelta(seconds=60), ge=timedelta(seconds=3), le=timedelta(minutes=15)
+    )
+    """How long a replica may be silent before the others deliver what it had begun; PostgreSQL only. Too
+    small: a short outage of the store interrupts calls, and a write that Dataverse still carries out for a
+    replica that died may meet the next one. Too large: what a dead replica had begun waits that long."""
+
     retention: Retention = Field(default_factory=Retention)
 
 

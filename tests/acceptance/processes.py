@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +134,7 @@ class Town:
             files.append(str(file))
         return run("send", "--config", self.config, "--json", *files, folder=self.folder)
 
-    def control(self, method: str, what: str, body: Sequence[object] | None = None) -> Any:  # noqa: ANN401 - JSON
+    def control(self, method: str, what: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         answer = self.http.request(method, f"{self.ready['url']}/_sandbox/{what}", json=body)
         assert answer.status_code == 200, answer.text
         return answer.json()

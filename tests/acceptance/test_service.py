@@ -1,6 +1,7 @@
 """`sandbox` in one shell, `serve` in another, `send` in a third; then things go wrong."""
 
 import json
+import resource
 import signal
 import sqlite3
 from contextlib import closing
@@ -117,6 +118,26 @@ def test_a_store_that_cannot_commit_is_answered_503_and_recovers(running: Town) 
         database.execute("ROLLBACK")
         database.close()
         assert running.http.post(url, json=says(1, newsletter=False), headers=headers).status_code == 202
+        eventually(lambda: running.row(ONE)["new_newsletter"] is False)
+
+
+def test_a_full_disk_is_answered_503_and_recovers_when_there_is_room(running: Town) -> None:
+    with running.service() as service:
+        headers = secret_header(running)
+        url = f"{running.service_url}/webhooks/didomi"
+        process = service.process.pid
+        # No file of the process may grow beyond this: what a full disk is for SQLite.
+        _, most = resource.prlimit(process, resource.RLIMIT_FSIZE)
+        written = Path(running.config).with_name("didomi-dataverse.db-wal")
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (written.stat().st_size + 10_000, most))
+        large = {**says(1, newsletter=False), "padding": "x" * 100_000}
+        refused = running.http.post(url, json=large, headers=headers)
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) > 0
+        assert running.http.get(f"{running.service_url}/livez").status_code == 200
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (most, most))
+        assert running.http.post(url, json=large, headers=headers).status_code == 202
+        assert running.http.post(url, json=large, headers=headers).json()["duplicates"] == 1
         eventually(lambda: running.row(ONE)["new_newsletter"] is False)
 
 

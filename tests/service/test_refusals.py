@@ -3,9 +3,13 @@
 import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from didomi_dataverse.errors import StoreUnavailableError
+from didomi_dataverse.ledger.contact import DeliveryState
+from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.sandbox.bodies import Body, Entity, person, purpose, user_state, user_updated
 from didomi_dataverse.sandbox.server import SandboxServer, running_sandbox
 from tests.clocks import START
@@ -72,6 +76,48 @@ async def test_a_lease_that_ended_leaves_nothing_taken_for_known(house: House) -
     (taken_over,) = await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=1))
     assert taken_over.contact.written == {}
     assert (await house.contact(ONE)).written == {}
+
+
+class Ending:
+    """The tenure of a replica that cannot beat any more, just after it began a call."""
+
+    holder = "0123456789abcdef"
+    may_begin = True
+
+    def left(self, _holder: str) -> timedelta:
+        return timedelta(0)
+
+    async def begin(self) -> None:
+        """Nobody is told."""
+
+    async def leave(self) -> None:
+        """Nobody is told."""
+
+
+async def test_what_a_call_that_was_given_up_sent_is_not_taken_for_known(house: House) -> None:
+    await house.receive(says(ONE, minute=1, newsletter=False))
+    await house.deliver()
+    tenure = house.sender.tenure
+    house.sender.tenure = Ending()
+    await house.receive(says(ONE, minute=2, newsletter=True))
+    assert await house.deliver() == ["retried"]
+    contact = await house.contact(ONE)
+    assert contact.state is DeliveryState.DUE
+    assert "new_newsletter" not in contact.written
+    house.sender.tenure = tenure
+    assert await house.after(timedelta(minutes=1)) == ["written"]
+    assert (await house.row(ONE))["new_newsletter"] is True
+
+
+async def test_a_call_is_not_begun_for_a_name_that_lost_its_claims(house: House) -> None:
+    await house.receive(says(ONE, minute=1, newsletter=False))
+    claims = await house.ledger.claim(
+        now=house.clock.now(), limit=1, lease=timedelta(minutes=5), holder=Ending.holder
+    )
+    claimed_at = house.clock.monotonic()
+    await house.sender.deliver(claims, claimed_at=claimed_at, holder=Ending.holder)
+    assert house.heard.outcomes == ["postponed"]
+    assert house.heard.exchanges == []
 
 
 async def test_a_refusal_is_written_again_when_nobody_knows_what_the_row_holds(house: House) -> None:
@@ -225,3 +271,26 @@ async def test_people_parked_as_unmatched_are_created_once_that_is_allowed(
         assert await house.deliver() == ["parked"]
     async with open_house(sandbox, tmp_path, change=replaced(("upsert: false", "upsert: true"))) as house:
         assert await house.deliver() == ["created"]
+
+
+async def test_a_claim_whose_answer_was_lost_is_given_back_and_delivered(house: House) -> None:
+    """A lease of somebody who is at work does not end, so nobody else would ever take it."""
+    await house.receive(says(ONE, minute=1, newsletter=False))
+    house.worker._ledger = _Forgetful(house.ledger)  # type: ignore[assignment]
+    assert await house.worker._advance() is not None
+    assert (await house.contact(ONE)).state is DeliveryState.DELIVERING
+    house.worker._ledger = house.ledger
+    assert await house.worker._advance() is None
+    await asyncio.gather(*house.worker._running)
+    assert (await house.row(ONE))["new_newsletter"] is False
+
+
+class _Forgetful:
+    """A store that commits a claim and loses the connection before it can say so."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def claim(self, **claim: Any) -> None:  # noqa: ANN401 - as the ledger's
+        await self._ledger.claim(**claim)
+        raise StoreUnavailableError("The connection is gone.")

@@ -288,7 +288,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(file: Path) 
         pytest.param(
             "dataverse:",
             "store: sqlite\ndataverse:",
-            "2: store: must be a section with url, retention.",
+            "2: store: must be a section with url, takeover_after, retention.",
             id="text for a section",
         ),
         pytest.param(

@@ -46,6 +46,7 @@ _UNKNOWN_TEXTS: Mapping[str, str] = {
     "deadline": "The call took too long and was given up; whether the row was written is not known.",
     "malformed": "The answer cannot be read; whether the row was written is not known.",
     "read_timeout": "Dataverse did not answer in time; whether it wrote the row is not known.",
+    "lease_ended": "The store could not be reached, so the call was given up before others take over.",
     "cut": "The connection broke before the answer; whether Dataverse wrote the row is not known.",
 }
 _POSTPONED_TEXTS: Mapping[PostponeCause, str] = {

@@ -15,7 +15,7 @@ import structlog
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.dataverse.carrier import Carrier
 from didomi_dataverse.dataverse.error_catalogue import Action, advice_for, classify, entry_for
-from didomi_dataverse.dataverse.reply import Answered, Exchange, Reply
+from didomi_dataverse.dataverse.reply import Answered, Exchange, Reply, Unknown
 from didomi_dataverse.dataverse.write import LookUp, Request, Write
 from didomi_dataverse.delivery.decide import Patience, judged, outcome_word, settlement
 from didomi_dataverse.delivery.dialogue import Dialogue, MatchPolicy, action_of, dialogue
@@ -29,6 +29,7 @@ from didomi_dataverse.delivery.outcome import (
     Postponed,
 )
 from didomi_dataverse.delivery.pace import Pace
+from didomi_dataverse.delivery.tenure import Alone, Tenure, within
 from didomi_dataverse.delivery.turnstile import PaceListener, Turnstile
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
 from didomi_dataverse.ledger.contact import Claim, resolve
@@ -93,9 +94,12 @@ class _Talk:
 
 @dataclass(slots=True)
 class _Visit:
-    """What all rounds about the same claims came to. `claimed_at` is monotonic."""
+    """Since when, on the monotonic clock, and under which name claims are held; and what all rounds about
+    them came to.
+    """
 
     claimed_at: float
+    holder: str
     is_good: bool = False
     is_refused: bool = False
 
@@ -118,8 +122,11 @@ class Sender:
         dice: Callable[[], float],
         listener: Listener,
         pseudonym: Callable[[str], str],
+        tenure: Tenure | None = None,
     ) -> None:
-        """`is_alone`: nobody else sends, so what this one may not send now waits for it."""
+        """`is_alone`: nobody else sends, so what this one may not send now waits for it.
+        `tenure` None: nobody else serves from the ledger.
+        """
         self._is_alone = is_alone
         self._lone_faults = 0
         self._ledger = ledger
@@ -133,20 +140,22 @@ class Sender:
         self._listener = listener
         self._pseudonym = pseudonym
         self.lease = lease
+        self.tenure = tenure or Alone(ledger, clock=clock)
 
     @property
     def pace(self) -> Pace:
         """How fast it may go now."""
         return self._turnstile.pace
 
-    async def deliver(self, claims: Sequence[Claim], *, claimed_at: float) -> None:
+    async def deliver(self, claims: Sequence[Claim], *, claimed_at: float, holder: str | None = None) -> None:
         """Talks with Dataverse about claimed contacts and settles every one of them in one transaction.
 
-        `claimed_at` is the monotonic time just before they were claimed. Raises StoreError when the outcomes
-        cannot be stored; the leases then end by themselves and the same, idempotent writes are sent again.
+        `claimed_at` is the monotonic time just before they were claimed, `holder` the name that they were
+        claimed under. Raises StoreError when the outcomes cannot be stored; whoever claimed must then give
+        the claims back, and the same, idempotent writes are sent again.
         """
         talks = [self._begin(claim) for claim in claims]
-        visit = _Visit(claimed_at)
+        visit = _Visit(claimed_at, holder or self.tenure.holder)
         while open_talks := [talk for talk in talks if talk.asks is not None]:
             await self._exchange(open_talks, visit)
         if visit.is_good and not visit.is_refused:
@@ -185,21 +194,31 @@ class Sender:
             return _Talk(claim, _nothing_said(), concluded=failed)
         return talk
 
-    def _may_begin_call(self, claimed_at: float) -> bool:
-        held_for = timedelta(seconds=self._clock.monotonic() - claimed_at)
+    def _may_begin_call(self, visit: _Visit) -> bool:
+        if visit.holder != self.tenure.holder or not self.tenure.may_begin:
+            return False
+        held_for = timedelta(seconds=self._clock.monotonic() - visit.claimed_at)
         return held_for + self.lease.longest_call <= self.lease.holds_for
+
+    async def _send(self, requests: Sequence[Request], visit: _Visit) -> tuple[Reply, ...]:
+        """The round, given up when its contacts could not be ours any more before it ends."""
+        turns = _Turns(self._turnstile, lambda: self._may_begin_call(visit), visit)
+        replies = await within(self.tenure, visit.holder, self._carrier.send(requests, turns))
+        if replies is not None:
+            return replies
+        log.warning("call_given_up", cause="The store was not reached for too long to be sure of the leases.")
+        return (Unknown("lease_ended"),) * len(requests)
 
     async def _exchange(self, talks: Sequence[_Talk], visit: _Visit) -> None:
         """One round for what all talks ask now. What is refused as a whole is halved until the row that
         spoils it is alone (dataverse.md 5.2 "split").
         """
-        if not self._may_begin_call(visit.claimed_at):
+        if not self._may_begin_call(visit):
             _end_all(talks, Concluded(outcome=Postponed(PostponeCause.OUT_OF_TIME)))
             return
         requests = [talk.asks for talk in talks if talk.asks is not None]
-        turns = _Turns(self._turnstile, lambda: self._may_begin_call(visit.claimed_at), visit)
         try:
-            replies = await self._carrier.send(requests, turns)
+            replies = await self._send(requests, visit)
         except TokenRefusedError as error:
             advice = str(error)
             visit.is_refused = True

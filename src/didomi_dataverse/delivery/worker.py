@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -15,6 +15,9 @@ from didomi_dataverse.ledger.ledger import Ledger
 
 LOOK_EVERY = timedelta(seconds=1)
 """How often to look for due contacts unasked: another replica may have received something."""
+
+TRY_ABANDONED_AFTER = timedelta(seconds=5)
+"""How long contacts rest of which we cannot say what became of them: the store failed, or we did."""
 
 log = structlog.get_logger(__name__)
 
@@ -29,14 +32,21 @@ class DeliveryWorker:
         self._clock = clock
         self._woken = asyncio.Event()
         self._running: dict[asyncio.Task[None], Sender] = {}
+        self._abandoned: list[Claim] = []
+        self._is_unsure = False
 
     async def run_once(self) -> int:
         """Claims what is due, up to one call's worth, and settles it. Returns how many were claimed."""
         sender = self._freest() or self._senders[0]
-        claims, claimed_at = await self._claim(sender)
+        claims, claimed_at, holder = await self._claim(sender)
         if claims:
-            await sender.deliver(claims, claimed_at=claimed_at)
+            await sender.deliver(claims, claimed_at=claimed_at, holder=holder)
         return len(claims)
+
+    @property
+    def holds_nothing(self) -> bool:
+        """True when nothing that was claimed is on its way, or was left as it is."""
+        return not self._running and not self._abandoned
 
     def wake(self) -> None:
         """Something may be due now: do not wait for the next look."""
@@ -71,26 +81,34 @@ class DeliveryWorker:
         most = max(rooms)
         return self._senders[rooms.index(most)] if most > 0 else None
 
-    async def _claim(self, sender: Sender) -> tuple[list[Claim], float]:
-        claimed_at = self._clock.monotonic()
+    async def _claim(self, sender: Sender) -> tuple[list[Claim], float, str]:
+        claimed_at, holder = self._clock.monotonic(), sender.tenure.holder
         claims = await self._ledger.claim(
-            now=self._clock.now(), limit=sender.pace.rows, lease=sender.lease.holds_for
+            now=self._clock.now(), limit=sender.pace.rows, lease=sender.lease.holds_for, holder=holder
         )
-        return claims, claimed_at
+        return claims, claimed_at, holder
 
     async def _advance(self) -> timedelta | None:
         """Starts one more call's worth if that is allowed; otherwise says how long to wait."""
-        sender = self._freest()
-        if sender is None:
-            return self._until_free()
+        if not all(sender.tenure.may_begin for sender in self._senders):
+            return LOOK_EVERY
+        if self._is_unsure and self._running:
+            return LOOK_EVERY
         try:
-            claims, claimed_at = await self._claim(sender)
+            await self._give_back_abandoned()
+            sender = self._freest()
+            if sender is None:
+                return self._until_free()
+            looked_at = self._clock.now()
+            claims, claimed_at, holder = await self._claim(sender)
             if not claims:
-                return await self._until_next_due()
-        except StoreError:
+                return await self._until_next_due(looked_at)
+        except Exception:  # the worker must outlive whatever a claim runs into
+            # The claim may have been committed and its answer lost: then nobody knows that it is ours.
+            self._is_unsure = True
             log.exception("store_failed", doing="claim")
             return LOOK_EVERY
-        task = asyncio.create_task(self._deliver(sender, claims, claimed_at))
+        task = asyncio.create_task(self._deliver(sender, claims, claimed_at, holder))
         self._running[task] = sender
         task.add_done_callback(self._running.pop)
         return None
@@ -105,18 +123,31 @@ class DeliveryWorker:
         ]
         return max(min(pauses, default=LOOK_EVERY), timedelta())
 
-    async def _until_next_due(self) -> timedelta:
+    async def _until_next_due(self, looked_at: datetime) -> timedelta:
         due_at = await self._ledger.next_due_at()
-        if due_at is None:
+        # What was due when we looked, and was not ours to claim, is held by somebody who is at work.
+        if due_at is None or due_at <= looked_at:
             return LOOK_EVERY
         return min(max(due_at - self._clock.now(), timedelta(0)), LOOK_EVERY)
 
-    async def _deliver(self, sender: Sender, claims: Sequence[Claim], claimed_at: float) -> None:
+    async def _give_back_abandoned(self) -> None:
+        """Their leases do not end while we live. What was sent for them is over; sending again is safe."""
+        if self._is_unsure:
+            await self._ledger.release_held_by(self._senders[0].tenure.holder, now=self._clock.now())
+            self._is_unsure = False
+        if self._abandoned:
+            claims = list(self._abandoned)
+            await self._ledger.release(claims, now=self._clock.now() + TRY_ABANDONED_AFTER)
+            self._abandoned = self._abandoned[len(claims) :]
+
+    async def _deliver(self, sender: Sender, claims: Sequence[Claim], claimed_at: float, holder: str) -> None:
         try:
-            await sender.deliver(claims, claimed_at=claimed_at)
+            await sender.deliver(claims, claimed_at=claimed_at, holder=holder)
         except StoreError:
+            self._abandoned += claims
             log.exception("store_failed", doing="settle")
-        except Exception:  # the worker must outlive any single batch; its leases end by themselves
+        except Exception:  # the worker must outlive any single batch
+            self._abandoned += claims
             log.exception("delivery_failed")
         finally:
             self.wake()

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, insert, literal, or_, select, update
 
 from didomi_dataverse.ledger import dialect
 from didomi_dataverse.ledger.contact import Attempt, Claim, Contact, DeliveryState, Move, Settlement, moved
@@ -20,10 +20,16 @@ from didomi_dataverse.ledger.registers_json import (
     encode_evidence,
     encode_written,
 )
-from didomi_dataverse.ledger.tables import attempts, contacts, storable_text
+from didomi_dataverse.ledger.tables import attempts, contacts, meta, storable_text
 
 # SQLite allows 32,766 parameters in one statement; fewer distinct statements are quicker to prepare.
 _IDS_PER_STATEMENT = 512
+
+HOLDER_PREFIX = "replica/"
+"""What the keys of `meta` begin with that name the replicas at work (`presence`)."""
+
+_HOLDER_CHARACTERS = 16
+"""The beginning of a lease is the name of whoever holds it."""
 
 UNREADABLE = "unreadable_state"
 """Why a contact is parked whose stored state this version cannot read."""
@@ -77,7 +83,19 @@ _RELEASE = (
         state=moved(DeliveryState.DELIVERING, Move.POSTPONED).value,
         due_at=bindparam("due_at"),
         lease=None,
+        # Something may have been written that was never settled, so nothing is known of the row.
+        written=EMPTY_WRITTEN,
     )
+)
+
+
+_IS_FREE = or_(
+    contacts.c.lease.is_(None),
+    select(func.count())
+    .select_from(meta)
+    .where(meta.c.key == literal(HOLDER_PREFIX) + func.substr(contacts.c.lease, 1, _HOLDER_CHARACTERS))
+    .scalar_subquery()
+    == 0,
 )
 
 
@@ -99,13 +117,21 @@ def contact_of(row: RowMapping) -> Contact:
     )
 
 
-def claim(connection: Connection, now: datetime, limit: int, lease: timedelta) -> list[Claim]:
+def new_holder() -> str:
+    """A name for a replica, never used before."""
+    return secrets.token_hex(_HOLDER_CHARACTERS // 2)
+
+
+def claim(
+    connection: Connection, now: datetime, limit: int, lease: timedelta, holder: str | None = None
+) -> list[Claim]:
     """Contacts whose time has come, withdrawals first, each leased to the caller until `now + lease`.
 
     `due_at <= now` covers all three: due, unmatched and to be looked for again, and delivering under a lease
-    that ended. What another replica is claiming at the same moment is passed over.
+    that ended. A lease whose holder is at work (`presence`) does not end: a clock that jumps must not make
+    two write at once. What another replica is claiming at the same moment is passed over.
     """
-    token = secrets.token_hex(16)
+    token = (holder or new_holder()) + secrets.token_hex(8)
     until = now + lease
     claims: list[Claim] = []
     taken: list[dict[str, Any]] = []
@@ -142,7 +168,7 @@ def _due(priority: Priority, now: datetime, limit: int) -> Select[Any]:
     """One range of the index `ix_contacts_claim`, read in its own order."""
     return (
         select(*CONTACT_COLUMNS)
-        .where(contacts.c.priority == int(priority), contacts.c.due_at <= now)
+        .where(contacts.c.priority == int(priority), contacts.c.due_at <= now, _IS_FREE)
         .order_by(contacts.c.due_at)
         .limit(limit)
     )
@@ -177,7 +203,7 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
 
 
 def release(connection: Connection, claims: Sequence[Claim], now: datetime) -> None:
-    """Give claims back: due at once. Those whose lease somebody else has by now are left alone."""
+    """Give claims back: due at `now`. Those whose lease somebody else has by now are left alone."""
     if not claims:
         return
     connection.execute(
@@ -199,6 +225,24 @@ def release_all(connection: Connection, now: datetime) -> int:
             due_at=now,
             lease=None,
             # Something may have been written that was never settled, so nothing is known of the row.
+            written=EMPTY_WRITTEN,
+        )
+    ).rowcount
+
+
+def release_all_of(connection: Connection, holder: str, now: datetime) -> int:
+    """Give every claim of one holder back, for a holder that is known to be gone. How many."""
+    return connection.execute(
+        update(contacts)
+        .where(
+            contacts.c.state == DeliveryState.DELIVERING.value,
+            func.substr(contacts.c.lease, 1, _HOLDER_CHARACTERS) == holder,
+        )
+        .values(
+            state=moved(DeliveryState.DELIVERING, Move.POSTPONED).value,
+            due_at=now,
+            lease=None,
+            # As in `release_all`.
             written=EMPTY_WRITTEN,
         )
     ).rowcount

@@ -107,12 +107,14 @@ def resolve(registers: Registers) -> dict[Subject, Resolved]:
     by_subject: dict[Subject, list[Register]] = {}
     for (subject, _), register in registers.items():
         by_subject.setdefault(subject, []).append(register)
-    return {
-        subject: _resolved_after_deletions(subject, found)
-        if any(register.buried or register.gone_until for register in found)
-        else _resolved([(register.statement, register) for register in found])
-        for subject, found in by_subject.items()
-    }
+    return {subject: resolved_subject(subject, found) for subject, found in by_subject.items()}
+
+
+def resolved_subject(subject: Subject, registers: list[Register]) -> Resolved:
+    """One subject's value, from all of its registers."""
+    if any(register.buried or register.gone_until for register in registers):
+        return _resolved_after_deletions(subject, registers)
+    return _resolved([(register.statement, register) for register in registers])
 
 
 _Stated = tuple[Choice | None, Register]
@@ -124,7 +126,8 @@ def _resolved(spoken: Sequence[_Stated]) -> Resolved:
     if not stated:
         assertions = (register.assertion for _, register in spoken)
         return Resolved(min((a for a in assertions if a is not None), key=precedence), None)
-    statement, register = min(stated, key=lambda pair: precedence(pair[0]))
+    # Most people have one device: then there is nothing to compare.
+    statement, register = stated[0] if len(stated) == 1 else min(stated, key=lambda pair: precedence(pair[0]))
     return Resolved(_corrected(statement, register), statement.made_at)
 
 
@@ -137,7 +140,7 @@ def _corrected(statement: Choice, register: Register) -> Choice:
     if (
         assertion is not None
         and assertion.made_at > max(statement.made_at, told_at)
-        and not _is_same(assertion.value, statement.value)
+        and not is_same(assertion.value, statement.value)
     ):
         return assertion
     return statement
@@ -185,7 +188,8 @@ def _resolved_after_deletions(subject: Subject, registers: list[Register]) -> Re
     return Resolved(remaining, stated_at)
 
 
-def _is_same(one: Value, other: Value) -> bool:
+def is_same(one: Value, other: Value) -> bool:
+    """Whether both say the same to a person."""
     # For Python `True == 1`; for a person a yes is no number.
     return type(one) is type(other) and one == other
 
@@ -212,16 +216,16 @@ def precedence(choice: Choice) -> Precedence:
 def _joined_with(register: Register, choice: Choice, tombstones: Tombstones) -> Register:
     register = _gone(register, tombstones.users.get(choice.didomi_user))
     if choice.kind is Kind.ASSERTION:
-        if register.assertion is None or precedence(choice) < precedence(register.assertion):
-            return replace(register, assertion=choice)
+        if register.assertion is None or _precedes(choice, register.assertion):
+            return Register(register.statement, choice, register.buried, register.gone_until)
         return register
-    if register.statement is not None and precedence(register.statement) <= precedence(choice):
+    if register.statement is not None and not _precedes(choice, register.statement):
         return register
     if tombstones.cover(choice):
         is_known = choice in register.buried
         return register if is_known else replace(register, buried=_in_order((*register.buried, choice)))
-    newer = tuple(one for one in register.buried if precedence(one) < precedence(choice))
-    return replace(register, statement=choice, buried=newer)
+    newer = tuple(one for one in register.buried if _precedes(one, choice))
+    return Register(choice, register.assertion, newer, register.gone_until)
 
 
 def _gone(register: Register, deleted_at: datetime | None) -> Register:
@@ -234,19 +238,11 @@ def _in_order(choices: Iterable[Choice]) -> tuple[Choice, ...]:
     return tuple(sorted(set(choices), key=precedence))
 
 
-def is_withdrawal(before: Registers, after: Registers) -> bool:
-    """Did some item become more restrictive? Such contacts are written first (design.md 1, promise 5)."""
-    if after is before:
-        return False
-    was = resolve(before)
-    for subject, now in resolve(after).items():
-        earlier = was.get(subject)
-        if earlier is None:
-            if now.choice.value is False or now.choice.value is UNSET:
-                return True
-        elif restrictiveness(now.choice.value) < restrictiveness(earlier.choice.value):
-            return True
-    return False
+def _precedes(choice: Choice, other: Choice) -> bool:
+    """By `precedence`, which is only worked out for choices of the same time."""
+    if choice.made_at != other.made_at:
+        return choice.made_at > other.made_at
+    return precedence(choice) < precedence(other)
 
 
 class DeliveryState(StrEnum):
@@ -331,7 +327,9 @@ class Contact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A contact that one worker may write until the lease ends. `lease` fences off a worker that stalled."""
+    """A contact that one worker may write until the lease ends. `lease` fences off a worker that stalled; it
+    begins with the holder's name.
+    """
 
     contact: Contact
     lease: str

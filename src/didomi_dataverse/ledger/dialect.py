@@ -5,6 +5,7 @@ and nowhere else.
 """
 
 import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,7 @@ _POSTGRESQL_MIGRATION_LOCK = 7_164_015_482_113_669
 _POSTGRESQL_DELETION_LOCK = 7_164_015_482_113_670
 
 _NOT_A_DATABASE = "file is not a database"
+_DAMAGED = "malformed"
 _SERIALIZATION_FAILURE = "40001"
 _DEADLOCK_DETECTED = "40P01"
 _UNIQUE_VIOLATION = "23505"
@@ -115,6 +117,10 @@ def _sqlite_engines(url: URL) -> Engines:
     writing = _sqlite_engine(url, connections=1)
     reading = _sqlite_engine(url, connections=_SQLITE_READERS)
 
+    @event.listens_for(writing, "do_connect")
+    def _create_private(*_: object) -> None:
+        _create_for_owner(path)
+
     @event.listens_for(writing, "connect")
     def _prepare_writing(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         _sqlite_pragmas(
@@ -142,6 +148,17 @@ def _sqlite_engines(url: URL) -> Engines:
         connection.exec_driver_sql("BEGIN")
 
     return Engines(writing=writing, reading=reading, writers=1, readers=_SQLITE_READERS, path=path)
+
+
+def _create_for_owner(path: Path) -> None:
+    """An empty file that only its owner reads: SQLite gives the files beside it the same mode. One that is
+    there keeps the mode that somebody gave it, and is not opened: closing a file ends every lock that this
+    process has on it, SQLite's own among them. Whoever came then would take the store for unused and remove
+    the log that we still write to.
+    """
+    # Where it cannot be created, SQLite says so in words that operators find in its documentation.
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def _check_folder(path: Path) -> None:
@@ -309,6 +326,11 @@ def is_collision(error: sa_exc.SQLAlchemyError) -> bool:
 def is_not_a_database(error: sa_exc.SQLAlchemyError) -> bool:
     """True when the file is something else than a SQLite database."""
     return isinstance(error, sa_exc.DBAPIError) and _NOT_A_DATABASE in str(error.orig)
+
+
+def is_damaged(error: sa_exc.SQLAlchemyError) -> bool:
+    """True when SQLite found its own file to be damaged."""
+    return isinstance(error, sa_exc.DBAPIError) and _DAMAGED in str(error.orig)
 
 
 def cause(error: sa_exc.SQLAlchemyError) -> str:

@@ -14,10 +14,10 @@ from didomi_dataverse.ledger.contact import (
     Registers,
     bury,
     fold,
-    is_withdrawal,
     moved,
     resolve,
 )
+from didomi_dataverse.ledger.difference import difference
 from didomi_dataverse.ledger.priority import Priority
 from didomi_dataverse.ledger.registers_json import decode_registers, encode_registers
 from didomi_dataverse.ledger.tombstones import NOTHING_DELETED, Tombstones
@@ -115,14 +115,13 @@ class Folding:
         text = encode_registers(after)
         if len(text) > max(MAX_CHARACTERS, len(self.text)):
             return Consequence(changed=False, withdrawal=False, problem=Reason.TOO_LARGE)
-        withdrawal = is_withdrawal(before, after)
-        changed = withdrawal or _says_otherwise(before, after)
+        found = difference(before, after)
         self.registers, self.text = after, text
-        if changed:
+        if found.changed:
             self.changed = True
             self.revision += 1
-            self.priority = min(self.priority, Priority.WITHDRAWAL if withdrawal else Priority.NORMAL)
-        return Consequence(changed=changed, withdrawal=withdrawal)
+            self.priority = min(self.priority, Priority.WITHDRAWAL if found.withdrawal else Priority.NORMAL)
+        return Consequence(changed=found.changed, withdrawal=found.withdrawal)
 
     @property
     def refined(self) -> bool:
@@ -161,15 +160,3 @@ def _is_withheld(registers: Registers, deleted: Tombstones) -> bool:
 
     subjects = {key[0] for key in registers if concerns(key)}
     return any(resolved.withheld for subject, resolved in resolve(registers).items() if subject in subjects)
-
-
-def _says_otherwise(before: Registers, after: Registers) -> bool:
-    """True when a value changed, or the time at which somebody last stated it."""
-    if not before:
-        return True
-    was = resolve(before)
-    for subject, now in resolve(after).items():
-        earlier = was.get(subject)
-        if earlier is None or earlier.stated_at != now.stated_at or earlier.choice.value != now.choice.value:
-            return True
-    return False

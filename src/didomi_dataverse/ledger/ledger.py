@@ -3,7 +3,7 @@ nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.didomi.reading import Reading, Reason
-from didomi_dataverse.ledger import browsing, claiming, recording, upkeep, views
+from didomi_dataverse.ledger import browsing, claiming, presence, recording, upkeep, views
 from didomi_dataverse.ledger.browsing import Listed, ParkedContact, Wanted
 from didomi_dataverse.ledger.contact import Attempt, Claim, Contact, Settlement
 from didomi_dataverse.ledger.dialect import Engines, open_engines, shown
@@ -68,6 +68,7 @@ class Ledger:
             if lock is not None:
                 # Whoever claimed before is gone: what it left under way need not wait for its leases to end.
                 store.write_here(lambda connection: claiming.release_all(connection, clock.now()))
+                store.write_here(presence.forget_all)
         except BaseException:
             engines.dispose()
             if lock is not None:
@@ -104,11 +105,15 @@ class Ledger:
 
     # --- Delivering
 
-    async def claim(self, *, now: datetime, limit: int, lease: timedelta) -> list[Claim]:
+    async def claim(
+        self, *, now: datetime, limit: int, lease: timedelta, holder: str | None = None
+    ) -> list[Claim]:
         """At most `limit` contacts that are due, withdrawals first; nobody else gets them until the lease
-        ends.
+        ends, which it does not while its holder beats.
         """
-        return await self._store.write(lambda connection: claiming.claim(connection, now, limit, lease))
+        return await self._store.write(
+            lambda connection: claiming.claim(connection, now, limit, lease, holder)
+        )
 
     async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> list[bool]:
         """Store what became of claims. False: the lease was no longer ours, and nothing was changed.
@@ -121,9 +126,37 @@ class Ledger:
         return await self._store.write(lambda connection: claiming.settle(connection, settlements, now))
 
     async def release(self, claims: Sequence[Claim], *, now: datetime) -> None:
-        """Give claims back, due at once: nothing was tried."""
+        """Give claims back, due at `now`. What Dataverse holds of them counts as unknown."""
         if claims:
             await self._store.write(lambda connection: claiming.release(connection, claims, now))
+
+    async def release_held_by(self, holder: str, *, now: datetime) -> int:
+        """Give back whatever is claimed under a name, known to be so or not, due at `now`. How many."""
+        return await self._store.write(lambda connection: claiming.release_all_of(connection, holder, now))
+
+    # --- Replicas
+
+    @property
+    def is_shared(self) -> bool:
+        """May other replicas serve from the same store?"""
+        return self._store.engines.path is None
+
+    async def beat(self, replica: str, beats: int) -> Mapping[str, int] | None:
+        """Tell the others that this replica is at work, for the `beats`th time; how often each of them has.
+
+        None when it was taken for gone meanwhile: what it held belongs to others, and it needs a new name.
+        """
+        return await self._store.write(lambda connection: presence.beat(connection, replica, beats))
+
+    async def bury(self, replica: str, beats: int, *, now: datetime) -> int | None:
+        """Take a replica for gone that has not beaten since `beats`: what it held is due at once. How many
+        contacts that were; None when it has beaten, or somebody else was first.
+        """
+        return await self._store.write(lambda connection: presence.bury(connection, replica, beats, now))
+
+    async def leave(self, replica: str, *, now: datetime) -> None:
+        """The replica ends, and nothing that it held is on its way: all of it is due at once."""
+        await self._store.write(lambda connection: presence.leave(connection, replica, now))
 
     async def next_due_at(self) -> datetime | None:
         """When to claim next: the earliest time at which a contact is due or a lease ends; None when none

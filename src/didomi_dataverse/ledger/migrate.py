@@ -72,6 +72,11 @@ def _stands_at_head(connection: Connection, script: ScriptDirectory, shown_url: 
 def _translated(error: sa_exc.SQLAlchemyError, shown_url: str) -> StoreError:
     if dialect.is_not_a_database(error):
         return StoreError(f"{shown_url} is not a SQLite database. Name another file, or restore a backup.")
+    if dialect.is_damaged(error):
+        return StoreError(
+            f"The file of {shown_url} is damaged ({dialect.cause(error)}). Stop the service, keep the file, "
+            "and restore a backup, or save what can be read with `sqlite3 FILE .recover`."
+        )
     if dialect.is_unavailability(error):
         return StoreUnavailableError(
             f"The store {shown_url} cannot be opened: {dialect.cause(error)}. Check that it can be reached, "

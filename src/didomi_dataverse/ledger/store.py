@@ -95,6 +95,11 @@ def _translated(error: sa_exc.SQLAlchemyError) -> StoreError:
     The database's own error may quote what was stored, so that neither its text nor it itself, as a cause
     that a traceback would print, gets any further.
     """
+    if dialect.is_damaged(error):
+        return StoreUnavailableError(
+            f"The store's file is damaged: {dialect.cause(error)}. Nothing was changed. Restore a backup, or "
+            "save what can be read with `sqlite3 FILE .recover`."
+        )
     if dialect.is_unavailability(error) or dialect.is_collision(error):
         return StoreUnavailableError(
             f"The store could not commit: {dialect.cause(error)}. Nothing was changed."

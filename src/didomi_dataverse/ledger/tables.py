@@ -185,7 +185,7 @@ deleted_users = Table(
 )
 
 # What the ledger remembers about itself: the fingerprint of the mapping, the key of the identifier hash, the
-# last probe.
+# last probe, and the replicas at work with the beats of each.
 meta = Table(
     "meta",
     metadata,

@@ -139,6 +139,7 @@ class SandboxApp:
         """Commit at once, then let the simulated time pass: a caller who stops waiting has still written."""
         environment = self.environment
         before = environment.table.rows_written
+        environment.table.written_now = []
         mode = mode_of(request)
         if mode == "batch":
             run = self._run_batch(request, now)
@@ -149,8 +150,13 @@ class SandboxApp:
         for method, status in run.parts:
             environment.stats.count(f"part.{method.lower()}", status)
         seconds = run.delay_seconds + environment.limits.cost_seconds(mode, run.answer.rows)
-        if seconds:
-            await self.clock.sleep(seconds)
+        stats, rows = environment.stats, set(environment.table.written_now)
+        stats.rows_started(rows)
+        try:
+            if seconds:
+                await self.clock.sleep(seconds)
+        finally:
+            stats.rows_ended(rows)
         if run.cut_after:
             environment.stats.count(kind_of(request), 0)
             raise CutError

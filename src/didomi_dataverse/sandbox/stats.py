@@ -1,6 +1,7 @@
 """What the sandbox was asked for since its last reset."""
 
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from didomi_dataverse.sandbox.table import Table
@@ -15,6 +16,8 @@ class Stats:
     running: int = 0
     peak_parallel: int = 0
     throttled: int = 0
+    writing: Counter[str] = field(default_factory=Counter)
+    peak_writers_per_row: int = 0
 
     def started(self) -> None:
         """A Web API call came in."""
@@ -24,6 +27,19 @@ class Stats:
     def ended(self) -> None:
         """It is over, whatever became of it."""
         self.running -= 1
+
+    def rows_started(self, contactids: Collection[str]) -> None:
+        """A call began to write these rows."""
+        for contactid in contactids:
+            self.writing[contactid] += 1
+            self.peak_writers_per_row = max(self.peak_writers_per_row, self.writing[contactid])
+
+    def rows_ended(self, contactids: Collection[str]) -> None:
+        """And is over, whatever became of it."""
+        for contactid in contactids:
+            self.writing[contactid] -= 1
+            if self.writing[contactid] <= 0:
+                del self.writing[contactid]
 
     def count(self, kind: str, status: int) -> None:
         """One answer."""
@@ -46,6 +62,7 @@ class Stats:
             "rows_written": table.rows_written,
             "rows_per_call": round(rows_per_call, 3),
             "peak_parallel": self.peak_parallel,
+            "peak_writers_per_row": self.peak_writers_per_row,
             "throttled": self.throttled,
             "writes": writes,
         }

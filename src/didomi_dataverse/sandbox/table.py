@@ -49,6 +49,8 @@ class Table:
         self.rows: dict[str, Row] = {}
         self.rows_written = 0
         self.writes_of_deleted: dict[str, int] = {}
+        self.written_now: list[str] = []
+        """Ids of the rows written since somebody last emptied this list: the rows of one call."""
         self._version = 1000
         self._indexes: dict[str, ColumnIndex] = {}
         self._journal: list[tuple[str, Snapshot | None]] | None = None
@@ -89,6 +91,7 @@ class Table:
             self.use_schema(self.schema)
             raise
         self.writes_of_deleted = {}
+        self.written_now = []
         self.rows_written = 0
 
     def find(self, address: RowAddress) -> Row | None:
@@ -208,6 +211,7 @@ class Table:
         for index in self._indexes.values():
             index.add(row)
         self.rows_written += 1
+        self.written_now.append(contactid)
         if self._journal is not None:
             self._journal.append((contactid, None))
         return row
@@ -231,6 +235,7 @@ class Table:
         row.modified_at = now
         row.writes += 1
         self.rows_written += 1
+        self.written_now.append(row.contactid)
 
     def _moves(
         self, row: Row, values: Mapping[str, Value]

@@ -304,6 +304,30 @@ async def test_a_claim_given_back_is_due_at_once(ledger: Ledger, clock: FrozenCl
     await claim_one(ledger, clock)
 
 
+@pytest.mark.parametrize("how", ["release", "bury", "leave"])
+async def test_what_was_not_settled_leaves_nothing_taken_for_known(
+    ledger: Ledger, clock: FrozenClock, how: str
+) -> None:
+    """Whoever held it may have written something, whether it gives it back or is gone."""
+    now = clock.now()
+    await ledger.beat("0123456789abcdef", 1)
+    await record_one(ledger)
+    await ledger.settle([settlement(await claim_one(ledger, clock), written=WRITTEN)], now=now)
+    await record_one(ledger, choice(False, after=SECOND))
+    held = await ledger.claim(now=now, limit=1, lease=LEASE, holder="0123456789abcdef")
+
+    match how:
+        case "release":
+            await ledger.release(held, now=now)
+        case "bury":
+            assert await ledger.bury("0123456789abcdef", 1, now=now) == 1
+        case _:
+            await ledger.leave("0123456789abcdef", now=now)
+
+    contact = await contact_of(ledger)
+    assert (contact.state, contact.written) == (DeliveryState.DUE, {})
+
+
 async def test_a_claim_that_somebody_else_holds_by_now_is_not_given_back(
     ledger: Ledger, clock: FrozenClock
 ) -> None:

@@ -143,7 +143,7 @@ async def test_stats_tell_calls_rows_and_writes(api: httpx.AsyncClient) -> None:
         "00000000-0000-4000-8000-000000000001": 2,
         "00000000-0000-4000-8000-000000000002": 1,
     }
-    assert (stats["peak_parallel"], stats["throttled"]) == (1, 0)
+    assert (stats["peak_parallel"], stats["peak_writers_per_row"], stats["throttled"]) == (1, 1, 0)
 
 
 async def test_rolled_back_writes_are_not_counted(api: httpx.AsyncClient) -> None:

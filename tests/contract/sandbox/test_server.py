@@ -124,7 +124,8 @@ async def test_calls_run_side_by_side(tmp_path: Path) -> None:
         await client.put("/_sandbox/limits", json={"call_ms": 1})
         await asyncio.gather(*[client.patch(ROW, json={"donotemail": True}) for _ in range(5)])
 
-        assert (await client.get("/_sandbox/stats")).json()["peak_parallel"] == 5
+        stats = (await client.get("/_sandbox/stats")).json()
+        assert (stats["peak_parallel"], stats["peak_writers_per_row"]) == (5, 5)
 
 
 async def test_a_restart_in_the_same_folder_keeps_trust_and_secrets(tmp_path: Path) -> None:

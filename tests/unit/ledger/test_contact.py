@@ -8,17 +8,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from didomi_dataverse.didomi.item import Basis, Choice, Fact, Item, Kind, Selection, Value
+from didomi_dataverse.didomi.item import (
+    UNSET,
+    Basis,
+    Choice,
+    Fact,
+    Item,
+    Kind,
+    Selection,
+    Value,
+    restrictiveness,
+)
 from didomi_dataverse.ledger.contact import (
     MOVES,
     DeliveryState,
     Move,
     Registers,
+    bury,
     fold,
-    is_withdrawal,
     moved,
     resolve,
 )
+from didomi_dataverse.ledger.difference import difference
+from didomi_dataverse.ledger.tombstones import Tombstones
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NEWS = Item("gdpr", "newsletter")
@@ -67,6 +79,14 @@ choices = st.builds(
     notification=st.sampled_from(["n1", "n2"]),
 )
 many_choices = st.lists(choices, max_size=12)
+deleted = st.builds(
+    Tombstones,
+    events=st.frozensets(st.sampled_from(["E1", "E2"])),
+    users=st.dictionaries(
+        st.sampled_from(["phone", "laptop"]),
+        st.integers(0, 3).map(lambda minutes: NOON + timedelta(minutes=minutes)),
+    ),
+)
 
 
 @given(many_choices, st.randoms())
@@ -217,12 +237,45 @@ def test_one_action_told_by_both_families_is_one_statement() -> None:
             True,
             id="fewer values",
         ),
+        pytest.param(
+            [choice("FR", subject=COUNTRY)],
+            [choice("DE", minutes=1, subject=COUNTRY)],
+            False,
+            id="another fact",
+        ),
     ],
 )
 def test_a_withdrawal_is_recognised(before: list[Choice], said: list[Choice], *, expected: bool) -> None:
     """Withdrawals are written before everything else."""
     registers: Registers = fold({}, before)
-    assert is_withdrawal(registers, fold(registers, said)) is expected
+    assert difference(registers, fold(registers, said)).withdrawal is expected
+
+
+@given(many_choices, deleted, many_choices, deleted)
+def test_a_difference_is_what_two_whole_resolutions_differ_in(
+    before: list[Choice], gone: Tombstones, said: list[Choice], going: Tombstones
+) -> None:
+    """It looks only at what was spoken of or deleted, and misses nothing by that."""
+    registers: Registers = fold({}, before, gone)
+    after = fold(bury(registers, going)[0], said, going)
+    was, now = resolve(registers), resolve(after)
+
+    found = difference(registers, after)
+
+    meant = {subject: (repr(one.choice.value), one.stated_at) for subject, one in was.items()}
+    means = {subject: (repr(one.choice.value), one.stated_at) for subject, one in now.items()}
+    assert found.changed is (meant != means)
+    restricted = [
+        subject
+        for subject, one in now.items()
+        if not isinstance(subject, Fact)
+        and (
+            (one.choice.value is False or one.choice.value is UNSET)
+            if subject not in was
+            else restrictiveness(one.choice.value) < restrictiveness(was[subject].choice.value)
+        )
+    ]
+    assert found.withdrawal is bool(restricted)
 
 
 def test_every_state_can_be_changed_and_left() -> None:

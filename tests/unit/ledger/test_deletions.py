@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from didomi_dataverse.didomi.item import UNSET, Choice, Fact, Item, Kind, Value
-from didomi_dataverse.ledger.contact import Registers, Resolved, bury, fold, is_withdrawal, resolve
+from didomi_dataverse.ledger.contact import Registers, Resolved, bury, fold, resolve
+from didomi_dataverse.ledger.difference import difference
 from didomi_dataverse.ledger.registers_json import decode_registers, encode_registers
 from didomi_dataverse.ledger.tombstones import Tombstones
 from tests.clocks import START
@@ -187,7 +188,15 @@ def test_facts_are_no_refusals_that_could_stay_in_force() -> None:
 def test_becoming_unset_is_a_withdrawal() -> None:
     registers = fold({}, [choice(False, source_id="E1")])
 
-    assert is_withdrawal(registers, bury(registers, E1)[0])
+    assert difference(registers, bury(registers, E1)[0]).withdrawal
+
+
+def test_a_fact_that_becomes_unset_is_no_withdrawal() -> None:
+    registers = fold({}, [choice("FR", subject=Fact("gdpr", "country"), source_id="E1")])
+
+    found = difference(registers, bury(registers, E1)[0])
+
+    assert (found.changed, found.withdrawal) == (True, False)
 
 
 def test_registers_without_deletions_keep_the_form_that_older_programs_read() -> None:
