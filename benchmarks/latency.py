@@ -1,0 +1,74 @@
+"""From a notification to its Contact row: on an idle machine, and a withdrawal behind a backlog of grants.
+
+python benchmarks/latency.py --idle 50 --backlog 5000
+"""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+import stand
+from tests.acceptance.processes import Town, town
+
+
+def main() -> None:
+    """Prints both."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--idle", type=int, default=50)
+    parser.add_argument("--backlog", type=int, default=5000)
+    wanted = parser.parse_args()
+    print(stand.machine())
+    with tempfile.TemporaryDirectory(prefix="latency-") as folder, town(Path(folder)) as sandbox:
+        stand.put_people(sandbox, wanted.idle)
+        with stand.service(sandbox, name=0) as one:
+            waits = [one_row(sandbox, one, number) for number in range(wanted.idle)]
+        run = stand.Run(len(waits), sum(waits), waits)
+        print(f"idle, from post to row: p50 {run.wait(0.5):.0f} ms, p95 {run.wait(0.95):.0f} ms")
+        print(behind(sandbox, wanted.backlog))
+
+
+def one_row(sandbox: Town, one: stand.Replica, number: int) -> float:
+    """Seconds until the sandbox has written the row, the look for it included."""
+    headers = {"X-Webhook-Secret": stand.secret_of(one.config), "Content-Type": "application/json"}
+    content = stand.body(number, f"p-{number}", granted=False)
+    began = time.perf_counter()
+    answer = sandbox.http.post(f"{one.url}/webhooks/didomi", content=content, headers=headers)
+    assert answer.status_code == 202
+    while sandbox.control("GET", "stats")["rows_written"] <= number:
+        assert time.perf_counter() - began < 30
+    return time.perf_counter() - began
+
+
+def behind(sandbox: Town, backlog: int) -> str:
+    """A withdrawal that arrives last, and how many of the grants before it were written before it."""
+    stand.put_people(sandbox, backlog + 1)
+    with stand.service(sandbox, name=1) as one:
+        secret = stand.secret_of(one.config)
+        faults = [{"match": {"path": "$batch"}, "reply": {"status": 429, "headers": {"Retry-After": "1"}}}]
+        sandbox.control("PUT", "faults", faults)
+        grants = (stand.request_of(stand.body(n, f"p-{n}"), secret) for n in range(backlog))
+        asyncio.run(stand.load(one.port, grants, connections=64))
+        sandbox.control("PUT", "faults", [])
+        while not sandbox.control("GET", "stats")["rows_written"]:
+            time.sleep(0.01)
+        refusal = stand.request_of(stand.body(backlog, f"p-{backlog}", granted=False), secret)
+        began = time.perf_counter()
+        asyncio.run(stand.load(one.port, iter([refusal]), connections=1))
+        while True:
+            found = sandbox.control("GET", "contacts?select=new_didomikey,new_newsletter")
+            if (
+                next(row for row in found if row["new_didomikey"] == f"p-{backlog}")["new_newsletter"]
+                is False
+            ):
+                break
+        seconds = time.perf_counter() - began
+        written = sum(row["new_newsletter"] is True for row in found)
+    return (
+        f"a withdrawal behind {backlog} grants: {seconds:.2f} s; {written} of the grants were written by then"
+    )
+
+
+if __name__ == "__main__":
+    main()

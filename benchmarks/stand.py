@@ -1,0 +1,157 @@
+"""What the benchmarks share: a sandbox, services, a bounded load, and figures as people read them."""
+
+import asyncio
+import json
+import math
+import os
+import platform
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import httpx
+from tests.acceptance.crash import Replica, gauge, replica
+from tests.acceptance.processes import Town, eventually
+
+from didomi_dataverse.sandbox.bodies import event, event_created, person, purpose
+
+MADE_AT = datetime(2026, 1, 1, tzinfo=UTC)
+_STALLED_AFTER_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one load came to. Times in seconds."""
+
+    answers: int
+    seconds: float
+    waits: Sequence[float]
+
+    @property
+    def rate(self) -> float:
+        """Acknowledged per second."""
+        return self.answers / self.seconds
+
+    def wait(self, share: float) -> float:
+        """The wait that this share of the requests did not exceed, in milliseconds."""
+        ordered = sorted(self.waits)
+        return 1000 * ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)]
+
+
+def machine() -> str:
+    """One line for the head of every table."""
+    load = "/".join(f"{each:.1f}" for each in os.getloadavg())
+    return (
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} "
+        f"{platform.release()}, load at start {load}"
+    )
+
+
+def body(number: int, key: str, *, granted: bool = True, seconds: int = 0) -> bytes:
+    """One confirmed event about one person."""
+    made_at = MADE_AT + timedelta(seconds=seconds)
+    chosen = [purpose("newsletter", granted), purpose("email_ads", granted)]
+    return json.dumps(
+        event_created(event(f"event-{number}-{seconds}", person(key), chosen, created_at=made_at))
+    ).encode()
+
+
+def secret_of(config: Path) -> str:
+    """The value of the static header that the service asks for."""
+    found = re.search(r'X-Webhook-Secret, value: "([^"]+)"', config.read_text())
+    assert found is not None
+    return found[1]
+
+
+def request_of(content: bytes, secret: str) -> bytes:
+    """The bytes of one POST on a connection that stays open."""
+    head = (
+        "POST /webhooks/didomi HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"X-Webhook-Secret: {secret}\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+async def load(port: int, requests: Iterator[bytes], *, connections: int) -> Run:
+    """Every request once, `connections` at a time, over plain sockets: the sender must not be the limit."""
+    waits: list[float] = []
+
+    async def one() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for request in requests:
+            began = time.perf_counter()
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            await reader.readexactly(int(length[1]) if length else 0)
+            assert head.startswith(b"HTTP/1.1 202"), head
+            waits.append(time.perf_counter() - began)
+        writer.close()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(connections)))
+    return Run(len(waits), time.perf_counter() - began, waits)
+
+
+@contextmanager
+def service(town: Town, *, store_url: str | None = None, name: int = 0) -> Iterator[Replica]:
+    """A service beside the sandbox, ready."""
+    url = store_url or f"sqlite:///{town.folder / f'store-{name}.db'}"
+    one = replica(town.folder, Path(town.config).read_text(), url, name, takeover_seconds=60)
+    # One line for each notification would measure the file that it goes to.
+    one.config.write_text(one.config.read_text() + "log: { level: warning }\n")
+    one.start()
+    try:
+        eventually(lambda: is_ready(town.http, one))
+        yield one
+    finally:
+        one.end(signal.SIGKILL)
+
+
+def is_ready(http: httpx.Client, one: Replica) -> bool:
+    """Does it take notifications?"""
+    return http.get(f"{one.url}/readyz").status_code == 200
+
+
+def put_people(town: Town, people: int) -> None:
+    """A Contact row for each."""
+    rows = [{"lastname": "Person", "new_didomikey": f"p-{number}"} for number in range(people)]
+    town.control("PUT", "contacts", rows)
+
+
+def until_settled(town: Town, one: Replica, contacts: int, *, every_seconds: float = 0.2) -> float:
+    """When all contacts had been settled, on the clock of `perf_counter`. Gives up when nothing moves."""
+    settled, moved_at = -1.0, time.perf_counter()
+    while True:
+        page = town.http.get(f"{one.url}/metrics").text
+        now = time.perf_counter()
+        found = gauge(page, "settled")
+        if found >= contacts and gauge(page, "due") == gauge(page, "delivering") == 0:
+            return now
+        if found != settled:
+            settled, moved_at = found, now
+        assert now - moved_at < _STALLED_AFTER_SECONDS, page
+        time.sleep(every_seconds)
+
+
+def cpu_seconds(one: Replica) -> float:
+    """The processor time that the process used so far: the same on an idle and on a busy machine."""
+    assert one.process is not None
+    fields = Path(f"/proc/{one.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(one: Replica) -> float:
+    """What the process holds now."""
+    assert one.process is not None
+    status = Path(f"/proc/{one.process.pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else 0.0
