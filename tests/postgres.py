@@ -4,11 +4,14 @@ there.
 
 import itertools
 import os
+import shutil
+import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import sql
@@ -17,9 +20,56 @@ from psycopg import sql
 class Server(Protocol):
     """What the package gives us."""
 
+    system_user: str | None
+    bin_path: Path
+
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
+
+    def get_postmaster_info(self) -> Any: ...  # noqa: ANN401 - the package's own
+
+
+class Standby:
+    """A copy that follows its primary, until it is promoted."""
+
+    def __init__(self, primary: "Server", folder: Path) -> None:
+        self._user = primary.system_user
+        self._programs = primary.bin_path
+        self._data = folder / "pgdata"
+        self.folder = folder
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+
+    def start(self, *, follows: str) -> None:
+        copied = ("-h", follows, "-U", "postgres", "-D", str(self._data), "-R", "-c", "fast")
+        self._run("pg_basebackup", *copied)
+        addresses = f"-h '' -k {self.folder}"
+        self._run(
+            "pg_ctl", "-w", "-D", str(self._data), "-o", addresses, "-l", str(self.folder / "log"), "start"
+        )
+
+    def promote(self) -> None:
+        """It follows nobody any more, and takes writes."""
+        self._control("promote")
+
+    def stop(self) -> None:
+        self._control("-m", "immediate", "stop")
+
+    def _control(self, *words: str) -> None:
+        self._run("pg_ctl", "-w", "-D", str(self._data), *words)
+
+    def _run(self, program: str, *words: str) -> None:
+        # Its output goes nowhere: a server that is started keeps it open.
+        subprocess.run(
+            [str(self._programs / program), *words],
+            user=self._user,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+            timeout=60,
+        )
 
 
 class PostgresServer:
@@ -51,6 +101,31 @@ class PostgresServer:
         with self.connect() as connection:
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
+
+    def kill(self) -> None:
+        """At once, without finishing anything."""
+        process = self._server.get_postmaster_info().process
+        process.send_signal(signal.SIGQUIT)
+        process.wait(30)
+
+    @contextmanager
+    def standby(self) -> Iterator["Standby"]:
+        """Another server that follows this one, without which nothing is committed here from now on."""
+        with tempfile.TemporaryDirectory(prefix="ledger-standby-") as folder:
+            standby = Standby(self._server, Path(folder))
+            standby.start(follows=self._socket_folder)
+            try:
+                with self.connect() as connection:
+                    connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+                    connection.execute("SELECT pg_reload_conf()")
+                yield standby
+            finally:
+                standby.stop()
+
+    def url_of_both(self, database: str, standby: "Standby") -> str:
+        """As for a pair that fails over: whichever of them takes writes."""
+        hosts = f"{self._socket_folder},{standby.folder}"
+        return f"postgresql://postgres@/{database}?host={hosts}&target_session_attrs=read-write"
 
     def create(self, name: str) -> str:
         """A new, empty database."""

@@ -4,14 +4,18 @@ import asyncio
 import stat
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from tests.clocks import FrozenClock
 from tests.contract.ledger.steps import record_one
-from tests.postgres import PostgresServer, postgres_server
+from tests.postgres import PostgresServer, Standby, postgres_server
 from tests.readings import choice, reading
 
+from didomi_dataverse.didomi.reading import Reading
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
 from didomi_dataverse.ledger.ledger import Ledger
 
@@ -111,46 +115,79 @@ async def test_a_file_that_is_damaged_while_it_is_open_fails_and_says_so(
     await ledger.close()
 
 
-def restart(server: PostgresServer, stopped: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+@dataclass(slots=True)
+class Load:
+    """Several who send all the while, each the same again until it is stored."""
+
+    ledger: Ledger
+    acknowledged: list[str] = field(default_factory=list)
+    refused: int = 0
+    is_over: bool = False
+    _more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def send(self, sender: int) -> None:
+        while not self.is_over:
+            one = reading(choice(), key=f"person-{sender}")
+            while not await self._is_stored(one):
+                self.refused += 1
+            self.acknowledged.append(one.digest)
+            self._more.set()
+
+    async def _is_stored(self, one: Reading) -> bool:
+        try:
+            await self.ledger.record([one])
+        except StoreUnavailableError:
+            return False
+        return True
+
+    async def until_more(self) -> None:
+        """It goes on: ten more were stored, and the store is well."""
+        enough = len(self.acknowledged) + 10
+        async with asyncio.timeout(60):
+            while len(self.acknowledged) < enough:
+                self._more.clear()
+                await self._more.wait()
+        await self.ledger.check()
+
+    async def lost(self) -> list[str]:
+        """What was acknowledged and is not there."""
+        return [digest for digest in self.acknowledged if await self.ledger.notification(digest) is None]
+
+
+@asynccontextmanager
+async def under_load(url: str, clock: FrozenClock) -> AsyncIterator[Load]:
+    load = Load(await Ledger.open(url, clock=clock))
+    senders = [asyncio.create_task(load.send(number)) for number in range(3)]
+    await load.until_more()
+    yield load
+    await load.until_more()
+    load.is_over = True
+    await asyncio.gather(*senders)
+    assert load.refused > 0
+    assert await load.lost() == []
+    await load.ledger.close()
+
+
+def restart(server: PostgresServer) -> None:
     server.stop()
-    loop.call_soon_threadsafe(stopped.set)
     server.start()
 
 
 async def test_a_server_that_is_restarted_under_load_loses_nothing(clock: FrozenClock) -> None:
-    """Several write all the while. What was refused is sent again; nobody but the server is restarted."""
-    refused = 0
     with postgres_server() as server:
-        ledger = await Ledger.open(server.url(server.create("restarted")), clock=clock)
-        over, stopped = asyncio.Event(), asyncio.Event()
-        acknowledged: list[str] = []
+        async with under_load(server.url(server.create("restarted")), clock):
+            await asyncio.to_thread(restart, server)
 
-        async def send(sender: int) -> None:
-            nonlocal refused
-            while not over.is_set():
-                one = reading(choice(), key=f"person-{sender}")
-                while True:
-                    try:
-                        await ledger.record([one])
-                    except StoreUnavailableError:
-                        refused += 1
-                    else:
-                        break
-                acknowledged.append(one.digest)
 
-        senders = [asyncio.create_task(send(number)) for number in range(3)]
-        loop = asyncio.get_running_loop()
-        await asyncio.to_thread(restart, server, stopped, loop)
-        before = len(acknowledged)
-        async with asyncio.timeout(30):
-            while len(acknowledged) < before + 10:
-                await ledger.check()
-        over.set()
-        await asyncio.gather(*senders)
-        assert stopped.is_set()
+def fail_over(server: PostgresServer, standby: Standby) -> None:
+    server.kill()
+    standby.promote()
 
-        stored = [await ledger.notification(digest) for digest in acknowledged]
 
-        assert None not in stored
-        await ledger.close()
-    assert refused > 0
+async def test_a_server_that_fails_over_under_load_loses_nothing(clock: FrozenClock) -> None:
+    """The address names both; what was committed, both of them had."""
+    with postgres_server() as server:
+        name = server.create("failing")
+        with server.standby() as standby:
+            async with under_load(server.url_of_both(name, standby), clock):
+                await asyncio.to_thread(fail_over, server, standby)
