@@ -17,7 +17,7 @@ from didomi_dataverse.sandbox.control_body import (
     schema_document,
 )
 from didomi_dataverse.sandbox.environment import Environment
-from didomi_dataverse.sandbox.exchange import Request, Response, json_bytes
+from didomi_dataverse.sandbox.exchange import Request, Response, has_lone_surrogate, json_bytes
 from didomi_dataverse.sandbox.refusal import Refusal
 from didomi_dataverse.sandbox.row import Row
 from didomi_dataverse.sandbox.row_body import all_values
@@ -119,9 +119,12 @@ def _chunks(rows: list[Row], read: ReadRow) -> Iterator[bytes]:
 
 def _document(request: Request) -> object:
     try:
-        return json.loads(request.body)
+        document: object = json.loads(request.body)
     except ValueError as error:
         raise ControlError(f"the body is not JSON: {error}") from None
+    if has_lone_surrogate(request.body, document):
+        raise ControlError("a text of the body is half of a surrogate pair, which no UTF-8 can write")
+    return document
 
 
 def _json(status: int, document: object) -> Response:

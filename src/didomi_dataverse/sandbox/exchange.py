@@ -105,6 +105,20 @@ def parse_prefer(text: str) -> Prefer:
     return Prefer(representation, continue_on_error, annotations, max_page_size)
 
 
+def has_lone_surrogate(body: bytes, document: object) -> bool:
+    r"""True when a text or a name is half of a pair, such as `"\ud800"`, which no UTF-8 can write.
+
+    No source says what the service does with one; that it is refused as malformed is our reading.
+    """
+    if b"\\u" not in body:
+        return False
+    try:
+        json_bytes(document)
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def json_bytes(document: object) -> bytes:
     """Compact UTF-8 JSON."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from didomi_dataverse.sandbox import refusal
 from didomi_dataverse.sandbox.column import GUID, Column, ColumnType, Value
+from didomi_dataverse.sandbox.exchange import has_lone_surrogate
 from didomi_dataverse.sandbox.row import COMPUTED, Row, computed_values
 from didomi_dataverse.sandbox.schema import Schema
 
@@ -25,6 +26,8 @@ def read_object(body: bytes) -> dict[str, object]:
     """The JSON object of a write, or 400 `0x80048d19`."""
     try:
         document = _DECODER.decode(body.decode())
+        if has_lone_surrogate(body, document):
+            raise refusal.unreadable("A text of the request body is no Unicode text.")
     except (ValueError, RecursionError):
         raise refusal.unreadable("The request body is not valid JSON.") from None
     if not isinstance(document, dict):

@@ -140,6 +140,11 @@ async def test_some_columns_are_written_at_creation_only(api: httpx.AsyncClient)
         pytest.param(b"[]", "application/json", id="a-list"),
         pytest.param(b"", "application/json", id="nothing"),
         pytest.param(b'{"new_count": NaN}', "application/json", id="not-a-number"),
+        pytest.param(b'{"lastname": "half \\ud800"}', "application/json", id="half-a-surrogate-pair"),
+        pytest.param(
+            b'{"lastname": "\\uDC00\\uD800"}', "application/json", id="surrogates-in-the-wrong-order"
+        ),
+        pytest.param(b'{"\\ud800": 1}', "application/json", id="half-a-pair-in-a-name"),
         pytest.param(b'\xff{"a":1}', "application/json", id="not-utf-8"),
         pytest.param(b"{}", "text/plain", id="another-content-type"),
         pytest.param(b"[" * 100_000, "application/json", id="nested-too-deeply"),
@@ -151,6 +156,13 @@ async def test_a_body_that_cannot_be_read_is_refused(
     response = await api.patch(ROW, content=content, headers={"Content-Type": content_type})
 
     assert (response.status_code, response.json()["error"]["code"]) == (400, "0x80048d19")
+
+
+async def test_a_surrogate_pair_is_one_character(api: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "application/json"}
+    await api.patch(ROW, content=b'{"lastname": "\\ud83d\\ude00"}', headers=headers)
+
+    assert (await api.get(ROW)).json()["lastname"] == "\U0001f600"
 
 
 async def test_labels_come_with_annotations(api: httpx.AsyncClient) -> None:

@@ -46,6 +46,23 @@ async def test_contacts_can_be_replaced_and_read_back(api: httpx.AsyncClient) ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("contacts", b'[{"lastname": "\\ud800"}]'),
+        ("faults", b'[{"reply": {"status": 503, "body": {"error": {"message": "\\ud800"}}}}]'),
+    ],
+)
+async def test_what_no_answer_could_write_is_not_taken(
+    api: httpx.AsyncClient, route: str, body: bytes
+) -> None:
+    refused = await api.put(f"{CONTROL}/{route}", content=body)
+
+    assert refused.status_code == 400
+    assert "surrogate" in refused.json()["error"]
+    assert (await api.get(f"{CONTROL}/contacts")).status_code == 200
+
+
 async def test_an_empty_table_reads_as_an_empty_list(api: httpx.AsyncClient) -> None:
     await api.put(f"{CONTROL}/contacts", json=[])
 
