@@ -14,7 +14,9 @@ MOST_REQUESTS = 1000
 _BOUNDARY = re.compile(
     r"multipart/mixed\s*;(?:.*;)?\s*boundary=(?:\"([^\"]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE
 )
-_REQUEST_LINE = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.1")
+# The URL is what stands between the first blank and the last. The OData library of the service's platform
+# reads it so, because blanks may occur in it, and the official client sends filters with raw blanks.
+_REQUEST_LINE = re.compile(rb"([A-Z]+) (\S(?:[^\r\n]*\S)?) HTTP/1\.1")
 _PART_HEAD = b"\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n"
 
 

@@ -1,5 +1,6 @@
 """dataverse.md 3.1-3.3: the bytes of a batch, in and out."""
 
+import json
 import re
 
 import httpx
@@ -86,6 +87,17 @@ async def test_inner_urls_may_be_paths_or_absolute(api: httpx.AsyncClient, url: 
     assert await statuses(await api.post("$batch", content=body, headers=GO_ON)) == [204]
 
 
+async def test_an_inner_url_ends_at_the_last_blank(api: httpx.AsyncClient) -> None:
+    """A filter need not be percent-encoded within a batch: only the first and the last blank separate."""
+    url = "/api/data/v9.2/contacts?$filter=lastname eq 'Two  words' and donotfax ne true"
+    await api.patch("contacts(new_didomikey='customer-0002')", json={"lastname": "Two  words"})
+
+    response = await api.post("$batch", content=batch(part("GET", url)), headers=GO_ON)
+
+    (answer,) = answers(response.headers["Content-Type"], response.content)
+    assert [row["new_didomikey"] for row in json.loads(answer.body)["value"]] == ["customer-0002"]
+
+
 GOOD = batch(patch("customer-0001"), patch("customer-0002"))
 
 
@@ -114,6 +126,8 @@ GOOD = batch(patch("customer-0001"), patch("customer-0002"))
         pytest.param(GOOD.replace(b"application/http", b"text/plain", 1), None, id="part-content-type"),
         pytest.param(GOOD.replace(b": binary", b": 8bit", 1), None, id="part-transfer-encoding"),
         pytest.param(GOOD.replace(b" HTTP/1.1", b"", 1), None, id="request-line-without-version"),
+        pytest.param(GOOD.replace(b"PATCH /api", b"PATCH  /api", 1), None, id="two-blanks-before-the-url"),
+        pytest.param(GOOD.replace(b" HTTP/1.1", b"\r HTTP/1.1", 1), None, id="control-character-in-the-url"),
         pytest.param(GOOD.replace(b"PATCH /api", b"PATCH api", 1), None, id="relative-inner-url"),
         pytest.param(GOOD.replace(b"PATCH /", b"PATCH https://other.test/", 1), None, id="another-host"),
         pytest.param(batch(part("GET", ROW).removesuffix("\r\n\r\n")), None, id="get-without-an-empty-line"),
