@@ -180,6 +180,7 @@ def table_document() -> Document:
         "OwnershipType": "UserOwned",
         "TableType": "Standard",
         "IsCustomEntity": False,
+        "IsPrivate": False,
         "ChangeTrackingEnabled": True,
         "IsOptimisticConcurrencyEnabled": True,
         "DisplayName": label("Contact"),

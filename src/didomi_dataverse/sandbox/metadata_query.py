@@ -1,4 +1,4 @@
-"""Query options over metadata documents: `$select`, `$expand`, and `$filter` with `eq ne and or`."""
+"""Query options over metadata: `$select`, `$expand`, and `$filter` with `eq ne and or` and brackets."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -8,10 +8,14 @@ from didomi_dataverse.sandbox import refusal
 from didomi_dataverse.sandbox.query import Options
 
 Document = Mapping[str, object]
+Predicate = Callable[[Document], bool]
 _COMPARISON = re.compile(
     r"\s*(?P<path>[A-Za-z_][\w/]*)\s+(?P<operator>eq|ne)\s+"
     r"(?:(?:Microsoft\.Dynamics\.CRM\.\w+)?'(?P<text>(?:[^']|'')*)'|(?P<word>@?[\w-]+))\s*"
 )
+_JOINER = re.compile(r"\s*(and|or)\b")
+_OPENED = re.compile(r"\s*\(")
+_CLOSED = re.compile(r"\s*\)")
 _EXPANSION = re.compile(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*(?:,|$)")
 _WORDS: Mapping[str, object] = {"true": True, "false": False, "null": None}
 
@@ -62,27 +66,46 @@ def expansions(options: Options) -> list[Expansion]:
     return found
 
 
-def _parse(text: str, aliases: Mapping[str, str]) -> Callable[[Document], bool]:
-    """`and` binds closer than `or`; no brackets."""
-    alternatives: list[list[Callable[[Document], bool]]] = [[]]
-    position, joiner = 0, "and"
+def _parse(text: str, aliases: Mapping[str, str]) -> Predicate:
+    matches, position = _alternatives(text, 0, aliases)
+    if text[position:].strip():
+        raise refusal.query_syntax("The filter goes on where it should end.")
+    return matches
+
+
+def _alternatives(text: str, position: int, aliases: Mapping[str, str]) -> tuple[Predicate, int]:
+    """What stands before the end or a closing bracket, and where that is; `and` binds closer than `or`."""
+    alternatives: list[list[Predicate]] = [[]]
+    joiner = "and"
     while joiner:
-        found = _COMPARISON.match(text, position)
-        if found is None:
-            raise refusal.query_syntax("The filter cannot be read.")
+        term, position = _term(text, position, aliases)
         if joiner == "or":
             alternatives.append([])
-        alternatives[-1].append(_comparison(found, aliases))
-        position = found.end()
-        following = re.compile(r"(and|or)\s").match(text, position)
+        alternatives[-1].append(term)
+        following = _JOINER.match(text, position)
         joiner = following[1] if following else ""
         position = following.end() if following else position
-    if position != len(text):
-        raise refusal.query_syntax("The filter goes on where it should end.")
-    return lambda document: any(all(term(document) for term in terms) for terms in alternatives)
+    return (
+        lambda document: any(all(term(document) for term in terms) for terms in alternatives),
+        position,
+    )
 
 
-def _comparison(found: re.Match[str], aliases: Mapping[str, str]) -> Callable[[Document], bool]:
+def _term(text: str, position: int, aliases: Mapping[str, str]) -> tuple[Predicate, int]:
+    found = _COMPARISON.match(text, position)
+    if found is not None:
+        return _comparison(found, aliases), found.end()
+    opened = _OPENED.match(text, position)
+    if opened is None:
+        raise refusal.query_syntax("The filter cannot be read.")
+    inner, position = _alternatives(text, opened.end(), aliases)
+    closed = _CLOSED.match(text, position)
+    if closed is None:
+        raise refusal.query_syntax("A bracket of the filter is not closed.")
+    return inner, closed.end()
+
+
+def _comparison(found: re.Match[str], aliases: Mapping[str, str]) -> Predicate:
     path = found["path"].split("/")
     wanted = _value(found, aliases)
     if found["operator"] == "eq":

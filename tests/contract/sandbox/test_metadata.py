@@ -32,6 +32,14 @@ async def test_the_table_names_its_set_and_id(api: httpx.AsyncClient) -> None:
     assert "OwnershipType" not in document
 
 
+async def test_tables_can_be_listed_without_the_private_ones(api: httpx.AsyncClient) -> None:
+    tables = await values(
+        api, "EntityDefinitions?$filter=IsPrivate eq false and (SchemaName eq 'Contact')&$select=LogicalName"
+    )
+
+    assert [table["LogicalName"] for table in tables] == ["contact"]
+
+
 async def test_another_table_is_not_found(api: httpx.AsyncClient) -> None:
     assert (await api.get("EntityDefinitions(LogicalName='account')")).status_code == 404
 
@@ -91,6 +99,11 @@ async def test_columns_tell_type_and_rights(api: httpx.AsyncClient) -> None:
             ["new_profiling", "new_frequency"],
         ),
         ("AttributeTypeName/Value eq 'MultiSelectPicklistType'", ["new_topics"]),
+        (
+            "IsCustomAttribute eq false and (LogicalName eq 'donotfax' or LogicalName eq 'new_topics')",
+            ["donotfax"],
+        ),
+        ("( LogicalName eq 'new_topics' ) or (LogicalName eq 'donotfax')", ["donotfax", "new_topics"]),
         ("RequiredLevel/Value ne 'None'", ["contactid", "statecode", "statuscode"]),
     ],
 )
@@ -142,6 +155,9 @@ async def test_options_come_with_expand(api: httpx.AsyncClient) -> None:
         pytest.param(f"{CONTACT}/Attributes?$expand=OptionSet", id="options-without-a-cast"),
         pytest.param(f"{CONTACT}/Attributes?$filter=LogicalName is 'a'", id="unknown-comparison"),
         pytest.param(f"{CONTACT}/Attributes?$filter=Nothing eq 'a'", id="unknown-property"),
+        pytest.param(f"{CONTACT}/Attributes?$filter=(LogicalName eq 'a'", id="bracket-not-closed"),
+        pytest.param(f"{CONTACT}/Attributes?$filter=LogicalName eq 'a')", id="bracket-not-opened"),
+        pytest.param(f"{CONTACT}/Attributes?$filter=()", id="nothing-in-brackets"),
         pytest.param(f"{CONTACT}?$select=Nothing", id="unknown-selection"),
         pytest.param(f"{CONTACT}?$expand=Relationships", id="unknown-expansion"),
     ],
