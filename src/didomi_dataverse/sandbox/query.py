@@ -21,6 +21,8 @@ ROW_OPTIONS = frozenset({"$select"})
 # dataverse.md 2.1: `$expand` is ignored on a write that returns the row.
 WRITE_OPTIONS = frozenset({"$select", "$expand"})
 METADATA_OPTIONS = frozenset({"$select", "$filter", "$expand"})
+# Languages of their own, which the service also reads. Passing them over would answer with every row.
+_NOT_SIMULATED = frozenset({"sql", "fetchXml"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ def parse_options(query: str, allowed: frozenset[str]) -> Options:
             system[name] = value
         elif name.startswith("@"):
             aliases[name] = value
+        elif name in _NOT_SIMULATED:
+            raise refusal.not_simulated(f"The query parameter '{name}'")
     return Options(system, aliases)
 
 

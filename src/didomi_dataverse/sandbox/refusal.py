@@ -123,6 +123,11 @@ def version_mismatch() -> Refusal:
     )
 
 
+def not_simulated(what: str) -> Refusal:
+    """The service knows it, the sandbox does not: 501 (dataverse.md 5.3) rather than a made-up answer."""
+    return Refusal(501, "", f"{what} is not simulated by the sandbox.")
+
+
 def wrong_method(method: str) -> Refusal:
     """The path exists but not for this verb."""
     return Refusal(405, "0x8004023b", f"The requested resource does not support http method '{method}'.")

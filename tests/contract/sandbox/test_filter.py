@@ -133,6 +133,20 @@ async def test_an_unknown_option_is_refused(api: httpx.AsyncClient) -> None:
     assert (await api.get("contacts", params={"ours": "ignored"})).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "query",
+    [{"sql": "SELECT lastname FROM contact"}, {"fetchXml": "<fetch><entity name='contact'/></fetch>"}],
+)
+async def test_a_query_language_that_is_not_simulated_is_not_passed_over(
+    api: httpx.AsyncClient, query: dict[str, str]
+) -> None:
+    """Every row would be a wrong answer to it."""
+    response = await api.get("contacts", params=query)
+
+    assert response.status_code == 501
+    assert next(iter(query)) in response.json()["error"]["message"]
+
+
 async def test_top_and_order(api: httpx.AsyncClient) -> None:
     assert await found(api, top="2") == "ab"
     assert await found(api, orderby="lastname desc,new_didomikey desc") == "adcb"
