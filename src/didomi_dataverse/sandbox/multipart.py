@@ -71,7 +71,13 @@ def _boundary(content_type: str) -> bytes:
 def _pieces(body: bytes, boundary: bytes) -> list[bytes]:
     """What stands between the delimiters, without the line ends that belong to them."""
     preamble, *rest = (b"\r\n" + body).split(b"\r\n--" + boundary)
-    if not rest or preamble or not rest[-1].startswith(b"--") or rest[-1][2:].strip(b"\r\n"):
+    # RFC 2046, 5.1.1: a line end may come before the first delimiter. `dynamics-web-api` sends one.
+    if (
+        not rest
+        or preamble not in {b"", b"\r\n"}
+        or not rest[-1].startswith(b"--")
+        or rest[-1][2:].strip(b"\r\n")
+    ):
         raise refusal.stream_not_readable()
     pieces = rest[:-1]
     if not pieces or any(not piece.startswith(b"\r\n") for piece in pieces):

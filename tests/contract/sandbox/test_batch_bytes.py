@@ -87,6 +87,17 @@ async def test_inner_urls_may_be_paths_or_absolute(api: httpx.AsyncClient, url: 
     assert await statuses(await api.post("$batch", content=body, headers=GO_ON)) == [204]
 
 
+async def test_an_empty_line_may_come_before_the_first_delimiter(api: httpx.AsyncClient) -> None:
+    inner = change_set(patch("a", content_id="1"))
+    body = b"\r\n" + batch(
+        patch("customer-0001"), inner.replace("--changeset_1\r\n", "\r\n--changeset_1\r\n", 1)
+    )
+
+    response = await api.post("$batch", content=body, headers=GO_ON)
+
+    assert (response.status_code, await statuses(response)) == (200, [204, 204])
+
+
 async def test_an_inner_url_ends_at_the_last_blank(api: httpx.AsyncClient) -> None:
     """A filter need not be percent-encoded within a batch: only the first and the last blank separate."""
     url = "/api/data/v9.2/contacts?$filter=lastname eq 'Two  words' and donotfax ne true"
