@@ -5,50 +5,26 @@ comes from the sandbox's sign-in service, through Azure's own credentials. Left 
 not simulate: SQL and FetchXML (refused), `BulkDelete`, `RetrieveMetadataChanges`, tables other than Contact.
 """
 
-import json
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.processes import GIVE_UP_AFTER_SECONDS, Town, town
+from tests.acceptance.foreign import CLIENTS, LABEL, NOBODY, Foreign, Row, started_foreign
+from tests.acceptance.processes import Town, town
 
-SCRIPT = Path(__file__).with_name("clients") / "sdk.py"
-LABEL = "@OData.Community.Display.V1.FormattedValue"
-NOBODY = "00000000-0000-4000-8000-00000000ffff"
 EMAIL = 2  # dataverse.md 6.2: preferredcontactmethodcode
 
-Row = dict[str, Any]
 
-
-class OfficialClient:
-    """The client at the other end of two pipes."""
-
-    def __init__(self, process: subprocess.Popen[str], sandbox: Town) -> None:
-        self._process = process
-        self.sandbox = sandbox
-
-    def outcome(self, wish: object) -> dict[str, Any]:
-        """`gave`, or what it raised. A client that died has said why on standard error."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        stdin.write(json.dumps(wish) + "\n")
-        stdin.flush()
-        line = stdout.readline()
-        assert line, "the client's process ended"
-        found: dict[str, Any] = json.loads(line)
-        return found
+class OfficialClient(Foreign):
+    """The client by its own words."""
 
     def call(self, path: str, *arguments: object, **named: object) -> Any:  # noqa: ANN401 - JSON
         """What a method returned."""
-        return self._given({"do": path, "with": arguments, "named": named})
+        return self.given({"do": path, "with": arguments, "named": named})
 
     def refusal(self, path: str, *arguments: object, **named: object) -> dict[str, Any]:
         """What a method raised."""
@@ -58,58 +34,23 @@ class OfficialClient:
 
     def pages(self, *steps: list[object]) -> list[list[Row]]:
         """What a query of the fluent builder brings, page by page."""
-        pages: list[list[Row]] = self._given({"query": "contact", "steps": steps})
+        pages: list[list[Row]] = self.given({"query": "contact", "steps": steps})
         return pages
 
     def batch(self, *operations: object, continue_on_error: bool = False) -> list[Row]:
         """The answers of a batch."""
         named = {"continue_on_error": continue_on_error}
-        answers: list[Row] = self._given({"batch": operations, "named": named})["responses"]
+        answers: list[Row] = self.given({"batch": operations, "named": named})["responses"]
         return answers
-
-    def _given(self, wish: object) -> Any:  # noqa: ANN401 - JSON
-        found = self.outcome(wish)
-        assert "gave" in found, found
-        return found["gave"]
-
-    def table(self) -> dict[str, Row]:
-        """What the sandbox really holds, by key, in the order of the keys."""
-        rows: list[Row] = self.sandbox.control("GET", "contacts")
-        return {row["new_didomikey"]: row for row in sorted(rows, key=lambda row: str(row["new_didomikey"]))}
-
-    def column(self, name: str) -> dict[str, Any]:
-        """One column of it, by key."""
-        return {key: row[name] for key, row in self.table().items()}
-
-    def calls(self) -> dict[str, dict[str, int]]:
-        calls: dict[str, dict[str, int]] = self.sandbox.control("GET", "stats")["calls"]
-        return calls
 
 
 @contextmanager
 def official(sandbox: Town, kind: str, **changed: str) -> Iterator[OfficialClient]:
-    """The client, in its synchronous or asynchronous form. Both trust what the environment says."""
-    bundle = sandbox.ready["ca_bundle"]
-    environment = os.environ | {
-        "READY": json.dumps(sandbox.ready | changed),
-        "REQUESTS_CA_BUNDLE": bundle,
-        "SSL_CERT_FILE": bundle,
-    }
-    process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), kind],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    with process:
-        try:
-            yield OfficialClient(process, sandbox)
-            assert process.stdin is not None
-            process.stdin.close()
-            assert process.wait(GIVE_UP_AFTER_SECONDS) == 0
-        finally:
-            process.kill()
+    """The client, in its synchronous or asynchronous form; each trusts what its HTTP library is told."""
+    command = (sys.executable, str(CLIENTS / "sdk.py"), kind)
+    trust = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+    with started_foreign(sandbox, command, trust=trust, **changed) as process:
+        yield OfficialClient(process, sandbox)
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +68,7 @@ def shared_client(request: pytest.FixtureRequest, shared_sandbox: Town) -> Itera
 @pytest.fixture
 def client(shared_client: OfficialClient) -> OfficialClient:
     """To start a client takes a second, to empty the table a moment."""
-    shared_client.sandbox.control("POST", "reset")
-    shared_client.sandbox.control("PUT", "contacts", [])
+    shared_client.empty()
     return shared_client
 
 
