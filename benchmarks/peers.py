@@ -1,8 +1,8 @@
-"""A script with the official SDK beside ours: the same bodies and sandbox, and what each loses when killed.
+"""Scripts with the official SDK beside ours: the same bodies and sandbox, and what each loses when killed.
 
-    python benchmarks/peers.py --python SOME_VENV/bin/python --notifications 500
+    python benchmarks/peers.py --notifications 500
 
-That interpreter needs `fastapi`, `uvicorn` and `PowerPlatform-Dataverse-Client`, which we do not depend on.
+`--python` names another interpreter for the scripts; it needs `fastapi`, `uvicorn` and the SDK.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,18 +23,20 @@ from tests.acceptance.crash import Replica
 from tests.acceptance.processes import Town, eventually, free_port, town
 
 QUIET_SECONDS = 3.0
+# What the scripts are called in the table, and to themselves (peer_app.py).
+PEERS = {"SDK, an upsert for each event": "each", "SDK, a bulk upsert of a list": "list"}
 
 
 def main() -> None:
-    """Prints one line for each of the two."""
+    """Prints one line for each of the three."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--python", required=True, help="an interpreter that has the SDK")
+    parser.add_argument("--python", default=sys.executable, help="an interpreter that has the SDK")
     parser.add_argument("--notifications", type=int, default=500)
     wanted = parser.parse_args()
     print(stand.machine())
     print("who | 202/s | rows/s | calls | lost when killed after the last 202")
     with tempfile.TemporaryDirectory(prefix="peers-") as folder, town(Path(folder)) as sandbox:
-        for who in ("peer", "ours"):
+        for who in (*PEERS, "ours"):
             print(measured(sandbox, who, wanted.python, wanted.notifications), flush=True)
 
 
@@ -50,28 +53,27 @@ def story(
     """The load, rows per second, calls to Dataverse, and contacts that never were as they must be."""
     sandbox.control("POST", "reset")
     stand.put_people(sandbox, count)
-    number = 2 * (who == "ours") + is_killed
-    with stand.service(sandbox, name=number) if who == "ours" else peer(sandbox, python, number) as one:
+    with stand.service(sandbox, name=int(is_killed)) if who == "ours" else peer(sandbox, python, who) as one:
         secret = stand.secret_of(Path(sandbox.config))
         requests = (stand.request_of(stand.body(each, f"p-{each}"), secret) for each in range(count))
         began = time.perf_counter()
         run = asyncio.run(stand.load(one.port, requests, connections=16))
         if is_killed:
             one.end(signal.SIGKILL)
-            one.start() if who == "ours" else start_peer(sandbox, python, one)
+            one.start() if who == "ours" else start_peer(sandbox, python, who, one)
             eventually(lambda: stand.is_ready(sandbox.http, one))
         seconds = until_quiet(sandbox, count) - began
     calls = sandbox.control("GET", "stats")["calls"]
-    made = sum(sum(calls.get(kind, {}).values()) for kind in ("batch", "patch"))
+    made = sum(sum(calls.get(kind, {}).values()) for kind in ("batch", "patch", "upsert_multiple"))
     rows = sandbox.control("GET", "contacts?select=new_newsletter")
     return run, count / seconds, made, sum(row["new_newsletter"] is not True for row in rows)
 
 
 @contextmanager
-def peer(sandbox: Town, python: str, number: int) -> Iterator[Replica]:
-    """The script, ready."""
-    one = Replica(sandbox.folder, Path(sandbox.config), free_port(), f"peer-{number}")
-    start_peer(sandbox, python, one)
+def peer(sandbox: Town, python: str, who: str) -> Iterator[Replica]:
+    """A script, ready."""
+    one = Replica(sandbox.folder, Path(sandbox.config), free_port(), who)
+    start_peer(sandbox, python, who, one)
     try:
         eventually(lambda: stand.is_ready(sandbox.http, one))
         yield one
@@ -79,14 +81,13 @@ def peer(sandbox: Town, python: str, number: int) -> Iterator[Replica]:
         one.end(signal.SIGKILL)
 
 
-def start_peer(sandbox: Town, python: str, one: Replica) -> None:
+def start_peer(sandbox: Town, python: str, who: str, one: Replica) -> None:
     """Once more, after it was killed."""
-    bundle = sandbox.ready["ca_bundle"]
-    trusted = {"REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle, "PEER": json.dumps(sandbox.ready)}
+    trusted = {"REQUESTS_CA_BUNDLE": sandbox.ready["ca_bundle"], "PEER": json.dumps(sandbox.ready)}
     # Our own packages are not that interpreter's.
     environment = {**os.environ, **trusted, "PYTHONPATH": ""}
     script = Path(__file__).with_name("peer_app.py")
-    one.process = subprocess.Popen([python, str(script), str(one.port)], env=environment)
+    one.process = subprocess.Popen([python, str(script), str(one.port), PEERS[who]], env=environment)
 
 
 def until_quiet(sandbox: Town, count: int) -> float:
