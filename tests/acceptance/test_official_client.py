@@ -156,6 +156,24 @@ def test_a_wrong_value_is_refused_with_its_code(client: OfficialClient, five: li
     assert client.table()["p-1"]["preferredcontactmethodcode"] == 1
 
 
+@pytest.mark.parametrize("key", ["a+b@example.com", "a/b", "a#b"])
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "in-bulk"])
+def test_a_key_that_no_url_can_carry_is_refused(client: OfficialClient, key: str, others: int) -> None:
+    """dataverse.md 1.4. This client sends such a key as it is."""
+    items = [item(key, lastname="Lost"), *[item("b", lastname="Other")] * others]
+    assert client.refusal("records.upsert", "contact", items)["status"] in {400, 404}
+    assert client.table() == {}
+
+
+def test_a_throttled_call_is_told_as_such_with_the_wait(client: OfficialClient) -> None:
+    client.call("tables.list")
+    client.sandbox.control("PUT", "limits", {"enforce": True, "requests": 1, "window_seconds": 300})
+    refused = client.refusal("records.create", "contact", person("a"))
+    assert (refused["status"], refused["code"], refused["is_transient"]) == (429, "0x80072322", True)
+    assert 0 < refused["retry_after"] <= 300
+    assert client.table() == {}
+
+
 def test_a_deleted_row_is_gone(client: OfficialClient, five: list[str]) -> None:
     client.call("records.delete", "contact", five[0])
     client.call("records.delete", "contact", five[2:4], use_bulk_delete=False)

@@ -99,13 +99,14 @@ def plain(value: object) -> object:
 
 def failure(error: DataverseError | ClientAuthenticationError) -> Wish:
     """What the client raised, as a caller would look at it."""
-    details = getattr(error, "details", {})
-    code = details.get("service_error_code") if isinstance(details, dict) else None
+    given = error.details if isinstance(error, DataverseError) else {}
     return {
         "raised": type(error).__name__,
-        "status": getattr(error, "status_code", None),
-        "code": code,
         "message": str(error),
+        "status": getattr(error, "status_code", None),
+        "code": given.get("service_error_code"),
+        "retry_after": given.get("retry_after"),
+        "is_transient": getattr(error, "is_transient", None),
     }
 
 
