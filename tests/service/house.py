@@ -7,7 +7,7 @@ how late it is.
 import json
 import shutil
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +24,7 @@ from didomi_dataverse.delivery.decide import outcome_word
 from didomi_dataverse.delivery.outcome import Concluded
 from didomi_dataverse.delivery.pace import Pace
 from didomi_dataverse.delivery.sender import Sender
+from didomi_dataverse.delivery.turnstile import LONGEST_WAIT
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.ledger.contact import Claim, Contact
 from didomi_dataverse.ledger.ledger import Ledger
@@ -97,9 +98,12 @@ class House:
 
     async def deliver(self) -> list[str]:
         """Lets the sender work until nothing is due now. Returns the outcomes, in order."""
-        before = len(self.heard.outcomes)
+        before = begin = len(self.heard.outcomes)
         while not self.is_paused() and await self.worker.run_once():
-            pass
+            if set(self.heard.outcomes[begin:]) == {"postponed"} and not self.is_paused():
+                # It keeps its distance from the last call, and time does not pass by itself.
+                self.clock.advance(LONGEST_WAIT)
+            begin = len(self.heard.outcomes)
         return self.heard.outcomes[before:]
 
     def is_paused(self) -> bool:
@@ -182,6 +186,8 @@ async def open_house(
         pseudonym=lambda key: f"hash-of-{len(key)}",
         pace=Pace.at_start(max_parallel=4, max_rows=max_rows or settings.dataverse.batch_rows),
     )
+    for sender in senders:
+        sender._turnstile._sleep = _passing(clock)
     worker = DeliveryWorker(ledger=ledger, senders=senders, clock=clock)
     async with httpx.AsyncClient(verify=tls_context(sandbox)) as http:
         try:
@@ -190,6 +196,13 @@ async def open_house(
             for client in clients:
                 await client.aclose()
             await ledger.close()
+
+
+def _passing(clock: FrozenClock) -> Callable[[float], Awaitable[None]]:
+    async def pass_by(seconds: float) -> None:
+        clock.advance(timedelta(seconds=seconds))
+
+    return pass_by
 
 
 def tls_context(sandbox: SandboxServer) -> ssl.SSLContext:

@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from didomi_dataverse.ledger.contact import Claim, DeliveryState
+from didomi_dataverse.ledger.contact import Claim, DeliveryState, Settlement
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.sandbox.bodies import (
     Body,
@@ -138,6 +138,17 @@ class _Dying:
 
     async def settle(self, *_: object, **__: object) -> None:
         raise asyncio.CancelledError
+
+
+@dataclass(slots=True)
+class _Stalling:
+    """The ledger of a worker that stalls between the answer and its settlement."""
+
+    kept: Sequence[Settlement] = ()
+
+    async def settle(self, settlements: Sequence[Settlement], **_: object) -> list[bool]:
+        self.kept = settlements
+        return [False] * len(settlements)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +276,24 @@ class DeliveryLife(RuleBasedStateMachine):
 
         if self._held:
             self._run(woken())
+
+    @rule(said=_said, minutes=st.sampled_from([0, 20]))
+    def an_answer_is_settled_late(self, said: Sequence[_Said], minutes: int) -> None:
+        """When the lease may have ended, and somebody else may have written something else."""
+
+        async def late() -> None:
+            sender = self._house.sender
+            await self._receive(said)
+            held = await self._claimed(limit=3)
+            stalling = _Stalling()
+            sender._ledger = stalling  # type: ignore[assignment]
+            await self._deliver_held(held)
+            sender._ledger = self._house.ledger
+            await self._receive(_opposite(said))
+            await self._house.after(timedelta(minutes=minutes))
+            await self._house.ledger.settle(stalling.kept, now=self._clock.now())
+
+        self._run(late())
 
     @rule(said=_said)
     def killed_after_claiming(self, said: Sequence[_Said]) -> None:

@@ -4,6 +4,12 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
+
+ORG = "https://acme.crm4.dynamics.com"
+API = f"{ORG}/api/data/v9.2"
+ONE = UUID(int=1)
+"""Every id that a client makes up."""
 
 
 class FrozenClock:

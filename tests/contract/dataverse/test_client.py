@@ -2,77 +2,26 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from email.utils import format_datetime
-from uuid import UUID
 
 import httpx
 import pytest
 import respx
 
 from didomi_dataverse.dataverse.client import CallFailedError, DataverseClient, WhoAmI
-from didomi_dataverse.dataverse.credential import ClientSecret
-from didomi_dataverse.dataverse.opening import open_client
 from didomi_dataverse.dataverse.reply import Answered, NotAttempted, Reply, Unknown
 from didomi_dataverse.dataverse.token import TokenCache
 from didomi_dataverse.dataverse.write import AlternateKey, Condition, LookUp, RowId, Write
 from didomi_dataverse.errors import ReplyMalformedError, TokenRefusedError, TokenUnavailableError
 
-from .fakes import FakeEntra, FrozenClock
+from .fakes import API, ONE, ORG, FakeEntra, FrozenClock
 
-ORG = "https://acme.crm4.dynamics.com"
-API = f"{ORG}/api/data/v9.2"
 GUID = "6f1c2d3e-0000-4000-8000-00000000abcd"
-ONE = UUID(int=1)
 
 WRITE = Write(AlternateKey("new_didomikey", "u-42"), Condition.UPDATE_ONLY, {"donotemail": False})
 OTHER = Write(RowId(GUID), Condition.UPDATE_ONLY, {"donotemail": True})
 LOOK_UP = LookUp("emailaddress1", "a+b@acme.example")
-
-
-@pytest.fixture
-def clock() -> FrozenClock:
-    return FrozenClock()
-
-
-@pytest.fixture
-def entra() -> FakeEntra:
-    return FakeEntra()
-
-
-@pytest.fixture
-def api() -> Iterator[respx.MockRouter]:
-    with respx.mock(base_url=API, assert_all_called=False) as router:
-        yield router
-
-
-@pytest.fixture
-async def client(entra: FakeEntra, clock: FrozenClock) -> AsyncIterator[DataverseClient]:
-    """As `open_client` builds it, but with a token from nowhere and request ids that are known."""
-    opened = open_client(
-        url=f"{ORG}/",
-        tenant_id="acme",
-        client_id="app",
-        credential=ClientSecret("s3cret"),
-        authority=None,
-        api_path="/api/data/v9.2",
-        ca_bundle=None,
-        connect_timeout=timedelta(seconds=10),
-        read_timeout=timedelta(seconds=120),
-        max_parallel=4,
-        clock=clock,
-    )
-    client = DataverseClient(
-        opened._http,
-        TokenCache(entra.opener(), scope=f"{ORG}/.default", clock=clock),
-        api_path="/api/data/v9.2",
-        clock=clock,
-        longest_call=opened.longest_call,
-        new_guid=lambda: ONE,
-    )
-    yield client
-    await client.aclose()
 
 
 def multipart(*parts: str, status: int = 200, **headers: str) -> httpx.Response:
