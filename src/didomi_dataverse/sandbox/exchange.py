@@ -57,13 +57,15 @@ class Prefer:
         """True when errors are to carry their details too."""
         return self.annotations is not None and "*" in self.annotations.split(",")
 
-    def applied(self, *, annotations: bool = False) -> tuple[tuple[str, str], ...]:
-        """The `Preference-Applied` header for a write (`annotations=False`) or for an answer with rows."""
+    def applied(self, *, annotations: bool = False, pages: bool = False) -> tuple[tuple[str, str], ...]:
+        """`Preference-Applied`: what was honoured. `annotations`: of a read; `pages`: of many rows."""
         honoured = []
-        if self.representation:
+        if self.representation and not annotations:
             honoured.append("return=representation")
         if self.annotations is not None and (annotations or self.representation):
             honoured.append(f'odata.include-annotations="{self.annotations}"')
+        if self.max_page_size is not None and pages:
+            honoured.append(f"odata.maxpagesize={self.max_page_size}")
         return (("Preference-Applied", ",".join(honoured)),) if honoured else ()
 
 
@@ -145,6 +147,7 @@ def error_response(refusal: Refusal, *, details: bool = False) -> Response:
             f"{prefix}ApiExceptionCategory": "ClientError" if client_fault else "SystemFailure",
             f"{prefix}ApiExceptionMessageName": NAMES.get(refusal.code, "UnExpected"),
             f"{prefix}ApiExceptionHttpStatusCode": str(refusal.status),
+            "@Microsoft.PowerApps.CDS.TraceText": "",
             "@Microsoft.PowerApps.CDS.HelpLink": "http://go.microsoft.com/fwlink/?LinkID=398563",
             "@Microsoft.PowerApps.CDS.InnerError.Message": refusal.message,
         }

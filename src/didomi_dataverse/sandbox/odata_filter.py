@@ -1,11 +1,14 @@
 """`$filter`: text → predicate over rows, with the equalities that let the table look it up, not scan.
 
-Grammar: `eq ne gt ge lt le`, `and`, `or`, `not`, parentheses, `contains`, `startswith`, `endswith`.
+Grammar: `eq ne gt ge lt le`, `and`, `or`, `not`, parentheses, `contains`, `startswith`, `endswith`,
+`Microsoft.Dynamics.CRM.In(PropertyName='…',PropertyValues=['…','…'])`.
 Texts compare as the database does: by its collation (dataverse.md 1.5).
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from didomi_dataverse.sandbox import refusal
@@ -30,11 +33,13 @@ _TOKEN = re.compile(
     r"|(?P<literal>[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![\w-])"
     r"|\d{4}-\d{2}-\d{2}(?:T[0-9:.]+(?:Z|[+-]\d{2}:\d{2})?)?(?![\w-])"
     r"|-?\d+(?:\.\d+)?(?![\w.]))"
-    r"|(?P<word>@?[A-Za-z_][A-Za-z0-9_]*)"
-    r"|(?P<mark>[(),]))"
+    r"|(?P<word>@?[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_]\w*)*)"
+    r"|(?P<quoted>\"(?:[^\"\\]|\\.)*\")"
+    r"|(?P<mark>[(),=\[\]]))"
 )
 _COMPARISONS = frozenset({"eq", "ne", "gt", "ge", "lt", "le"})
 _FUNCTIONS = frozenset({"contains", "startswith", "endswith"})
+_NAMESPACE = "Microsoft.Dynamics.CRM."
 _NUMERIC = frozenset({ColumnType.INTEGER, ColumnType.PICKLIST, ColumnType.DECIMAL, ColumnType.VERSION})
 _GUIDS = frozenset({ColumnType.GUID, ColumnType.LOOKUP})
 _DEEPEST = 60
@@ -148,6 +153,8 @@ class _Parser:
             kind, word = self._next()
             if kind != "word":
                 raise refusal.query_syntax("A column was expected in the filter.")
+            if word.startswith(_NAMESPACE):
+                return self._query_function(word.removeprefix(_NAMESPACE))
             return self._function(word) if word in _FUNCTIONS else self._comparison(word)
         finally:
             self._depth -= 1
@@ -175,6 +182,31 @@ class _Parser:
             return value is not None and test(fold(str(value)))
 
         return Filter(matches)
+
+    def _query_function(self, function: str) -> Filter:
+        if function != "In":
+            raise refusal.not_simulated(f"The query function '{_NAMESPACE}{function}'")
+        self._expect("(")
+        self._parameter("PropertyName")
+        column = self._column(_plain(self._next()))
+        self._expect(",")
+        self._parameter("PropertyValues")
+        self._expect("[")
+        values = [_listed(_plain(self._next()), column)]
+        while self._takes(("mark", ",")):
+            values.append(_listed(_plain(self._next()), column))
+        self._expect("]")
+        self._expect(")")
+        fold, read = self._table.fold, reader(self._table, column.name)
+        wanted = {folded(value, fold) for value in values}
+        return Filter(
+            lambda row: folded(read(row), fold) in wanted, tuple((column.name, value) for value in values)
+        )
+
+    def _parameter(self, name: str) -> None:
+        if not self._takes(("word", name)):
+            raise refusal.query_syntax(f"The parameter '{name}' was expected in the filter.")
+        self._expect("=")
 
     def _comparison(self, name: str) -> Filter:
         column = self._column(name)
@@ -234,6 +266,27 @@ def _less(held: Value, wanted: Value) -> bool | None:
 
 def _text(literal: str) -> str:
     return literal[1:-1].replace("''", "'")
+
+
+def _plain(token: Token) -> str:
+    """A text in single or, as in JSON, in double quotes."""
+    kind, literal = token
+    if kind == "text":
+        return _text(literal)
+    if kind == "quoted":
+        with suppress(ValueError):
+            return str(json.loads(literal))
+    raise refusal.query_syntax("A text in quotes was expected in the filter.")
+
+
+def _listed(text: str, column: Column) -> Value:
+    """`PropertyValues` are always texts, whatever the column's type is."""
+    if column.type in TEXTUAL or column.type is ColumnType.MULTISELECT:
+        return text
+    found = _TOKEN.fullmatch(text)
+    if found is None:
+        raise refusal.wrong_literal(text, EDM[column.type])
+    return _literal((str(found.lastgroup), text), column)
 
 
 def _literal(token: Token, column: Column) -> Value:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, unquote_plus
 
 from didomi_dataverse.sandbox import refusal
+from didomi_dataverse.sandbox.annotations import TOTAL_COUNT, TOTAL_EXCEEDED, is_wanted
 from didomi_dataverse.sandbox.column import Column
 from didomi_dataverse.sandbox.exchange import Prefer, Request, Response, json_response
 from didomi_dataverse.sandbox.odata_filter import parse_filter
@@ -17,12 +18,15 @@ from didomi_dataverse.sandbox.table import Table, reader
 
 LARGEST_PAGE = 5000
 LIST_OPTIONS = frozenset({"$select", "$filter", "$top", "$orderby", "$count", "$skiptoken"})
+COUNT_OPTIONS = frozenset({"$filter"})
 ROW_OPTIONS = frozenset({"$select"})
 # dataverse.md 2.1: `$expand` is ignored on a write that returns the row.
 WRITE_OPTIONS = frozenset({"$select", "$expand"})
 METADATA_OPTIONS = frozenset({"$select", "$filter", "$expand"})
-# Languages of their own, which the service also reads. Passing them over would answer with every row.
-_NOT_SIMULATED = frozenset({"sql", "fetchXml"})
+
+
+# The service also reads these, some of them languages of their own. Passing them over would give wrong rows.
+_NOT_SIMULATED = frozenset({"$expand", "$apply", "sql", "fetchXml", "savedQuery", "userQuery"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ NO_OPTIONS = Options()
 
 
 def parse_options(query: str, allowed: frozenset[str]) -> Options:
-    """Read the query string; another `$` option is refused, a name without `$` or `@` passed over."""
+    """Read the query string; another `$` option is refused, most names without `$` or `@` are passed over."""
     if not query:
         return NO_OPTIONS
     system: dict[str, str] = {}
@@ -46,6 +50,8 @@ def parse_options(query: str, allowed: frozenset[str]) -> Options:
         name, _, value = piece.partition("=")
         # dataverse.md 1.4: in a query string a bare `+` is a blank.
         name, value = unquote_plus(name), unquote_plus(value)
+        if name in _NOT_SIMULATED and name not in allowed:
+            raise refusal.not_simulated(f"The query parameter '{name}' on contacts")
         if name.startswith("$"):
             if name not in allowed:
                 raise refusal.Refusal(400, "0x0", f"The query option '{name}' is not supported here.")
@@ -54,8 +60,6 @@ def parse_options(query: str, allowed: frozenset[str]) -> Options:
             system[name] = value
         elif name.startswith("@"):
             aliases[name] = value
-        elif name in _NOT_SIMULATED:
-            raise refusal.not_simulated(f"The query parameter '{name}'")
     return Options(system, aliases)
 
 
@@ -85,7 +89,7 @@ def one_row(request: Request, row: Row, table: Table, base: str, status: int = 2
     options = parse_options(request.query, ROW_OPTIONS if request.method == "GET" else WRITE_OPTIONS)
     columns = selected_columns(options, table)
     prefer = request.prefer
-    render = renderer(table.schema, columns, formatted=prefer.all_annotations)
+    render = renderer(table.schema, columns, prefer.annotations)
     document = {"@odata.context": context(base, columns, entity=True), **render(row)}
     headers = (("ETag", row.etag), *prefer.applied(annotations=request.method == "GET"))
     return json_response(document, status=status, headers=headers, rows=1)
@@ -97,10 +101,11 @@ def many_rows(request: Request, table: Table, base: str) -> Response:
     prefer = request.prefer
     columns = selected_columns(options, table)
     rows = _matching(options, table)
-    count: int | None = None
+    document: dict[str, object] = {"@odata.context": context(base, columns, entity=False)}
     if options.system.get("$count") == "true":
         rows = list(rows)
-        count = min(len(rows), LARGEST_PAGE)
+        document["@odata.count"] = min(len(rows), LARGEST_PAGE)
+        document |= _totals(len(rows), prefer)
     if "$orderby" in options.system:
         rows = _ordered(rows, options.system["$orderby"], table)
     start = _whole_number(options, "$skiptoken") or 0
@@ -108,29 +113,28 @@ def many_rows(request: Request, table: Table, base: str) -> Response:
     page = min(prefer.max_page_size or LARGEST_PAGE, LARGEST_PAGE)
     wanted = page if top is None else min(page, max(top - start, 0))
     found = list(islice(rows, start, start + wanted + 1))
-    render = renderer(table.schema, columns, formatted=prefer.all_annotations)
-    document: dict[str, object] = {"@odata.context": context(base, columns, entity=False)}
-    if count is not None:
-        document["@odata.count"] = count
+    render = renderer(table.schema, columns, prefer.annotations)
     document["value"] = [render(row) for row in found[:wanted]]
     if len(found) > wanted and (top is None or start + wanted < top):
         kept = [f"{name}={quote(value)}" for name, value in options.system.items() if name != "$skiptoken"]
         kept += [f"{name}={quote(value)}" for name, value in options.aliases.items()]
         document["@odata.nextLink"] = f"{base}contacts?{'&'.join([*kept, f'$skiptoken={start + wanted}'])}"
-    return json_response(document, headers=_read_preferences(prefer), rows=len(found))
+    return json_response(
+        document, headers=prefer.applied(annotations=True, pages=True), rows=min(len(found), wanted)
+    )
 
 
-def count_rows(table: Table) -> Response:
-    """`GET contacts/$count`: plain text, at most 5,000."""
-    body = str(min(len(table.rows), LARGEST_PAGE)).encode()
-    return Response(200, (("Content-Type", "text/plain"), ("OData-Version", "4.0")), body)
+def count_rows(request: Request, table: Table) -> Response:
+    """`GET contacts/$count`: plain text, at most 5,000; `$filter` narrows it."""
+    options = parse_options(request.query, COUNT_OPTIONS)
+    found = sum(1 for _ in islice(_matching(options, table), LARGEST_PAGE))
+    return Response(200, (("Content-Type", "text/plain"), ("OData-Version", "4.0")), str(found).encode())
 
 
-def _read_preferences(prefer: Prefer) -> tuple[tuple[str, str], ...]:
-    honoured = list(prefer.applied(annotations=True))
-    if prefer.max_page_size is not None:
-        honoured.append(("Preference-Applied", f"odata.maxpagesize={prefer.max_page_size}"))
-    return tuple(honoured)
+def _totals(found: int, prefer: Prefer) -> dict[str, object]:
+    """The annotations that tell a count of exactly 5,000 from one that was cut there."""
+    totals = {TOTAL_COUNT: min(found, LARGEST_PAGE), TOTAL_EXCEEDED: found > LARGEST_PAGE}
+    return {f"@{name}": value for name, value in totals.items() if is_wanted(name, prefer.annotations)}
 
 
 def _matching(options: Options, table: Table) -> Iterable[Row]:

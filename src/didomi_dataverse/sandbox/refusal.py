@@ -8,6 +8,7 @@ NAMES = {
     "0x80040217": "ObjectDoesNotExist",
     "0x80040237": "DuplicateRecord",
     "0x80040239": "InvalidDateTime",
+    "0x80040315": "NotSupported",
     "0x8004431a": "PicklistValueOutOfRange",
     "0x8004432f": "IntegerValueOutOfRange",
     "0x80044330": "DecimalValueOutOfRange",
@@ -125,7 +126,7 @@ def version_mismatch() -> Refusal:
 
 def not_simulated(what: str) -> Refusal:
     """The service knows it, the sandbox does not: 501 (dataverse.md 5.3) rather than a made-up answer."""
-    return Refusal(501, "", f"{what} is not simulated by the sandbox.")
+    return Refusal(501, "0x80040315", f"{what} is not simulated by the sandbox.")
 
 
 def wrong_method(method: str) -> Refusal:

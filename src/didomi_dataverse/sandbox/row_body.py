@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NoReturn
 
 from didomi_dataverse.sandbox import refusal
+from didomi_dataverse.sandbox.annotations import annotator
 from didomi_dataverse.sandbox.column import GUID, Column, ColumnType, Value
 from didomi_dataverse.sandbox.exchange import has_lone_surrogate
 from didomi_dataverse.sandbox.row import COMPUTED, Row, computed_values
@@ -105,10 +107,19 @@ def _bound(name: str, value: object, entity_set: str) -> Value:
 Render = Callable[[Row], dict[str, object]]
 
 
-def renderer(schema: Schema, selected: Sequence[Column] | None, *, formatted: bool) -> Render:
-    """A function that writes a row as JSON values: every column, or the selected ones; id and ETag always."""
-    if selected is None:
-        return lambda row: _whole(row, schema, formatted=formatted)
+def renderer(schema: Schema, selected: Sequence[Column] | None, preference: str | None = None) -> Render:
+    """A function that writes a row as JSON values: every column, or the selected ones; id and ETag always.
+
+    `preference` is the value of `odata.include-annotations`, if the caller gave one.
+    """
+    annotate = annotator(preference, tuple(schema.columns.values()) if selected is None else selected)
+    render = partial(_whole, schema=schema) if selected is None else _narrowed(selected)
+    if annotate is None:
+        return render
+    return lambda row: render(row) | annotate(row)
+
+
+def _narrowed(selected: Sequence[Column]) -> Render:
     plan = [
         (column.wire_name, column.name, column.default) for column in selected if column.name != "contactid"
     ]
@@ -119,8 +130,6 @@ def renderer(schema: Schema, selected: Sequence[Column] | None, *, formatted: bo
         computed: Mapping[str, Value] = computed_values(row) if needs_computed else {}
         for wire_name, name, default in plan:
             values[wire_name] = computed[name] if name in COMPUTED else row.values.get(name, default)
-        if formatted:
-            values |= _labels(row, selected)
         values["contactid"] = row.contactid
         return values
 
@@ -140,25 +149,5 @@ def all_values(row: Row, schema: Schema) -> dict[str, object]:
     return values
 
 
-def _whole(row: Row, schema: Schema, *, formatted: bool) -> dict[str, object]:
-    values = {"@odata.etag": row.etag, **all_values(row, schema)}
-    return values | _labels(row, tuple(schema.columns.values())) if formatted else values
-
-
-def _labels(row: Row, columns: Sequence[Column]) -> dict[str, object]:
-    """Formatted values (dataverse.md 6.1), for choices and Yes/No."""
-    labels: dict[str, object] = {}
-    for column in columns:
-        value = row.values.get(column.name, column.default)
-        if value is None:
-            continue
-        if column.type is ColumnType.BOOLEAN:
-            text = "Yes" if value else "No"
-        elif column.type is ColumnType.PICKLIST:
-            text = column.options.get(int(value), str(value))
-        elif column.type is ColumnType.MULTISELECT:
-            text = "; ".join(column.options.get(int(part), part) for part in str(value).split(","))
-        else:
-            continue
-        labels[f"{column.wire_name}@OData.Community.Display.V1.FormattedValue"] = text
-    return labels
+def _whole(row: Row, schema: Schema) -> dict[str, object]:
+    return {"@odata.etag": row.etag, **all_values(row, schema)}

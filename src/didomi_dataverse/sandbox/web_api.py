@@ -98,7 +98,7 @@ class WebApi:
                 return many_rows(request, self.table, base)
             case "contacts/$count":
                 only_method(request, "GET")
-                return count_rows(self.table)
+                return count_rows(request, self.table)
             case _:
                 raise refusal.unknown_segment(resource.split("(", maxsplit=1)[0].split("/", maxsplit=1)[0])
 
@@ -132,7 +132,8 @@ class WebApi:
                 return self._upsert(request, address, url, base, now, in_batch=in_batch)
             case "GET":
                 row = self.table.get(address)
-                if request.headers.get("if-none-match") == row.etag:
+                # dataverse.md 2.6: 304 is only given without annotations.
+                if request.headers.get("if-none-match") == row.etag and request.prefer.annotations is None:
                     return Response(304, (("ETag", row.etag), ODATA_VERSION))
                 return one_row(request, row, self.table, base)
             case "DELETE":

@@ -5,6 +5,7 @@ import pytest
 
 from tests.contract.sandbox.conftest import CONTROL
 
+IN = "Microsoft.Dynamics.CRM.In"
 ROWS = [
     {"new_didomikey": "a", "lastname": "Ünder", "emailaddress1": "a@example.com", "donotemail": True},
     {
@@ -60,6 +61,10 @@ async def found(api: httpx.AsyncClient, **options: str) -> str:
         ("statecode eq 0", "abcd"),
         ("contactid eq 00000000-0000-4000-8000-000000000001", ""),
         ("(((lastname eq 'third')))", "cd"),
+        (f"{IN}(PropertyName='new_didomikey',PropertyValues=['A','c'])", "ac"),
+        (f'{IN}(PropertyName="lastname",PropertyValues=["third","o\'Brien"])', "cdb"),
+        (f"{IN}(PropertyName='new_profiling',PropertyValues=['100000000']) and lastname ne null", "c"),
+        (f"not {IN}(PropertyName='new_didomikey',PropertyValues=['a','c'])", "bd"),
     ],
 )
 async def test_a_filter_finds(api: httpx.AsyncClient, text: str, expected: str) -> None:
@@ -82,6 +87,14 @@ async def test_a_filter_finds(api: httpx.AsyncClient, text: str, expected: str) 
         ("(lastname eq 'a'", "0x8006088a"),
         ("lastname eq 'a' and", "0x8006088a"),
         ("lastname eq @p", "0x8006088a"),
+        ('lastname eq "a"', "0x0"),
+        (f"{IN}(PropertyName='nothing',PropertyValues=['a'])", "0x0"),
+        (f"{IN}(PropertyName='new_profiling',PropertyValues=['a'])", "0x0"),
+        (f"{IN}(PropertyName='new_profiling',PropertyValues=['~'])", "0x0"),
+        (f"{IN}(PropertyName='lastname',PropertyValues=[])", "0x8006088a"),
+        (f"{IN}(PropertyName='lastname',PropertyValues='a')", "0x8006088a"),
+        (f"{IN}(PropertyValues=['a'])", "0x8006088a"),
+        (f"{IN}(PropertyName='lastname',PropertyValues=[\"\\x\"])", "0x8006088a"),
         ("not " * 200 + "lastname eq 'a'", "0x8006088a"),
         ("", "0x8006088a"),
     ],
@@ -167,9 +180,53 @@ async def test_pages_lead_to_each_other(api: httpx.AsyncClient) -> None:
 
 
 async def test_counting(api: httpx.AsyncClient) -> None:
-    response = await api.get("contacts/$count")
+    whole, narrowed = (
+        await api.get("contacts/$count"),
+        await api.get("contacts/$count", params={"$filter": "lastname eq 'third'"}),
+    )
 
-    assert (response.text, response.headers["Content-Type"]) == ("4", "text/plain")
+    assert (whole.text, whole.headers["Content-Type"]) == ("4", "text/plain")
+    assert narrowed.text == "2"
+
+
+async def test_a_count_is_of_all_that_match_whatever_the_page(api: httpx.AsyncClient) -> None:
+    asked = {"$count": "true", "$top": "1", "$select": "new_didomikey"}
+    totals = {"Prefer": 'odata.include-annotations="Microsoft.Dynamics.CRM.totalrecord*"'}
+
+    plain = (await api.get("contacts", params=asked)).json()
+    annotated = (await api.get("contacts", params=asked, headers=totals)).json()
+
+    assert (plain["@odata.count"], len(plain["value"])) == (4, 1)
+    assert plain.keys() == {"@odata.context", "@odata.count", "value"}
+    assert annotated["@Microsoft.Dynamics.CRM.totalrecordcount"] == 4
+    assert annotated["@Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"] is False
+
+
+async def test_a_page_and_a_count_end_at_five_thousand(api: httpx.AsyncClient) -> None:
+    await api.put(f"{CONTROL}/contacts", json=[{"new_didomikey": f"k-{number}"} for number in range(5001)])
+
+    first = (
+        await api.get(
+            "contacts?$select=new_didomikey&$count=true",
+            headers={"Prefer": 'odata.maxpagesize=9000,odata.include-annotations="*"'},
+        )
+    ).json()
+    last = (await api.get(first["@odata.nextLink"])).json()
+
+    assert (len(first["value"]), first["@odata.count"]) == (5000, 5000)
+    assert first["@Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"] is True
+    assert [row["new_didomikey"] for row in last["value"]] == ["k-5000"]
+    assert (await api.get("contacts/$count")).text == "5000"
+
+
+async def test_top_limits_the_pages_together(api: httpx.AsyncClient) -> None:
+    headers = {"Prefer": "odata.maxpagesize=2"}
+    first = (await api.get("contacts", params={"$top": "3"}, headers=headers)).json()
+
+    second = (await api.get(first["@odata.nextLink"], headers=headers)).json()
+
+    assert (len(first["value"]), len(second["value"])) == (2, 1)
+    assert "@odata.nextLink" not in second
 
 
 @pytest.mark.parametrize(
@@ -200,6 +257,19 @@ async def test_computed_columns_can_be_read(api: httpx.AsyncClient) -> None:
     assert len((await api.get("contacts?$filter=fullname eq 'a b'")).json()["value"]) == 1
 
 
-async def test_expand_is_not_supported_on_reads(api: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize(
+    "query",
+    [
+        "$expand=parentcustomerid_account",
+        "$apply=aggregate($count as n)",
+        "fetchXml=<fetch/>",
+        "savedQuery=00000000-0000-0000-0000-000000000001",
+        "$filter=Microsoft.Dynamics.CRM.Above(PropertyName='contactid',PropertyValue='1')",
+    ],
+)
+async def test_what_is_not_simulated_is_said_so(api: httpx.AsyncClient, query: str) -> None:
     """Better a refusal than rows without what was asked for."""
-    assert (await api.get("contacts?$expand=parentcustomerid_account")).status_code == 400
+    response = await api.get(f"contacts?{query}")
+
+    assert (response.status_code, response.json()["error"]["code"]) == (501, "0x80040315")
+    assert "not simulated" in response.json()["error"]["message"]
