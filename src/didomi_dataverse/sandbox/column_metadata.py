@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from uuid import NAMESPACE_URL, uuid5
 
+from didomi_dataverse.sandbox.annotations import table_of
 from didomi_dataverse.sandbox.column import Column, ColumnType
 from didomi_dataverse.sandbox.schema import AlternateKey
 
@@ -118,7 +119,7 @@ def _details(column: Column) -> Document:
         case ColumnType.DATETIME:
             return {"Format": "DateAndTime", "DateTimeBehavior": {"Value": "UserLocal"}}
         case ColumnType.LOOKUP:
-            return {"Targets": sorted(target.removesuffix("s") for target in column.targets.values())}
+            return {"Targets": sorted(table_of(target) for target in column.targets.values())}
         case ColumnType.BOOLEAN:
             return {"DefaultValue": column.default is True}
         case ColumnType.PICKLIST | ColumnType.MULTISELECT:

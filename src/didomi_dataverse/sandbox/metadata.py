@@ -1,8 +1,8 @@
-"""`EntityDefinitions`, `sdkmessagefilters` and the privilege functions, for checks and wizards."""
+"""`$metadata`, `EntityDefinitions`, `sdkmessagefilters`, privileges: what checks and wizards ask for."""
 
 import re
 
-from didomi_dataverse.sandbox import refusal
+from didomi_dataverse.sandbox import csdl, refusal
 from didomi_dataverse.sandbox.column import GUID, Column
 from didomi_dataverse.sandbox.column_metadata import (
     BASE_PROPERTIES,
@@ -47,6 +47,9 @@ class Metadata:
 
     def answer(self, request: Request, resource: str, base: str, now: float) -> Response | None:  # noqa: ARG002
         """The answer about the table, its messages or the caller's rights; None for another path."""
+        if resource in {"$metadata", ""}:
+            only_method(request, "GET")
+            return _described(self._table, base, whole=resource == "$metadata")
         if resource == "EntityDefinitions":
             return self._list(request, base, [table_document()])
         found = _DEFINITION.fullmatch(resource)
@@ -174,6 +177,17 @@ class Metadata:
         ]
         context = f"{base}$metadata#{CRM}RetrieveUserPrivilegesResponse"
         return json_response({"@odata.context": context, "RolePrivileges": rights})
+
+
+def _described(table: Table, base: str, *, whole: bool) -> Response:
+    """`$metadata`, or the service document at the root: the sets that answer."""
+    if whole:
+        return Response(
+            200, (("Content-Type", "application/xml"), ODATA_VERSION), csdl.document(table.schema)
+        )
+    sets = ("EntityDefinitions", "contacts", "sdkmessagefilters")
+    found = [{"name": name, "kind": "EntitySet", "url": name} for name in sets]
+    return json_response({"@odata.context": f"{base}$metadata", "value": found})
 
 
 def _options(request: Request) -> Options:
