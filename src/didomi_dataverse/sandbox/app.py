@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from didomi_dataverse.sandbox import limits
 from didomi_dataverse.sandbox.batch import Batch, BatchRun, CutError, FaultFor
 from didomi_dataverse.sandbox.bulk import BulkMessages
-from didomi_dataverse.sandbox.collation import fold_case, fold_case_and_accents
 from didomi_dataverse.sandbox.control import CONTROL_PREFIX, Control
 from didomi_dataverse.sandbox.entra import Entra
 from didomi_dataverse.sandbox.environment import new_environment
@@ -20,6 +19,7 @@ from didomi_dataverse.sandbox.metadata import Metadata
 from didomi_dataverse.sandbox.named_columns import named_columns
 from didomi_dataverse.sandbox.refusal import Refusal
 from didomi_dataverse.sandbox.request_kind import kind_of, mode_of
+from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.web_api import WebApi, request_id
 
 Scope = MutableMapping[str, Any]
@@ -52,13 +52,12 @@ class SandboxApp:
     ) -> None:
         self.identity = identity or SandboxIdentity()
         self.clock = clock or RealClock()
-        self.environment = new_environment(
-            fold_case if accent_sensitive else fold_case_and_accents, self.clock.now()
-        )
-        self.entra = Entra(self.identity, signing_key)
-        table, organization = self.environment.table, self.identity.organization
-        metadata = Metadata(table, organization.user_id, organization.business_unit_id)
-        self.api = WebApi(table, organization, (BulkMessages(table), metadata))
+        self.environment = new_environment(self.clock.now(), Switches(accent_sensitive=accent_sensitive))
+        table, switches = self.environment.table, self.environment.switches
+        self.entra = Entra(self.identity, switches, signing_key)
+        organization = self.identity.organization
+        metadata = Metadata(table, switches, organization.user_id, organization.business_unit_id)
+        self.api = WebApi(table, organization, switches, (BulkMessages(table, switches), metadata))
         self._control = Control(self.environment)
         self._cut = cut
         # One web server of many: a client that keeps this cookie would stick to it (dataverse.md 4.1).
@@ -119,14 +118,14 @@ class SandboxApp:
         try:
             user = self.entra.caller(request, started_at)
         except Refusal as refused:
-            return error_response(refused)
+            return self._stranger(refused)
         usage = environment.usage(user)
         usage.running += 1
         try:
             try:
                 limits.admit(usage, environment.limits, started_at)
             except Refusal as refused:
-                answer = error_response(refused)
+                answer = error_response(refused, environment.switches)
             else:
                 answer = await self._executed(request, started_at)
                 now = self.clock.now()
@@ -134,6 +133,13 @@ class SandboxApp:
         finally:
             usage.running -= 1
         return Response(answer.status, (*answer.headers, *self._common_headers(usage)), answer.body)
+
+    def _stranger(self, refused: Refusal) -> Response:
+        """A 401, whose body is nowhere documented (dataverse.md 5.1, 13.5)."""
+        answer = error_response(refused, self.environment.switches)
+        if self.environment.switches.unauthorized_body == "empty":
+            return Response(answer.status, refused.headers)
+        return answer
 
     async def _executed(self, request: Request, now: float) -> Response:
         """Commit at once, then let the simulated time pass: a caller who stops waiting has still written."""

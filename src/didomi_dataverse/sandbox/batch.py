@@ -1,6 +1,6 @@
 """Runs the requests of a `$batch` one after another (dataverse.md 3.1-3.3)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
@@ -48,6 +48,7 @@ class Batch:
 
     def __init__(self, api: WebApi, now: float, fault_for: FaultFor | None) -> None:
         self._api = api
+        self._switches = api.switches
         self._now = now
         self._fault_for = fault_for
         self.run = BatchRun(Response(500))
@@ -55,16 +56,28 @@ class Batch:
     def answer(self, outer: Request) -> BatchRun:
         """Run the batch. Raises CutError when a fault says so."""
         if outer.method != "POST":
-            self.run.answer = error_response(refusal.wrong_method(outer.method))
+            self.run.answer = error_response(refusal.wrong_method(outer.method), self._switches)
             return self.run
+        if self._switches.batch_line_ends == "any":
+            outer = replace(outer, body=outer.body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
         try:
-            items = parse_batch(outer)
+            items = parse_batch(outer, self._switches.batch_requests, self._inherited(outer))
         except Refusal as refused:
             # dataverse.md 3.2: malformed → plain JSON, no parts.
-            self.run.answer = error_response(refused, details=outer.prefer.all_annotations)
+            self.run.answer = error_response(refused, self._switches, details=outer.prefer.all_annotations)
             return self.run
         self.run.answer = self._answered(items, continue_on_error=outer.prefer.continue_on_error)
         return self.run
+
+    def _inherited(self, outer: Request) -> Mapping[str, str]:
+        """What the outer request's headers of dataverse.md 2.5 mean to its parts: nobody knows (13.9)."""
+        if self._switches.batch_headers == "own":
+            return {}
+        return {
+            name: value
+            for name, value in outer.headers.items()
+            if name.startswith("mscrm") or name == "callerobjectid"
+        }
 
     def _answered(self, items: Iterable[Part | ChangeSet], *, continue_on_error: bool) -> Response:
         encoded: list[bytes] = []
@@ -98,7 +111,7 @@ class Batch:
 
     def _carried_out(self, request: Request) -> Response:
         if request.path.endswith("/$batch"):
-            return error_response(refusal.unreadable("A batch cannot hold another batch."))
+            return error_response(refusal.unreadable("A batch cannot hold another batch."), self._switches)
         fault = self._fault_for(request) if self._fault_for is not None else None
         if fault is not None:
             if fault.behaviour is Behaviour.CUT_BEFORE:
@@ -130,7 +143,7 @@ class Batch:
         try:
             answer = self._one(_resolved(request, made))
         except Refusal as refused:
-            answer = self._noted(request, error_response(refused))
+            answer = self._noted(request, error_response(refused, self._switches))
         if answer.status >= 400:
             raise _RollbackError(answer)
         return answer

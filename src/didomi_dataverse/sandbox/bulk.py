@@ -2,12 +2,13 @@
 
 import re
 
-from didomi_dataverse.sandbox import refusal
+from didomi_dataverse.sandbox import duplicates, refusal
 from didomi_dataverse.sandbox.column import Value
 from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, json_response
 from didomi_dataverse.sandbox.key_url import parse_address
 from didomi_dataverse.sandbox.row_body import read_values
 from didomi_dataverse.sandbox.row_index import Folded, folded
+from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.table import UNCONDITIONAL, RowAddress, Table
 from didomi_dataverse.sandbox.web_api import json_object, only_method
 
@@ -21,18 +22,21 @@ Target = dict[str, object]
 class BulkMessages:
     """An extension of the Web API: the bulk messages of dataverse.md 3.4."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, switches: Switches) -> None:
         self._table = table
+        self._switches = switches
+        self._detects = False
 
     def answer(self, request: Request, resource: str, base: str, now: float) -> Response | None:
         """The answer to one of the three messages, None for another path."""
-        if not resource.startswith(_PREFIX):
+        if not resource.startswith(_PREFIX) or not self._switches.bulk_messages:
             return None
         message = resource.removeprefix(_PREFIX)
         if message not in {"CreateMultiple", "UpdateMultiple", "UpsertMultiple"}:
             return None
         only_method(request, "POST")
         targets = _targets(json_object(request))
+        self._detects = duplicates.is_wanted(request)
         with self._table.transaction():
             match message:
                 case "CreateMultiple":
@@ -48,19 +52,26 @@ class BulkMessages:
 
     def _create(self, target: Target, now: float) -> str:
         contactid, values = read_values(target, self._table.schema, creating=True)
+        if self._detects:
+            duplicates.refuse(self._table, self._switches, None, values)
         return self._table.create(contactid, values, now).contactid
 
     def _update(self, target: Target, now: float) -> None:
         contactid, values = read_values(target, self._table.schema, creating=False)
         if contactid is None:
             raise refusal.Refusal(400, "0x80040203", "Each target of UpdateMultiple needs its contactid.")
-        self._table.update(self._table.get(RowAddress(contactid)), values, now)
+        row = self._table.get(RowAddress(contactid))
+        if self._detects:
+            duplicates.refuse(self._table, self._switches, row, values)
+        self._table.update(row, values, now)
 
     def _upsert_all(self, targets: list[Target], now: float) -> None:
         seen: set[Folded] = set()
         for target in targets:
             address, values = self._addressed(target)
             if address is None:
+                if self._detects:
+                    duplicates.refuse(self._table, self._switches, None, values)
                 self._table.create(None, values, now)
                 continue
             place = _place(address, self._table)
@@ -74,6 +85,8 @@ class BulkMessages:
             ):
                 # dataverse.md 3.4: the key in the reference and in the body breaks the create path only.
                 raise refusal.Refusal(400, "0x80040216", "An unexpected error occurred.")
+            if self._detects:
+                duplicates.refuse_upsert(self._table, self._switches, address, values)
             self._table.upsert(address, None, values, UNCONDITIONAL, now)
 
     def _addressed(self, target: Target) -> tuple[RowAddress | None, dict[str, Value]]:
@@ -84,7 +97,7 @@ class BulkMessages:
         found = _REFERENCE.fullmatch(reference) if isinstance(reference, str) else None
         if found is None:
             raise refusal.query_syntax("'@odata.id' is the relative URL of a row.")
-        return parse_address(found[1], self._table.schema), values
+        return parse_address(found[1], self._table.schema, self._switches, in_body=True), values
 
 
 def _targets(document: dict[str, object]) -> list[Target]:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from urllib.parse import parse_qs
 
+from didomi_dataverse.sandbox import switches
 from didomi_dataverse.sandbox.column import Value
 from didomi_dataverse.sandbox.control_body import (
     ControlError,
@@ -14,6 +15,7 @@ from didomi_dataverse.sandbox.control_body import (
     parse_limits,
     parse_rows,
     parse_schema,
+    parse_switches,
     schema_document,
 )
 from didomi_dataverse.sandbox.environment import Environment
@@ -24,7 +26,7 @@ from didomi_dataverse.sandbox.row_body import all_values
 from didomi_dataverse.sandbox.table import reader
 
 CONTROL_PREFIX = "/_sandbox/"
-_ROUTES = ("contacts", "schema", "faults", "limits", "stats", "reset")
+_ROUTES = ("contacts", "schema", "switches", "faults", "limits", "stats", "reset")
 _ROWS_PER_CHUNK = 500
 
 ReadRow = Callable[[Row], dict[str, object]]
@@ -67,6 +69,8 @@ class Control:
         match route:
             case "schema":
                 return schema_document(environment.table.schema)
+            case "switches":
+                return switches.document(environment.switches)
             case "faults":
                 return [fault_document(fault) for fault in environment.faults.standing]
             case "limits":
@@ -83,6 +87,8 @@ class Control:
                 return {"rows": len(environment.table.rows)}
             case "schema":
                 environment.table.use_schema(parse_schema(document, schema))
+            case "switches":
+                environment.use_switches(parse_switches(document, environment.switches))
             case "faults":
                 environment.faults.standing = parse_faults(document, schema)
             case _:

@@ -10,6 +10,7 @@ from didomi_dataverse.sandbox.fault import Behaviour, Fault
 from didomi_dataverse.sandbox.limits import Limits
 from didomi_dataverse.sandbox.row import COMPUTED
 from didomi_dataverse.sandbox.schema import AlternateKey, KeyStatus, Schema
+from didomi_dataverse.sandbox.switches import Switches, changed
 
 SLOW_SECONDS = 5.0
 _COLUMN_TYPES = tuple(kind.value for kind in ColumnType if kind not in {ColumnType.GUID, ColumnType.VERSION})
@@ -45,24 +46,33 @@ def _row(row: Mapping[str, Any], schema: Schema) -> tuple[str | None, dict[str, 
 
 def parse_schema(document: object, schema: Schema) -> Schema:
     """The schema with what `PUT schema` adds."""
-    given = _mapping(document, "the body", {"columns", "keys"})
+    given = _mapping(document, "the body", {"columns", "keys", "duplicate_rules"})
     columns = [_column(name, spec) for name, spec in _mapping(given.get("columns", {}), "columns").items()]
     known = {*schema.columns, *(column.name for column in columns)}
     keys = []
     for name, spec in _mapping(given.get("keys", {}), "keys").items():
         fields = _mapping(spec, f"key {name!r}", {"columns", "status"})
-        names = tuple(_sequence(fields.get("columns"), f"columns of key {name!r}"))
-        for column in names:
-            if column not in known:
-                raise ControlError(f"key {name!r} names an unknown column {column!r}")
-        if not names:
-            raise ControlError(f"key {name!r} has no columns")
+        names = _columns(fields.get("columns"), f"key {name!r}", known)
         keys.append(
             AlternateKey(
                 name, names, _one_of(KeyStatus, fields.get("status", "Active"), f"status of {name!r}")
             )
         )
-    return schema.extended(columns, keys)
+    rules = {
+        name: _columns(names, f"duplicate rule {name!r}", known)
+        for name, names in _mapping(given.get("duplicate_rules", {}), "duplicate_rules").items()
+    }
+    return schema.extended(columns, keys, rules)
+
+
+def _columns(document: object, where: str, known: set[str]) -> tuple[str, ...]:
+    names = tuple(_sequence(document, f"columns of {where}"))
+    for column in names:
+        if column not in known:
+            raise ControlError(f"{where} names an unknown column {column!r}")
+    if not names:
+        raise ControlError(f"{where} has no columns")
+    return names
 
 
 def _column(name: str, spec: object) -> Column:
@@ -116,6 +126,7 @@ def schema_document(schema: Schema) -> dict[str, object]:
             key.name: {"columns": list(key.columns), "status": key.status.value}
             for key in schema.keys.values()
         },
+        "duplicate_rules": {name: list(columns) for name, columns in schema.duplicate_rules.items()},
     }
 
 
@@ -203,6 +214,16 @@ def parse_limits(document: object, before: Limits) -> Limits:
             mode: _number(given.get(mode, before.row_ms.get(mode, 0.0)), f"row_ms.{mode}") for mode in _MODES
         }
     return replace(before, **changed)
+
+
+def parse_switches(document: object, before: Switches) -> Switches:
+    """The switches with what `PUT switches` changes; what is not named stays."""
+    try:
+        return changed(before, dict(_mapping(document, "the body")))
+    except ControlError:
+        raise
+    except ValueError as error:
+        raise ControlError(str(error)) from None
 
 
 def _mapping(document: object, where: str, allowed: set[str] | None = None) -> Mapping[str, Any]:

@@ -34,7 +34,7 @@ _RESPONSES = {
 _DEPTHS = ("Basic", "Local", "Deep", "Global", "RecordFilter")
 
 
-def document(schema: Schema) -> bytes:
+def document(schema: Schema, *, has_bulk_messages: bool = True) -> bytes:
     """The whole document for the schema as it stands; a key appears while it is Active."""
     root = Element("edmx:Edmx", {"Version": "4.0", "xmlns:edmx": _EDMX})
     for namespace, url in _VOCABULARIES.items():
@@ -48,7 +48,9 @@ def document(schema: Schema) -> bytes:
     for table in sorted(set(sets.values()) - {"contact"}):
         _bare(model, table)
     _types(model)
-    _operations(model)
+    if has_bulk_messages:
+        _bulk_messages(model)
+    _functions(model)
     _container(model, schema, sets)
     indent(root)
     return bytes(tostring(root, encoding="utf-8", xml_declaration=True))
@@ -118,7 +120,7 @@ def _types(model: Element) -> None:
             SubElement(response, "Property", Name=member, Type=kind)
 
 
-def _operations(model: Element) -> None:
+def _bulk_messages(model: Element) -> None:
     for message in ("CreateMultiple", "UpdateMultiple", "UpsertMultiple"):
         action = SubElement(model, "Action", Name=message, IsBound="true")
         SubElement(
@@ -129,6 +131,9 @@ def _operations(model: Element) -> None:
         )
         if message == "CreateMultiple":
             SubElement(action, "ReturnType", Type="mscrm.CreateMultipleResponse", Nullable="false")
+
+
+def _functions(model: Element) -> None:
     who = SubElement(model, "Function", Name="WhoAmI")
     SubElement(who, "ReturnType", Type="mscrm.WhoAmIResponse", Nullable="false")
     _of_user(model, "RetrieveUserPrivileges", {})

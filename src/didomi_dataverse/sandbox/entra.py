@@ -13,16 +13,19 @@ from didomi_dataverse.sandbox.application import Application, TokenError, proof_
 from didomi_dataverse.sandbox.exchange import Request, Response
 from didomi_dataverse.sandbox.identity import SandboxIdentity
 from didomi_dataverse.sandbox.refusal import Refusal
+from didomi_dataverse.sandbox.switches import Switches
 
-TOKEN_SECONDS = 3599
 _REMEMBERED_TOKENS = 1000
 
 
 class Entra:
     """Signs with `key`, or with one made at start: then tokens of an earlier start are refused."""
 
-    def __init__(self, identity: SandboxIdentity, key: rsa.RSAPrivateKey | None = None) -> None:
+    def __init__(
+        self, identity: SandboxIdentity, switches: Switches, key: rsa.RSAPrivateKey | None = None
+    ) -> None:
         self._identity = identity
+        self._switches = switches
         self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._key_id = uuid4().hex
         self._known: dict[str, tuple[float, str]] = {}
@@ -94,7 +97,8 @@ class Entra:
     def _unauthorized(self, base: str, code: str, message: str) -> Refusal:
         authorization_uri = f"{base}/{self._identity.tenant_id}/oauth2/authorize"
         challenge = f"Bearer authorization_uri={authorization_uri}, resource_id={base}/"
-        return Refusal(401, code, message, (("WWW-Authenticate", challenge),))
+        has_challenge = self._switches.unauthorized_challenge
+        return Refusal(401, code, message, (("WWW-Authenticate", challenge),) if has_challenge else ())
 
     def _instance(self, base: str) -> Response:
         host = base.removeprefix("https://")
@@ -139,13 +143,13 @@ class Entra:
         error = self._token_error(form, base, tenant, now)
         if error is not None:
             return self._error(error, base)
-        issued_at = int(now)
+        issued_at, lasts = int(now), self._switches.token_seconds
         claims = {
             "aud": form["scope"].removesuffix("/.default"),
             "iss": f"{base}/{tenant}/",
             "iat": issued_at,
             "nbf": issued_at,
-            "exp": issued_at + TOKEN_SECONDS,
+            "exp": issued_at + lasts,
             "appid": form["client_id"],
             "oid": self._identity.user_id,
             "tid": self._identity.tenant_id,
@@ -153,15 +157,15 @@ class Entra:
             "ver": "1.0",
         }
         token = jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
-        return _json(
-            200,
-            {
-                "token_type": "Bearer",
-                "expires_in": TOKEN_SECONDS,
-                "ext_expires_in": TOKEN_SECONDS,
-                "access_token": token,
-            },
-        )
+        granted = {
+            "token_type": "Bearer",
+            "expires_in": lasts,
+            "ext_expires_in": lasts,
+            "access_token": token,
+        }
+        if self._switches.token_refresh_seconds is not None:
+            granted["refresh_in"] = self._switches.token_refresh_seconds
+        return _json(200, granted)
 
     def _token_error(self, form: dict[str, str], base: str, tenant: str, now: float) -> TokenError | None:
         if not self._is_tenant(tenant):

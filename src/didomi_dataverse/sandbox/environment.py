@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from didomi_dataverse.sandbox.collation import fold_case, fold_case_and_accents
 from didomi_dataverse.sandbox.column import Value
 from didomi_dataverse.sandbox.contact_columns import starting_rows, starting_schema
 from didomi_dataverse.sandbox.fault import Faults
 from didomi_dataverse.sandbox.limits import Limits, Usage
-from didomi_dataverse.sandbox.row_index import Fold
-from didomi_dataverse.sandbox.schema import Schema
 from didomi_dataverse.sandbox.stats import Stats
+from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.table import Table
 
 
@@ -21,13 +21,24 @@ class Environment:
     limits: Limits = field(default_factory=Limits)
     stats: Stats = field(default_factory=Stats)
     usages: dict[str, Usage] = field(default_factory=dict)
+    switches: Switches = field(default_factory=Switches)
+    switches_at_start: Switches = field(default_factory=Switches)
 
     def usage(self, user: str) -> Usage:
         """The counters of one user (dataverse.md 4.1: limits are per user)."""
         return self.usages.setdefault(user, Usage())
 
+    def use_switches(self, changed: Switches) -> None:
+        """Change the switches, and with them how the table compares values."""
+        self.switches.take(changed)
+        self.table.compare_by(
+            fold_case if changed.accent_sensitive else fold_case_and_accents,
+            compares_null=changed.null_in_composite_key == "compared",
+        )
+
     def reset(self, now: float) -> None:
-        """Rows, schema, faults, limits and stats as at start; calls under way still count as running."""
+        """Rows, schema, faults, limits, switches and stats as at start; calls under way go on counting."""
+        self.use_switches(self.switches_at_start)
         self.table.use_schema(starting_schema())
         fill(self.table, starting_rows(), now)
         self.faults.standing = []
@@ -40,11 +51,12 @@ class Environment:
             usage.executed_seconds = usage.paused_until = 0.0
 
 
-def new_environment(fold: Fold, now: float, schema: Schema | None = None) -> Environment:
-    """An environment as it is at start."""
-    table = Table(schema or starting_schema(), fold)
-    fill(table, starting_rows(), now)
-    return Environment(table)
+def new_environment(now: float, switches: Switches) -> Environment:
+    """An environment as it is at start, and as a reset makes it again."""
+    environment = Environment(Table(starting_schema()), switches_at_start=switches.copy())
+    environment.use_switches(switches)
+    fill(environment.table, starting_rows(), now)
+    return environment
 
 
 def fill(table: Table, rows: list[dict[str, Value]], now: float) -> None:

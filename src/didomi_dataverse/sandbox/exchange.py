@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from didomi_dataverse.sandbox.refusal import NAMES, Refusal
+from didomi_dataverse.sandbox.switches import Switches
 
 JSON_TYPE = "application/json; odata.metadata=minimal"
 ODATA_VERSION = ("OData-Version", "4.0")
@@ -135,9 +136,16 @@ def json_response(
     )
 
 
-def error_response(refusal: Refusal, *, details: bool = False) -> Response:
+def error_response(refusal: Refusal, switches: Switches, *, details: bool = False) -> Response:
     """The error shape of dataverse.md 5.1; `details` adds what `odata.include-annotations="*"` asks for."""
-    error: dict[str, object] = {"code": refusal.code, "message": refusal.message}
+    code = refusal.documented_code if switches.documented_codes else refusal.code
+    error: dict[str, object] = {"code": code, "message": refusal.message}
+    if switches.inner_error:
+        error["innererror"] = {
+            "message": refusal.message,
+            "type": "Microsoft.Crm.CrmHttpException",
+            "stacktrace": "",
+        }
     if details:
         prefix = "@Microsoft.PowerApps.CDS.ErrorDetails."
         client_fault = refusal.status < 500

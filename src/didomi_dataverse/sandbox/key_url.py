@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 from didomi_dataverse.sandbox import refusal
 from didomi_dataverse.sandbox.column import GUID, Column, ColumnType, Value
 from didomi_dataverse.sandbox.schema import AlternateKey, Schema
+from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.table import RowAddress
 
 # dataverse.md 1.4: no encoding saves these in a key value.
@@ -28,8 +29,8 @@ def decoded(segment: str) -> str:
         raise refusal.query_syntax("The URL is not UTF-8.") from None
 
 
-def parse_address(predicate: str, schema: Schema) -> RowAddress:
-    """Read what stands between the brackets, still percent-encoded."""
+def parse_address(predicate: str, schema: Schema, switches: Switches, *, in_body: bool = False) -> RowAddress:
+    """Read what stands between the brackets, still percent-encoded. `in_body`: of an `@odata.id`."""
     text = decoded(predicate)
     if GUID.fullmatch(text):
         return RowAddress(contactid=text.lower())
@@ -38,13 +39,17 @@ def parse_address(predicate: str, schema: Schema) -> RowAddress:
         if not GUID.fullmatch(written["contactid"]):
             raise refusal.query_syntax("contactid takes a GUID without quotes or braces.")
         return RowAddress(contactid=written["contactid"].lower())
-    key = schema.key_of(
-        schema.by_wire_name[name].name if name in schema.by_wire_name else name for name in written
-    )
+    named = [schema.by_wire_name[name].name if name in schema.by_wire_name else name for name in written]
+    key = schema.key_of(named)
     if key is None:
-        raise refusal.no_such_key()
+        waiting = schema.inactive_key_of(named)
+        if waiting is not None and switches.inactive_key == "violated":
+            raise refusal.key_violated(waiting.name)
+        raise refusal.no_such_key(switches.unknown_key_status)
+    characters = switches.bulk_key_characters if in_body else switches.key_characters
     values = tuple(
-        _key_value(written[schema.columns[name].wire_name], schema.columns[name]) for name in key.columns
+        _key_value(written[schema.columns[name].wire_name], schema.columns[name], characters)
+        for name in key.columns
     )
     return RowAddress(None, key, values)
 
@@ -64,10 +69,10 @@ def _pairs(text: str) -> dict[str, str]:
     return written
 
 
-def _key_value(literal: str, column: Column) -> Value:
+def _key_value(literal: str, column: Column, characters: str) -> Value:
     match column.type:
         case ColumnType.STRING | ColumnType.MEMO:
-            return _quoted(literal)
+            return _quoted(literal, characters)
         case ColumnType.INTEGER | ColumnType.PICKLIST | ColumnType.DECIMAL:
             if not _NUMBER.fullmatch(literal):
                 raise refusal.query_syntax(f"'{column.name}' takes a number without quotes.")
@@ -80,10 +85,12 @@ def _key_value(literal: str, column: Column) -> Value:
             return literal
 
 
-def _quoted(literal: str) -> str:
+def _quoted(literal: str, characters: str) -> str:
     if not literal.startswith("'"):
         raise refusal.query_syntax("A text value stands in single quotes.")
     value = literal[1:-1].replace("''", "'")
+    if characters == "taken":
+        return value
     if BANNED.search(value):
         raise refusal.query_syntax("A key value holds a character that a URL cannot carry.")
     if "#" in value:

@@ -20,6 +20,7 @@ from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, 
 from didomi_dataverse.sandbox.metadata_query import expansions, matching, select
 from didomi_dataverse.sandbox.query import METADATA_OPTIONS, Options, parse_options
 from didomi_dataverse.sandbox.schema import AlternateKey
+from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.table import Table
 from didomi_dataverse.sandbox.web_api import json_object, only_method
 
@@ -39,8 +40,9 @@ _PRIVILEGES = tuple(
 class Metadata:
     """An extension of the Web API (dataverse.md 7); `user_id`, `business_unit_id`: those of `WhoAmI`."""
 
-    def __init__(self, table: Table, user_id: str, business_unit_id: str) -> None:
+    def __init__(self, table: Table, switches: Switches, user_id: str, business_unit_id: str) -> None:
         self._table = table
+        self._switches = switches
         self._user_id = user_id
         self._business_unit_id = business_unit_id
         self._standard = frozenset(column.name for column in standard_columns())
@@ -49,7 +51,10 @@ class Metadata:
         """The answer about the table, its messages or the caller's rights; None for another path."""
         if resource in {"$metadata", ""}:
             only_method(request, "GET")
-            return _described(self._table, base, whole=resource == "$metadata")
+            if resource:
+                content = csdl.document(self._table.schema, has_bulk_messages=self._switches.bulk_messages)
+                return Response(200, (("Content-Type", "application/xml"), ODATA_VERSION), content)
+            return _service_document(base)
         if resource == "EntityDefinitions":
             return self._list(request, base, [table_document()])
         found = _DEFINITION.fullmatch(resource)
@@ -59,9 +64,13 @@ class Metadata:
                 raise refusal.Refusal(404, "0x80040217", f"Could not find an entity with name {name}.")
             return self._definition(request, found[3], base)
         if resource == "sdkmessagefilters":
-            return self._list(request, base, [_message_filter(message) for message in _MESSAGES])
+            return self._list(request, base, [_message_filter(message) for message in self._messages()])
         rights = _PRIVILEGE.fullmatch(resource)
         return None if rights is None else self._rights(rights[1], rights[2], base)
+
+    def _messages(self) -> list[str]:
+        has_bulk = self._switches.bulk_messages
+        return [message for message in _MESSAGES if has_bulk or not message.endswith("Multiple")]
 
     def _definition(self, request: Request, part: str | None, base: str) -> Response:
         if part == "Keys" and request.method == "POST":
@@ -179,12 +188,8 @@ class Metadata:
         return json_response({"@odata.context": context, "RolePrivileges": rights})
 
 
-def _described(table: Table, base: str, *, whole: bool) -> Response:
-    """`$metadata`, or the service document at the root: the sets that answer."""
-    if whole:
-        return Response(
-            200, (("Content-Type", "application/xml"), ODATA_VERSION), csdl.document(table.schema)
-        )
+def _service_document(base: str) -> Response:
+    """What stands at the root: the sets that answer."""
     sets = ("EntityDefinitions", "contacts", "sdkmessagefilters")
     found = [{"name": name, "kind": "EntitySet", "url": name} for name in sets]
     return json_response({"@odata.context": f"{base}$metadata", "value": found})

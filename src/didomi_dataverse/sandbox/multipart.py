@@ -10,13 +10,13 @@ from types import MappingProxyType
 from didomi_dataverse.sandbox import refusal
 from didomi_dataverse.sandbox.exchange import Request, Response
 
-MOST_REQUESTS = 1000
 _BOUNDARY = re.compile(
     r"multipart/mixed\s*;(?:.*;)?\s*boundary=(?:\"([^\"]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE
 )
 # The URL is what stands between the first blank and the last. The OData library of the service's platform
 # reads it so, because blanks may occur in it, and the official client sends filters with raw blanks.
 _REQUEST_LINE = re.compile(rb"([A-Z]+) (\S(?:[^\r\n]*\S)?) HTTP/1\.1")
+NOTHING: Mapping[str, str] = MappingProxyType({})
 _PART_HEAD = b"\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n"
 
 
@@ -35,9 +35,14 @@ class ChangeSet:
     parts: tuple[Part, ...]
 
 
-def parse_batch(outer: Request) -> list[Part | ChangeSet]:
-    """The requests of a batch in their order. Raises Refusal for anything that is not well formed."""
-    host = outer.headers.get("host", "")
+def parse_batch(
+    outer: Request, most_requests: int, inherited: Mapping[str, str] = NOTHING
+) -> list[Part | ChangeSet]:
+    """The requests of a batch in their order. Raises Refusal for anything that is not well formed.
+
+    `inherited`: headers that each request has unless it gives them itself.
+    """
+    given = {**inherited, "host": outer.headers.get("host", "")}
     items: list[Part | ChangeSet] = []
     requests = 0
     for piece in _pieces(outer.body, _boundary(outer.headers.get("content-type", ""))):
@@ -45,7 +50,7 @@ def parse_batch(outer: Request) -> list[Part | ChangeSet]:
         content_type = headers.get("content-type", "")
         if content_type.lower().startswith("multipart/mixed"):
             changes = tuple(
-                _part(*_head_and_rest(change), host) for change in _pieces(content, _boundary(content_type))
+                _part(*_head_and_rest(change), given) for change in _pieces(content, _boundary(content_type))
             )
             if any(part.content_id is None for part in changes):
                 raise refusal.unreadable("Each request of a change set needs a Content-ID.")
@@ -54,10 +59,10 @@ def parse_batch(outer: Request) -> list[Part | ChangeSet]:
             items.append(ChangeSet(changes))
             requests += len(changes)
         else:
-            items.append(_part(headers, content, host))
+            items.append(_part(headers, content, given))
             requests += 1
-        if requests > MOST_REQUESTS:
-            raise refusal.unreadable(f"A batch takes at most {MOST_REQUESTS} requests.")
+        if requests > most_requests:
+            raise refusal.unreadable(f"A batch takes at most {most_requests} requests.")
     return items
 
 
@@ -107,7 +112,7 @@ def _headers(block: bytes) -> Mapping[str, str]:
     return MappingProxyType(headers)
 
 
-def _part(headers: Mapping[str, str], content: bytes, host: str) -> Part:
+def _part(headers: Mapping[str, str], content: bytes, given: Mapping[str, str]) -> Part:
     if not headers.get("content-type", "").lower().startswith("application/http"):
         raise refusal.unreadable("The Content-Type of a request in a batch is application/http.")
     if headers.get("content-transfer-encoding", "").lower() != "binary":
@@ -122,8 +127,8 @@ def _part(headers: Mapping[str, str], content: bytes, host: str) -> Part:
     request_line = _REQUEST_LINE.fullmatch(line)
     if request_line is None:
         raise refusal.stream_not_readable()
-    inner = dict(_headers(block)) if block else {}
-    inner["host"] = host
+    host = given["host"]
+    inner = {**given, **(_headers(block) if block else NOTHING), "host": host}
     path, query = _target(request_line[2].decode("latin-1"), host)
     return Part(Request(request_line[1].decode(), path, query, inner, body), headers.get("content-id"))
 

@@ -8,6 +8,7 @@ from didomi_dataverse.sandbox.key_url import key_columns, parse_address
 from didomi_dataverse.sandbox.odata_filter import parse_filter
 from didomi_dataverse.sandbox.query import LIST_OPTIONS, parse_options
 from didomi_dataverse.sandbox.refusal import Refusal
+from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.table import Table
 
 
@@ -39,7 +40,7 @@ def _object(body: bytes) -> dict[str, object]:
 
 def _of_key(predicate: str, table: Table) -> dict[str, object]:
     try:
-        address = parse_address(predicate, table.schema)
+        address = parse_address(predicate, table.schema, Switches())
     except Refusal:
         return {}
     row = table.find(address)

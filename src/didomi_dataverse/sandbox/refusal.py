@@ -9,6 +9,7 @@ NAMES = {
     "0x80040237": "DuplicateRecord",
     "0x80040239": "InvalidDateTime",
     "0x80040315": "NotSupported",
+    "0x80040333": "DuplicateRecordsFound",
     "0x8004431a": "PicklistValueOutOfRange",
     "0x8004432f": "IntegerValueOutOfRange",
     "0x80044330": "DecimalValueOutOfRange",
@@ -24,16 +25,26 @@ NAMES = {
 
 
 class Refusal(Exception):  # noqa: N818 - an answer of the simulated service, not a fault of this program
-    """An error answer: HTTP `status`, Dataverse `code` and `message`, further `headers`."""
+    """An error answer: HTTP `status`, Dataverse `code` and `message`, further `headers`.
+
+    `documented_code` is what the documentation shows where live answers were seen to hold `code`.
+    """
 
     def __init__(
-        self, status: int, code: str, message: str, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        documented_code: str | None = None,
     ) -> None:
         super().__init__(status, code, message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = headers
+        self.documented_code = code if documented_code is None else documented_code
 
 
 def unreadable(detail: str) -> Refusal:
@@ -78,10 +89,10 @@ def unknown_segment(segment: str) -> Refusal:
     return Refusal(404, "0x8006088a", f"Resource not found for the segment '{segment}'.")
 
 
-def no_such_key() -> Refusal:
+def no_such_key(status: int) -> Refusal:
     """The columns in the URL are not an active alternate key (dataverse.md 1.5)."""
     return Refusal(
-        400,
+        status,
         "0x80060888",
         "The key in the request URI is not valid for resource 'Microsoft.Dynamics.CRM.contact'. Ensure the "
         "names and number of key properties match the declared or alternate key properties for the resource.",
@@ -90,7 +101,7 @@ def no_such_key() -> Refusal:
 
 def missing_by_id(contactid: str) -> Refusal:
     """No row of that id."""
-    return Refusal(404, "0x80040217", f"contact With Id = {contactid} Does Not Exist")
+    return Refusal(404, "0x80040217", f"contact With Id = {contactid} Does Not Exist", documented_code="")
 
 
 def missing_by_key() -> Refusal:
@@ -101,8 +112,22 @@ def missing_by_key() -> Refusal:
 
 
 def already_there() -> Refusal:
-    """The row exists although it must not, or its id is taken (dataverse.md 2.3)."""
+    """The row exists although the caller said it must not (dataverse.md 2.3)."""
+    return Refusal(412, "0x80040237", "A record with matching key values already exists.", documented_code="")
+
+
+def id_taken() -> Refusal:
+    """Another row has this id (dataverse.md 2.3)."""
     return Refusal(412, "0x80040237", "A record with matching key values already exists.")
+
+
+def duplicate_found(status: int) -> Refusal:
+    """A duplicate detection rule, switched on by the caller, found another row (dataverse.md 2.4)."""
+    return Refusal(
+        status,
+        "0x80040333",
+        "A record was not created or updated because a duplicate of the current record already exists.",
+    )
 
 
 def key_violated(key: str) -> Refusal:

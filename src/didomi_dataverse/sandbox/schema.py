@@ -28,9 +28,16 @@ class AlternateKey:
 class Schema:
     """Immutable: a changed schema is a new one (`extended`)."""
 
-    def __init__(self, columns: Iterable[Column], keys: Iterable[AlternateKey]) -> None:
+    def __init__(
+        self,
+        columns: Iterable[Column],
+        keys: Iterable[AlternateKey],
+        duplicate_rules: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self.columns: dict[str, Column] = {column.name: column for column in columns}
         self.keys: dict[str, AlternateKey] = {key.name: key for key in keys}
+        self.duplicate_rules: Mapping[str, tuple[str, ...]] = duplicate_rules or {}
+        """Columns by rule (dataverse.md 2.4): rows that agree in all of them are duplicates."""
         self.convert: dict[str, Convert] = {name: converter(column) for name, column in self.columns.items()}
         # What a write may name directly; lookups are written through their navigation properties.
         self.writable: dict[str, Convert] = {
@@ -58,15 +65,27 @@ class Schema:
             frozenset(key.columns): key for key in self.active_keys
         }
 
+    def inactive_key_of(self, columns: Iterable[str]) -> AlternateKey | None:
+        """A key of exactly these columns that is not Active (yet)."""
+        wanted = frozenset(columns)
+        waiting = (key for key in self.keys.values() if key.status is not KeyStatus.ACTIVE)
+        return next((key for key in waiting if frozenset(key.columns) == wanted), None)
+
     def key_of(self, columns: Iterable[str]) -> AlternateKey | None:
         """The Active key made of exactly these columns, in any order (dataverse.md 1.4)."""
         return self._key_by_columns.get(frozenset(columns))
 
-    def extended(self, columns: Iterable[Column], keys: Iterable[AlternateKey]) -> "Schema":
-        """This schema with columns and keys added or replaced."""
+    def extended(
+        self,
+        columns: Iterable[Column],
+        keys: Iterable[AlternateKey],
+        duplicate_rules: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> "Schema":
+        """This schema with columns, keys and duplicate rules added or replaced."""
         return Schema(
             {**self.columns, **{column.name: column for column in columns}}.values(),
             {**self.keys, **{key.name: key for key in keys}}.values(),
+            {**self.duplicate_rules, **(duplicate_rules or {})},
         )
 
     def with_status(self, statuses: Mapping[str, KeyStatus]) -> "Schema":
@@ -74,4 +93,5 @@ class Schema:
         return Schema(
             self.columns.values(),
             [replace(key, status=statuses.get(key.name, key.status)) for key in self.keys.values()],
+            self.duplicate_rules,
         )

@@ -36,6 +36,12 @@ class Condition:
     must_not_exist: bool = False
     version: int | None = None
 
+    def refuses(self, row: Row | None) -> bool:
+        """Whether a row, or the want of one, does not meet it."""
+        if row is None:
+            return self.must_exist
+        return self.must_not_exist or self.version not in {None, row.version}
+
 
 UNCONDITIONAL = Condition()
 
@@ -51,6 +57,8 @@ class Table:
         self.writes_of_deleted: dict[str, int] = {}
         self.written_now: list[str] = []
         """Ids of the rows written since somebody last emptied this list: the rows of one call."""
+        self.compares_null = False
+        """Whether rows with a null in a key of several columns are unique too (dataverse.md 13.6)."""
         self._version = 1000
         self._indexes: dict[str, ColumnIndex] = {}
         self._journal: list[tuple[str, Snapshot | None]] | None = None
@@ -77,6 +85,12 @@ class Table:
         self.schema = schema.with_status(failed) if failed else schema
         self._key_columns = frozenset(name for key in self.schema.active_keys for name in key.columns)
         self._indexes = {}
+
+    def compare_by(self, fold: Fold, *, compares_null: bool) -> None:
+        """Compare values otherwise from now on; a key that its rows then violate becomes Failed."""
+        if (fold, compares_null) != (self.fold, self.compares_null):
+            self.fold, self.compares_null = fold, compares_null
+            self.use_schema(self.schema)
 
     def replace_all(self, contents: Iterable[tuple[str | None, dict[str, Value]]], now: float) -> None:
         """Throw all rows away and take these (id or None, values); on a violated key the old ones stay."""
@@ -196,7 +210,7 @@ class Table:
 
     def _insert(self, contactid: str, values: dict[str, Value], now: float) -> Row:
         if contactid in self.rows:
-            raise refusal.already_there()
+            raise refusal.id_taken()
         row = Row(contactid, self._next_version(), values, now)
         entries = []
         for key in self.schema.active_keys:
@@ -278,7 +292,9 @@ class Table:
             value = values.get(key.columns[0])
             return None if value is None else folded(value, self.fold)
         parts = [values.get(name) for name in key.columns]
-        return None if None in parts else tuple(folded(part, self.fold) for part in parts)
+        if None in parts and not (self.compares_null and any(part is not None for part in parts)):
+            return None
+        return tuple(folded(part, self.fold) for part in parts)
 
     def _next_version(self) -> int:
         self._version += 1

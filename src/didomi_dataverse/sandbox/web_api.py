@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import uuid4
 
-from didomi_dataverse.sandbox import refusal
+from didomi_dataverse.sandbox import duplicates, refusal
 from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, error_response, json_response
 from didomi_dataverse.sandbox.key_url import decoded, parse_address
 from didomi_dataverse.sandbox.query import (
@@ -19,6 +19,7 @@ from didomi_dataverse.sandbox.query import (
 from didomi_dataverse.sandbox.refusal import Refusal
 from didomi_dataverse.sandbox.row import stored_value
 from didomi_dataverse.sandbox.row_body import read_object, read_values
+from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.table import UNCONDITIONAL, Condition, RowAddress, Table
 
 API_PATH = re.compile(r"/api/data/v9\.[012]/")
@@ -47,9 +48,14 @@ class WebApi:
     """Answers requests on one table, synchronously: while it does, nothing else happens to the rows."""
 
     def __init__(
-        self, table: Table, organization: Organization, extensions: tuple[Extension, ...] = ()
+        self,
+        table: Table,
+        organization: Organization,
+        switches: Switches,
+        extensions: tuple[Extension, ...] = (),
     ) -> None:
         self.table = table
+        self.switches = switches
         self._organization = organization
         self._extensions = extensions
 
@@ -58,7 +64,7 @@ class WebApi:
         try:
             return self._routed(request, now, in_batch=in_batch)
         except Refusal as refused:
-            return error_response(refused, details=request.prefer.all_annotations)
+            return error_response(refused, self.switches, details=request.prefer.all_annotations)
 
     def _routed(self, request: Request, now: float, *, in_batch: bool) -> Response:
         found = API_PATH.match(request.path)
@@ -74,7 +80,7 @@ class WebApi:
         head, _, tail = resource.partition("/")
         row = _ROW.fullmatch(head)
         if row is not None:
-            address = parse_address(row[1], self.table.schema)
+            address = parse_address(row[1], self.table.schema, self.switches)
             if tail:
                 return self._column(request, address, decoded(tail), now)
             return self._row(request, address, f"{base}{resource}", base, now, in_batch=in_batch)
@@ -115,6 +121,8 @@ class WebApi:
     def _create(self, request: Request, base: str, now: float) -> Response:
         self._check_select(request)
         contactid, values = read_values(json_object(request), self.table.schema, creating=True)
+        if duplicates.is_wanted(request):
+            duplicates.refuse(self.table, self.switches, None, values)
         row = self.table.create(contactid, values, now)
         url = f"{base}contacts({row.contactid})"
         if request.prefer.representation:
@@ -148,7 +156,10 @@ class WebApi:
         if request.query:
             self._check_select(request)
         contactid, values = read_values(json_object(request), self.table.schema, creating=None)
-        row, created = self.table.upsert(address, contactid, values, _condition(request), now)
+        condition = _condition(request)
+        if duplicates.is_wanted(request) and not condition.refuses(self.table.find(address)):
+            duplicates.refuse_upsert(self.table, self.switches, address, values)
+        row, created = self.table.upsert(address, contactid, values, condition, now)
         # dataverse.md 2.1: the answer echoes the URL that was asked for, not the row's id.
         entity_id = ("OData-EntityId", url)
         if request.prefer.representation:

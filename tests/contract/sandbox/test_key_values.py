@@ -11,6 +11,7 @@ from didomi_dataverse.sandbox.collation import fold_case
 from didomi_dataverse.sandbox.contact_columns import starting_schema
 from didomi_dataverse.sandbox.key_url import parse_address
 from didomi_dataverse.sandbox.refusal import Refusal
+from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.table import Table
 from tests.contract.sandbox.batches import GO_ON, answers, batch, part
 from tests.contract.sandbox.conftest import CONTROL
@@ -149,7 +150,7 @@ def test_what_a_url_can_carry_arrives_unchanged(value: str) -> None:
     except UnicodeEncodeError:
         return
     try:
-        address = parse_address(f"new_didomikey='{written}'", starting_schema())
+        address = parse_address(f"new_didomikey='{written}'", starting_schema(), Switches())
     except Refusal:
         assert set(value) & set(BANNED + "#")
     else:
