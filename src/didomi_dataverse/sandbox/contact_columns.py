@@ -211,14 +211,17 @@ def starting_schema() -> Schema:
     )
 
 
-def starting_rows() -> list[dict[str, Value]]:
-    """A handful of made-up people: neutral ids, placeholder names, reserved domain."""
-    return [
-        {
-            "contactid": f"00000000-0000-4000-8000-{number:012d}",
-            "new_didomikey": f"customer-{number:04d}",
-            "emailaddress1": f"customer-{number:04d}@example.com",
-            "lastname": f"Customer {number:04d}",
-        }
-        for number in range(1, 9)
-    ]
+ROWS_AT_START = 8
+
+
+def made_up_people(count: int) -> Iterator[tuple[str, dict[str, Value]]]:
+    """Contact id and values of so many: neutral ids, placeholder names, reserved domain."""
+    for number in range(1, count + 1):
+        yield (
+            f"00000000-0000-4000-8000-{number:012d}",
+            {
+                "new_didomikey": f"customer-{number:04d}",
+                "emailaddress1": f"customer-{number:04d}@example.com",
+                "lastname": f"Customer {number:04d}",
+            },
+        )

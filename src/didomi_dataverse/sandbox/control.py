@@ -8,9 +8,11 @@ from urllib.parse import parse_qs
 
 from didomi_dataverse.sandbox import switches
 from didomi_dataverse.sandbox.column import Value
+from didomi_dataverse.sandbox.contact_columns import made_up_people
 from didomi_dataverse.sandbox.control_body import (
     ControlError,
     fault_document,
+    parse_count,
     parse_faults,
     parse_limits,
     parse_rows,
@@ -26,7 +28,8 @@ from didomi_dataverse.sandbox.row_body import all_values
 from didomi_dataverse.sandbox.table import reader
 
 CONTROL_PREFIX = "/_sandbox/"
-_ROUTES = ("contacts", "schema", "switches", "faults", "limits", "stats", "reset")
+_ROUTES = ("contacts", "schema", "switches", "faults", "limits", "stats", "fill", "reset")
+_DONE_ONCE = frozenset({"fill", "reset"})
 _ROWS_PER_CHUNK = 500
 
 ReadRow = Callable[[Row], dict[str, object]]
@@ -55,12 +58,16 @@ class Control:
             return self._contacts(request.query)
         if route not in _ROUTES:
             return _json(404, {"error": f"No such control route; {', '.join(_ROUTES)} are known."})
-        if request.method == "GET" and route != "reset":
+        if request.method == "GET" and route not in _DONE_ONCE:
             return _json(200, self._shown(route))
         if (request.method, route) == ("POST", "reset"):
             self._environment.reset(now)
             return _json(200, {"rows": len(self._environment.table.rows)})
-        if request.method == "PUT" and route not in {"stats", "reset"}:
+        if (request.method, route) == ("POST", "fill"):
+            people = made_up_people(parse_count(_document(request)))
+            self._environment.table.replace_all(people, now)
+            return _json(200, {"rows": len(self._environment.table.rows)})
+        if request.method == "PUT" and route not in {"stats", *_DONE_ONCE}:
             return _json(200, self._taken(route, _document(request), now))
         return _json(405, {"error": f"{request.method} is not for this route."})
 

@@ -13,6 +13,7 @@ from didomi_dataverse.sandbox.schema import AlternateKey, KeyStatus, Schema
 from didomi_dataverse.sandbox.switches import Switches, changed
 
 SLOW_SECONDS = 5.0
+MOST_ROWS_FILLED = 10_000_000
 _COLUMN_TYPES = tuple(kind.value for kind in ColumnType if kind not in {ColumnType.GUID, ColumnType.VERSION})
 _MODES = ("batch", "multiple", "single")
 
@@ -24,6 +25,14 @@ class ControlError(ValueError):
 def parse_rows(document: object, schema: Schema) -> Iterable[tuple[str | None, dict[str, Value]]]:
     """Rows of `PUT contacts`: (contactid or None, stored values). What `GET contacts` gave is taken too."""
     return [_row(_mapping(row, "a row"), schema) for row in _sequence(document, "the body")]
+
+
+def parse_count(document: object) -> int:
+    """How many rows `POST fill` is to make."""
+    count = _mapping(document, "the body", {"rows"}).get("rows")
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST_ROWS_FILLED:
+        raise ControlError(f"rows is a whole number from 0 to {MOST_ROWS_FILLED}")
+    return count
 
 
 def _row(row: Mapping[str, Any], schema: Schema) -> tuple[str | None, dict[str, Value]]:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 
 from didomi_dataverse.sandbox.collation import fold_case, fold_case_and_accents
-from didomi_dataverse.sandbox.column import Value
-from didomi_dataverse.sandbox.contact_columns import starting_rows, starting_schema
+from didomi_dataverse.sandbox.contact_columns import ROWS_AT_START, made_up_people, starting_schema
 from didomi_dataverse.sandbox.fault import Faults
 from didomi_dataverse.sandbox.limits import Limits, Usage
 from didomi_dataverse.sandbox.stats import Stats
@@ -40,7 +39,7 @@ class Environment:
         """Rows, schema, faults, limits, switches and stats as at start; calls under way go on counting."""
         self.use_switches(self.switches_at_start)
         self.table.use_schema(starting_schema())
-        fill(self.table, starting_rows(), now)
+        self.table.replace_all(made_up_people(ROWS_AT_START), now)
         self.faults.standing = []
         self.limits = Limits()
         running = self.stats.running
@@ -55,14 +54,5 @@ def new_environment(now: float, switches: Switches) -> Environment:
     """An environment as it is at start, and as a reset makes it again."""
     environment = Environment(Table(starting_schema()), switches_at_start=switches.copy())
     environment.use_switches(switches)
-    fill(environment.table, starting_rows(), now)
+    environment.table.replace_all(made_up_people(ROWS_AT_START), now)
     return environment
-
-
-def fill(table: Table, rows: list[dict[str, Value]], now: float) -> None:
-    """Replace the table's rows by these stored values; `contactid` is taken out of each."""
-    table.replace_all(((str(row["contactid"]), _without_id(row)) for row in rows), now)
-
-
-def _without_id(row: dict[str, Value]) -> dict[str, Value]:
-    return {name: value for name, value in row.items() if name != "contactid"}

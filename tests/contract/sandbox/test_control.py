@@ -63,6 +63,24 @@ async def test_what_no_answer_could_write_is_not_taken(
     assert (await api.get(f"{CONTROL}/contacts")).status_code == 200
 
 
+async def test_a_table_can_be_filled_with_made_up_people(api: httpx.AsyncClient) -> None:
+    response = await api.post(f"{CONTROL}/fill", json={"rows": 1200})
+
+    assert response.json() == {"rows": 1200}
+    row = (await api.get("contacts(new_didomikey='customer-1200')")).json()
+    assert (row["contactid"], row["emailaddress1"]) == (
+        "00000000-0000-4000-8000-000000001200",
+        "customer-1200@example.com",
+    )
+    assert (await api.get(f"{CONTROL}/stats")).json()["rows_written"] == 0
+
+
+@pytest.mark.parametrize("body", [{}, {"rows": -1}, {"rows": "1"}, {"rows": True}, {"rows": 1, "more": 1}])
+async def test_a_wrong_number_of_rows_is_refused(api: httpx.AsyncClient, body: object) -> None:
+    assert (await api.post(f"{CONTROL}/fill", json=body)).status_code == 400
+    assert (await api.get(f"{CONTROL}/fill")).status_code == 405
+
+
 async def test_an_empty_table_reads_as_an_empty_list(api: httpx.AsyncClient) -> None:
     await api.put(f"{CONTROL}/contacts", json=[])
 
