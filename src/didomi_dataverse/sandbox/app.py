@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -20,6 +21,7 @@ from didomi_dataverse.sandbox.named_columns import named_columns
 from didomi_dataverse.sandbox.refusal import Refusal
 from didomi_dataverse.sandbox.request_kind import kind_of, mode_of
 from didomi_dataverse.sandbox.switches import Switches
+from didomi_dataverse.sandbox.users import Users
 from didomi_dataverse.sandbox.web_api import WebApi, request_id
 
 Scope = MutableMapping[str, Any]
@@ -52,13 +54,18 @@ class SandboxApp:
     ) -> None:
         self.identity = identity or SandboxIdentity()
         self.clock = clock or RealClock()
-        self.environment = new_environment(self.clock.now(), Switches(accent_sensitive=accent_sensitive))
+        self.environment = new_environment(
+            self.clock.now(),
+            Switches(accent_sensitive=accent_sensitive),
+            Users(self.identity.client_id, self.identity.user_id),
+        )
         table, switches = self.environment.table, self.environment.switches
         self.entra = Entra(self.identity, switches, signing_key)
         organization = self.identity.organization
-        metadata = Metadata(table, switches, organization.user_id, organization.business_unit_id)
-        self.api = WebApi(table, organization, switches, (BulkMessages(table, switches), metadata))
-        self._control = Control(self.environment)
+        users = self.environment.users
+        metadata = Metadata(table, switches, users, organization.business_unit_id)
+        self.api = WebApi(table, organization, switches, users, (BulkMessages(table, switches), metadata))
+        self._control = Control(self.environment, self.entra.register)
         self._cut = cut
         # One web server of many: a client that keeps this cookie would stick to it (dataverse.md 4.1).
         self._affinity = secrets.token_hex(32)
@@ -116,10 +123,11 @@ class SandboxApp:
         started_at = self.clock.now()
         environment = self.environment
         try:
-            user = self.entra.caller(request, started_at)
+            client_id = self.entra.caller(request, started_at)
+            request = replace(request, caller=environment.users.of_client(client_id))
         except Refusal as refused:
             return self._stranger(refused)
-        usage = environment.usage(user)
+        usage = environment.usage(client_id)
         usage.running += 1
         try:
             try:
@@ -135,9 +143,9 @@ class SandboxApp:
         return Response(answer.status, (*answer.headers, *self._common_headers(usage)), answer.body)
 
     def _stranger(self, refused: Refusal) -> Response:
-        """A 401, whose body is nowhere documented (dataverse.md 5.1, 13.5)."""
+        """403 without an application user, else 401, whose body is nowhere documented (dataverse.md 13.5)."""
         answer = error_response(refused, self.environment.switches)
-        if self.environment.switches.unauthorized_body == "empty":
+        if answer.status == 401 and self.environment.switches.unauthorized_body == "empty":
             return Response(answer.status, refused.headers)
         return answer
 

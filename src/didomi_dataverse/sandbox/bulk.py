@@ -2,7 +2,7 @@
 
 import re
 
-from didomi_dataverse.sandbox import duplicates, refusal
+from didomi_dataverse.sandbox import duplicates, refusal, rights
 from didomi_dataverse.sandbox.column import Value
 from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, json_response
 from didomi_dataverse.sandbox.key_url import parse_address
@@ -10,6 +10,7 @@ from didomi_dataverse.sandbox.row_body import read_values
 from didomi_dataverse.sandbox.row_index import Folded, folded
 from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.table import UNCONDITIONAL, RowAddress, Table
+from didomi_dataverse.sandbox.users import CREATE, WRITE, User
 from didomi_dataverse.sandbox.web_api import json_object, only_method
 
 _PREFIX = "contacts/Microsoft.Dynamics.CRM."
@@ -26,6 +27,7 @@ class BulkMessages:
         self._table = table
         self._switches = switches
         self._detects = False
+        self._restricted: User | None = None
 
     def answer(self, request: Request, resource: str, base: str, now: float) -> Response | None:
         """The answer to one of the three messages, None for another path."""
@@ -37,6 +39,7 @@ class BulkMessages:
         only_method(request, "POST")
         targets = _targets(json_object(request))
         self._detects = duplicates.is_wanted(request)
+        self._restricted = None if rights.may_write_all(request.caller) else request.caller
         with self._table.transaction():
             match message:
                 case "CreateMultiple":
@@ -51,12 +54,16 @@ class BulkMessages:
         return Response(204, (ODATA_VERSION,), rows=len(targets))
 
     def _create(self, target: Target, now: float) -> str:
+        if self._restricted:
+            rights.check_write(self._restricted, CREATE, target)
         contactid, values = read_values(target, self._table.schema, creating=True)
         if self._detects:
             duplicates.refuse(self._table, self._switches, None, values)
         return self._table.create(contactid, values, now).contactid
 
     def _update(self, target: Target, now: float) -> None:
+        if self._restricted:
+            rights.check_write(self._restricted, WRITE, target)
         contactid, values = read_values(target, self._table.schema, creating=False)
         if contactid is None:
             raise refusal.Refusal(400, "0x80040203", "Each target of UpdateMultiple needs its contactid.")
@@ -69,6 +76,8 @@ class BulkMessages:
         seen: set[Folded] = set()
         for target in targets:
             address, values = self._addressed(target)
+            if self._restricted:
+                rights.check_upsert(self._restricted, self._table, address, target)
             if address is None:
                 if self._detects:
                     duplicates.refuse(self._table, self._switches, None, values)

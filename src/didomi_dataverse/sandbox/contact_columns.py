@@ -112,6 +112,8 @@ _READ_ONLY: Mapping[str, ColumnType] = MappingProxyType(
         "modifiedon": ColumnType.DATETIME,
         "createdby": ColumnType.LOOKUP,
         "modifiedby": ColumnType.LOOKUP,
+        "createdonbehalfby": ColumnType.LOOKUP,
+        "modifiedonbehalfby": ColumnType.LOOKUP,
         "owningbusinessunit": ColumnType.LOOKUP,
         "owninguser": ColumnType.LOOKUP,
         "owningteam": ColumnType.LOOKUP,

@@ -7,11 +7,13 @@ from functools import partial
 from urllib.parse import parse_qs
 
 from didomi_dataverse.sandbox import switches
+from didomi_dataverse.sandbox.application import Application
 from didomi_dataverse.sandbox.column import Value
 from didomi_dataverse.sandbox.contact_columns import made_up_people
 from didomi_dataverse.sandbox.control_body import (
     ControlError,
     fault_document,
+    parse_applications,
     parse_count,
     parse_faults,
     parse_limits,
@@ -28,7 +30,7 @@ from didomi_dataverse.sandbox.row_body import all_values
 from didomi_dataverse.sandbox.table import reader
 
 CONTROL_PREFIX = "/_sandbox/"
-_ROUTES = ("contacts", "schema", "switches", "faults", "limits", "stats", "fill", "reset")
+_ROUTES = ("contacts", "schema", "switches", "applications", "faults", "limits", "stats", "fill", "reset")
 _DONE_ONCE = frozenset({"fill", "reset"})
 _ROWS_PER_CHUNK = 500
 
@@ -40,8 +42,9 @@ _JSON = (("Content-Type", "application/json"),)
 class Control:
     """Answers control requests. A body that cannot be meant is a 400 that says what is wrong with it."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, register: Callable[[str, Application], None]) -> None:
         self._environment = environment
+        self._register = register
 
     def answer(self, request: Request, now: float) -> Response | Iterator[bytes]:
         """One control request; `GET contacts` answers in chunks of a JSON list."""
@@ -65,7 +68,7 @@ class Control:
             return _json(200, {"rows": len(self._environment.table.rows)})
         if (request.method, route) == ("POST", "fill"):
             people = made_up_people(parse_count(_document(request)))
-            self._environment.table.replace_all(people, now)
+            self._environment.replace_rows(people, now)
             return _json(200, {"rows": len(self._environment.table.rows)})
         if request.method == "PUT" and route not in {"stats", *_DONE_ONCE}:
             return _json(200, self._taken(route, _document(request), now))
@@ -76,6 +79,8 @@ class Control:
         match route:
             case "schema":
                 return schema_document(environment.table.schema)
+            case "applications":
+                return environment.users.document()
             case "switches":
                 return switches.document(environment.switches)
             case "faults":
@@ -90,10 +95,16 @@ class Control:
         schema = environment.table.schema
         match route:
             case "contacts":
-                environment.table.replace_all(parse_rows(document, schema), now)
+                environment.replace_rows(parse_rows(document, schema), now)
                 return {"rows": len(environment.table.rows)}
             case "schema":
                 environment.table.use_schema(parse_schema(document, schema))
+            case "applications":
+                known = environment.users.document().keys()
+                for client_id, application, privileges in parse_applications(document, known):
+                    if application is not None:
+                        self._register(client_id, application)
+                    environment.users.set(client_id, privileges)
             case "switches":
                 environment.use_switches(parse_switches(document, environment.switches))
             case "faults":

@@ -1,9 +1,10 @@
 """Bodies of the control routes → values. Strict: an unknown key is an error that names it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from didomi_dataverse.sandbox.application import Application
 from didomi_dataverse.sandbox.column import Column, ColumnType, Value
 from didomi_dataverse.sandbox.exchange import Response, json_bytes
 from didomi_dataverse.sandbox.fault import Behaviour, Fault
@@ -11,6 +12,7 @@ from didomi_dataverse.sandbox.limits import Limits
 from didomi_dataverse.sandbox.row import COMPUTED
 from didomi_dataverse.sandbox.schema import AlternateKey, KeyStatus, Schema
 from didomi_dataverse.sandbox.switches import Switches, changed
+from didomi_dataverse.sandbox.users import AT_START, KNOWN
 
 SLOW_SECONDS = 5.0
 MOST_ROWS_FILLED = 10_000_000
@@ -42,7 +44,7 @@ def _row(row: Mapping[str, Any], schema: Schema) -> tuple[str | None, dict[str, 
         column = schema.by_wire_name.get(name)
         if column is None:
             raise ControlError(f"unknown column {name!r}: PUT schema adds columns")
-        if name in COMPUTED:
+        if column.name in COMPUTED:
             continue
         if name == "contactid":
             contactid = None if value is None else str(schema.convert[name](value))
@@ -223,6 +225,27 @@ def parse_limits(document: object, before: Limits) -> Limits:
             mode: _number(given.get(mode, before.row_ms.get(mode, 0.0)), f"row_ms.{mode}") for mode in _MODES
         }
     return replace(before, **changed)
+
+
+def parse_applications(
+    document: object, known: Collection[str]
+) -> Iterable[tuple[str, Application | None, list[str] | None]]:
+    """(client id, credential if it is given, privileges or None for no user) of `PUT applications`."""
+    found: list[tuple[str, Application | None, list[str] | None]] = []
+    for client_id, spec in _mapping(document, "the body").items():
+        where = f"application {client_id!r}"
+        fields = _mapping(spec, where, {"client_secret", "has_user", "privileges"})
+        secret = _text_or_none(fields.get("client_secret"), f"client_secret of {where}")
+        if secret is None and client_id not in known:
+            raise ControlError(f"{where} is new: give its client_secret")
+        privileges = _sequence(fields.get("privileges", list(AT_START)), f"privileges of {where}")
+        for privilege in privileges:
+            if privilege not in KNOWN:
+                raise ControlError(f"{where}: unknown privilege {privilege!r}: {', '.join(KNOWN)} are known")
+        has_user = _boolean(fields.get("has_user", True), f"has_user of {where}")
+        application = None if secret is None else Application(client_secret=secret)
+        found.append((client_id, application, privileges if has_user else None))
+    return found
 
 
 def parse_switches(document: object, before: Switches) -> Switches:

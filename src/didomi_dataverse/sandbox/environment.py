@@ -1,14 +1,17 @@
 """Everything that a sandbox holds between two calls, and the way back to the start."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from didomi_dataverse.sandbox.collation import fold_case, fold_case_and_accents
+from didomi_dataverse.sandbox.column import Value
 from didomi_dataverse.sandbox.contact_columns import ROWS_AT_START, made_up_people, starting_schema
 from didomi_dataverse.sandbox.fault import Faults
 from didomi_dataverse.sandbox.limits import Limits, Usage
 from didomi_dataverse.sandbox.stats import Stats
 from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.table import Table
+from didomi_dataverse.sandbox.users import Users
 
 
 @dataclass(slots=True)
@@ -16,6 +19,7 @@ class Environment:
     """One Dataverse environment: its Contact table, and how it behaves."""
 
     table: Table
+    users: Users
     faults: Faults = field(default_factory=Faults)
     limits: Limits = field(default_factory=Limits)
     stats: Stats = field(default_factory=Stats)
@@ -26,6 +30,11 @@ class Environment:
     def usage(self, user: str) -> Usage:
         """The counters of one user (dataverse.md 4.1: limits are per user)."""
         return self.usages.setdefault(user, Usage())
+
+    def replace_rows(self, contents: Iterable[tuple[str | None, dict[str, Value]]], now: float) -> None:
+        """Throw all rows away and take these, as if the first application's user had written them."""
+        self.table.author = self.users.first
+        self.table.replace_all(contents, now)
 
     def use_switches(self, changed: Switches) -> None:
         """Change the switches, and with them how the table compares values."""
@@ -38,8 +47,9 @@ class Environment:
     def reset(self, now: float) -> None:
         """Rows, schema, faults, limits, switches and stats as at start; calls under way go on counting."""
         self.use_switches(self.switches_at_start)
+        self.users.reset()
         self.table.use_schema(starting_schema())
-        self.table.replace_all(made_up_people(ROWS_AT_START), now)
+        self.replace_rows(made_up_people(ROWS_AT_START), now)
         self.faults.standing = []
         self.limits = Limits()
         running = self.stats.running
@@ -50,9 +60,9 @@ class Environment:
             usage.executed_seconds = usage.paused_until = 0.0
 
 
-def new_environment(now: float, switches: Switches) -> Environment:
+def new_environment(now: float, switches: Switches, users: Users) -> Environment:
     """An environment as it is at start, and as a reset makes it again."""
-    environment = Environment(Table(starting_schema()), switches_at_start=switches.copy())
+    environment = Environment(Table(starting_schema()), users, switches_at_start=switches.copy())
     environment.use_switches(switches)
-    environment.table.replace_all(made_up_people(ROWS_AT_START), now)
+    environment.replace_rows(made_up_people(ROWS_AT_START), now)
     return environment

@@ -7,9 +7,13 @@ from functools import lru_cache
 
 from didomi_dataverse.sandbox.refusal import NAMES, Refusal
 from didomi_dataverse.sandbox.switches import Switches
+from didomi_dataverse.sandbox.users import User
 
 JSON_TYPE = "application/json; odata.metadata=minimal"
 ODATA_VERSION = ("OData-Version", "4.0")
+
+
+NOBODY = User(user_id="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    caller: User = NOBODY
 
     @property
     def prefer(self) -> "Prefer":

@@ -49,7 +49,7 @@ class SandboxIdentity:
     @property
     def organization(self) -> Organization:
         """What `WhoAmI` tells."""
-        return Organization(self.user_id, self.business_unit_id, self.organization_id)
+        return Organization(self.business_unit_id, self.organization_id)
 
     def document(self) -> dict[str, str]:
         """Every field, secrets included: only for the file that a restart on the same folder reads."""

@@ -3,7 +3,7 @@
 import re
 
 from didomi_dataverse.sandbox import csdl, refusal
-from didomi_dataverse.sandbox.column import GUID, Column
+from didomi_dataverse.sandbox.column import Column
 from didomi_dataverse.sandbox.column_metadata import (
     BASE_PROPERTIES,
     CASTS,
@@ -17,11 +17,13 @@ from didomi_dataverse.sandbox.column_metadata import (
 )
 from didomi_dataverse.sandbox.contact_columns import standard_columns
 from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, json_response
+from didomi_dataverse.sandbox.key_url import parse_address
 from didomi_dataverse.sandbox.metadata_query import expansions, matching, select
 from didomi_dataverse.sandbox.query import METADATA_OPTIONS, Options, parse_options
 from didomi_dataverse.sandbox.schema import AlternateKey
 from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.table import Table
+from didomi_dataverse.sandbox.users import APPEND, APPEND_TO, CREATE, DELETE, KNOWN, READ, WRITE, User, Users
 from didomi_dataverse.sandbox.web_api import json_object, only_method
 
 _DEFINITION = re.compile(r"EntityDefinitions\((?:LogicalName='(\w+)'|([0-9a-fA-F-]{36}))\)(?:/(.+))?")
@@ -32,18 +34,27 @@ _PRIVILEGE = re.compile(
 )
 # dataverse.md 3.4: UpsertMultiple has no row of its own, it works where the other two do.
 _MESSAGES = ("Create", "Update", "Delete", "Retrieve", "CreateMultiple", "UpdateMultiple")
-_PRIVILEGES = tuple(
-    f"prv{verb}Contact" for verb in ("Read", "Write", "Create", "Delete", "Append", "AppendTo")
+_ACCESS = re.compile(
+    r"systemusers\(([0-9a-fA-F-]{36})\)/Microsoft\.Dynamics\.CRM\.RetrievePrincipalAccess\(Target=(@\w+)\)"
 )
+_ROW = re.compile(r"\{\s*'@odata\.id'\s*:\s*'/?contacts\((.+)\)'\s*\}")
+_ACCESS_RIGHTS = {
+    READ: "ReadAccess",
+    WRITE: "WriteAccess",
+    APPEND: "AppendAccess",
+    APPEND_TO: "AppendToAccess",
+    CREATE: "CreateAccess",
+    DELETE: "DeleteAccess",
+}
 
 
 class Metadata:
-    """An extension of the Web API (dataverse.md 7); `user_id`, `business_unit_id`: those of `WhoAmI`."""
+    """An extension of the Web API (dataverse.md 7)."""
 
-    def __init__(self, table: Table, switches: Switches, user_id: str, business_unit_id: str) -> None:
+    def __init__(self, table: Table, switches: Switches, users: Users, business_unit_id: str) -> None:
         self._table = table
         self._switches = switches
-        self._user_id = user_id
+        self._users = users
         self._business_unit_id = business_unit_id
         self._standard = frozenset(column.name for column in standard_columns())
 
@@ -66,7 +77,10 @@ class Metadata:
         if resource == "sdkmessagefilters":
             return self._list(request, base, [_message_filter(message) for message in self._messages()])
         rights = _PRIVILEGE.fullmatch(resource)
-        return None if rights is None else self._rights(rights[1], rights[2], base)
+        if rights is not None:
+            return self._rights(rights[1], rights[2], base)
+        access = _ACCESS.fullmatch(resource)
+        return None if access is None else self._access(request, access[1], access[2], base)
 
     def _messages(self) -> list[str]:
         has_bulk = self._switches.bulk_messages
@@ -168,11 +182,10 @@ class Metadata:
         return Response(204, (ODATA_VERSION, ("OData-EntityId", url)))
 
     def _rights(self, user_id: str, privilege: str | None, base: str) -> Response:
-        if not GUID.fullmatch(user_id) or user_id.lower() != self._user_id:
-            raise refusal.Refusal(404, "0x80040217", f"systemuser With Id = {user_id} Does Not Exist")
+        user = self._user(user_id)
         if privilege is not None and not privilege.startswith("prv"):
             raise refusal.Refusal(400, "0x80040203", f"There is no privilege '{privilege}'.")
-        held = [name for name in _PRIVILEGES if privilege in {None, name}]
+        held = [name for name in KNOWN if name in user.privileges and privilege in {None, name}]
         rights = [
             {
                 "Depth": "Global",
@@ -186,6 +199,25 @@ class Metadata:
         ]
         context = f"{base}$metadata#{CRM}RetrieveUserPrivilegesResponse"
         return json_response({"@odata.context": context, "RolePrivileges": rights})
+
+    def _access(self, request: Request, user_id: str, alias: str, base: str) -> Response:
+        """The user's rights on one row; here they reach every row alike."""
+        user = self._user(user_id)
+        row = _ROW.fullmatch(parse_options(request.query, frozenset()).aliases.get(alias, ""))
+        if row is None:
+            raise refusal.query_syntax(
+                "'Target' takes {'@odata.id':'contacts(…)'} through a parameter alias."
+            )
+        self._table.get(parse_address(row[1], self._table.schema, self._switches))
+        held = [word for privilege, word in _ACCESS_RIGHTS.items() if privilege in user.privileges]
+        context = f"{base}$metadata#{CRM}RetrievePrincipalAccessResponse"
+        return json_response({"@odata.context": context, "AccessRights": ", ".join(held) or "None"})
+
+    def _user(self, user_id: str) -> User:
+        user = self._users.of_id(user_id)
+        if user is None:
+            raise refusal.Refusal(404, "0x80040217", f"systemuser With Id = {user_id} Does Not Exist")
+        return user
 
 
 def _service_document(base: str) -> Response:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from didomi_dataverse.sandbox import refusal
 from didomi_dataverse.sandbox.exchange import Request, Response
+from didomi_dataverse.sandbox.users import User
 
 _BOUNDARY = re.compile(
     r"multipart/mixed\s*;(?:.*;)?\s*boundary=(?:\"([^\"]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE
@@ -50,7 +51,8 @@ def parse_batch(
         content_type = headers.get("content-type", "")
         if content_type.lower().startswith("multipart/mixed"):
             changes = tuple(
-                _part(*_head_and_rest(change), given) for change in _pieces(content, _boundary(content_type))
+                _part(*_head_and_rest(change), given, outer.caller)
+                for change in _pieces(content, _boundary(content_type))
             )
             if any(part.content_id is None for part in changes):
                 raise refusal.unreadable("Each request of a change set needs a Content-ID.")
@@ -59,7 +61,7 @@ def parse_batch(
             items.append(ChangeSet(changes))
             requests += len(changes)
         else:
-            items.append(_part(headers, content, given))
+            items.append(_part(headers, content, given, outer.caller))
             requests += 1
         if requests > most_requests:
             raise refusal.unreadable(f"A batch takes at most {most_requests} requests.")
@@ -112,7 +114,7 @@ def _headers(block: bytes) -> Mapping[str, str]:
     return MappingProxyType(headers)
 
 
-def _part(headers: Mapping[str, str], content: bytes, given: Mapping[str, str]) -> Part:
+def _part(headers: Mapping[str, str], content: bytes, given: Mapping[str, str], caller: User) -> Part:
     if not headers.get("content-type", "").lower().startswith("application/http"):
         raise refusal.unreadable("The Content-Type of a request in a batch is application/http.")
     if headers.get("content-transfer-encoding", "").lower() != "binary":
@@ -130,7 +132,8 @@ def _part(headers: Mapping[str, str], content: bytes, given: Mapping[str, str]) 
     host = given["host"]
     inner = {**given, **(_headers(block) if block else NOTHING), "host": host}
     path, query = _target(request_line[2].decode("latin-1"), host)
-    return Part(Request(request_line[1].decode(), path, query, inner, body), headers.get("content-id"))
+    request = Request(request_line[1].decode(), path, query, inner, body, caller)
+    return Part(request, headers.get("content-id"))
 
 
 def _target(url: str, host: str) -> tuple[str, str]:

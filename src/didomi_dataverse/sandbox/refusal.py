@@ -6,6 +6,7 @@ NAMES = {
     "0x80040203": "InvalidArgument",
     "0x80040216": "UnExpected",
     "0x80040217": "ObjectDoesNotExist",
+    "0x80040220": "PrivilegeDenied",
     "0x80040237": "DuplicateRecord",
     "0x80040239": "InvalidDateTime",
     "0x80040315": "NotSupported",
@@ -20,6 +21,7 @@ NAMES = {
     "0x80060892": "DuplicateRecordEntityKey",
     "0x80072321": "ThrottlingTimeExceededError",
     "0x80072322": "ThrottlingBurstRequestLimitExceededError",
+    "0x80072560": "UserNotMemberOfOrg",
     "0x80072326": "ThrottlingConcurrencyLimitExceededError",
 }
 
@@ -138,6 +140,26 @@ def key_violated(key: str) -> Refusal:
         f"Entity Key {key} violated. A record with the same value for {key} already exists. A duplicate "
         "record cannot be created. Select one or more unique values and try again.",
     )
+
+
+def missing_privilege(user_id: str, privilege: str, held: int) -> Refusal:
+    """The caller's security roles lack a privilege (dataverse.md 5.3)."""
+    return Refusal(
+        403,
+        "0x80040220",
+        f"Principal user (Id={user_id}, type=8, roleCount=1, privilegeCount={held}, accessMode=4) is missing "
+        f"{privilege} privilege for entity 'contact'.",
+    )
+
+
+def may_not_act_for_others() -> Refusal:
+    """Impersonation without the right to it (dataverse.md 2.5, 5.3)."""
+    return Refusal(403, "0x8004a110", "The caller may not act on behalf of another user.")
+
+
+def not_a_member() -> Refusal:
+    """A good token of an application that has no application user in this environment (dataverse.md 5.3)."""
+    return Refusal(403, "0x80072560", "The user is not a member of the organization.")
 
 
 def version_mismatch() -> Refusal:

@@ -4,19 +4,33 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from didomi_dataverse.sandbox.column import Value
+from didomi_dataverse.sandbox.users import User
 
 
 class Row:
     """`values` holds what was written; another column reads as its default. Instants are Unix seconds."""
 
-    __slots__ = ("contactid", "created_at", "modified_at", "values", "version", "writes")
+    __slots__ = (
+        "contactid",
+        "created_at",
+        "created_by",
+        "modified_at",
+        "modified_by",
+        "values",
+        "version",
+        "writes",
+    )
 
-    def __init__(self, contactid: str, version: int, values: dict[str, Value], now: float) -> None:
+    def __init__(
+        self, contactid: str, version: int, values: dict[str, Value], now: float, author: User
+    ) -> None:
         self.contactid = contactid
         self.version = version
         self.values = values
         self.created_at = now
         self.modified_at = now
+        self.created_by = author
+        self.modified_by = author
         self.writes = 1
 
     @property
@@ -27,7 +41,12 @@ class Row:
     def snapshot(self) -> "Snapshot":
         """A copy to go back to."""
         return Snapshot(
-            self.contactid, self.version, dict(self.values), self.created_at, self.modified_at, self.writes
+            self.contactid,
+            self.version,
+            dict(self.values),
+            (self.created_at, self.created_by),
+            (self.modified_at, self.modified_by),
+            self.writes,
         )
 
 
@@ -38,14 +57,14 @@ class Snapshot:
     contactid: str
     version: int
     values: dict[str, Value]
-    created_at: float
-    modified_at: float
+    created: tuple[float, User]
+    modified: tuple[float, User]
     writes: int
 
     def row(self) -> Row:
         """That row again."""
-        row = Row(self.contactid, self.version, dict(self.values), self.created_at)
-        row.modified_at = self.modified_at
+        row = Row(self.contactid, self.version, dict(self.values), *self.created)
+        row.modified_at, row.modified_by = self.modified
         row.writes = self.writes
         return row
 
@@ -63,10 +82,16 @@ def computed_values(row: Row) -> dict[str, Value]:
         "modifiedon": instant_text(row.modified_at),
         "versionnumber": row.version,
         "fullname": " ".join(str(part) for part in (first, last) if part) or None,
+        "createdby": row.created_by.user_id,
+        "modifiedby": row.modified_by.user_id,
+        # dataverse.md 2.5: who really wrote, when that was on behalf of somebody else
+        "createdonbehalfby": row.created_by.acting_id,
+        "modifiedonbehalfby": row.modified_by.acting_id,
     }
 
 
-COMPUTED = frozenset({"createdon", "modifiedon", "versionnumber", "fullname"})
+AUTHORS = ("createdby", "modifiedby", "createdonbehalfby", "modifiedonbehalfby")
+COMPUTED = frozenset({"createdon", "modifiedon", "versionnumber", "fullname", *AUTHORS})
 
 
 def stored_value(row: Row, column: str, default: Value) -> Value:

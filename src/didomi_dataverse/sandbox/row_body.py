@@ -10,7 +10,7 @@ from didomi_dataverse.sandbox import refusal
 from didomi_dataverse.sandbox.annotations import annotator
 from didomi_dataverse.sandbox.column import GUID, Column, ColumnType, Value
 from didomi_dataverse.sandbox.exchange import has_lone_surrogate
-from didomi_dataverse.sandbox.row import COMPUTED, Row, computed_values
+from didomi_dataverse.sandbox.row import AUTHORS, COMPUTED, Row, computed_values
 from didomi_dataverse.sandbox.schema import Schema
 
 _BIND = "@odata.bind"
@@ -139,6 +139,8 @@ def _narrowed(selected: Sequence[Column]) -> Render:
 def all_values(row: Row, schema: Schema) -> dict[str, object]:
     """Every column of a row under its wire name, nulls and defaults included."""
     values: dict[str, object] = {**schema.blank_row, **computed_values(row)}
+    for name in AUTHORS:
+        values[f"_{name}_value"] = values.pop(name)
     for name, value in row.values.items():
         column = schema.columns.get(name)
         if column is not None:

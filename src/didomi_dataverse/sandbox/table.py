@@ -11,6 +11,7 @@ from didomi_dataverse.sandbox.column import Value
 from didomi_dataverse.sandbox.row import Row, Snapshot, stored_value
 from didomi_dataverse.sandbox.row_index import ColumnIndex, Fold, Folded, folded
 from didomi_dataverse.sandbox.schema import AlternateKey, KeyStatus, Schema
+from didomi_dataverse.sandbox.users import SYSTEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Table:
         """Ids of the rows written since somebody last emptied this list: the rows of one call."""
         self.compares_null = False
         """Whether rows with a null in a key of several columns are unique too (dataverse.md 13.6)."""
+        self.author = SYSTEM
+        """As whom the rows are written from here on."""
         self._version = 1000
         self._indexes: dict[str, ColumnIndex] = {}
         self._journal: list[tuple[str, Snapshot | None]] | None = None
@@ -211,7 +214,7 @@ class Table:
     def _insert(self, contactid: str, values: dict[str, Value], now: float) -> Row:
         if contactid in self.rows:
             raise refusal.id_taken()
-        row = Row(contactid, self._next_version(), values, now)
+        row = Row(contactid, self._next_version(), values, now, self.author)
         entries = []
         for key in self.schema.active_keys:
             entry = self._entry(key, values)
@@ -247,6 +250,7 @@ class Table:
             index.add(row)
         row.version = self._next_version()
         row.modified_at = now
+        row.modified_by = self.author
         row.writes += 1
         self.rows_written += 1
         self.written_now.append(row.contactid)

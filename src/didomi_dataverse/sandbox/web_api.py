@@ -1,11 +1,12 @@
 """One request to the Web API, from its URL to its answer; a part of a `$batch` takes the same way."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import uuid4
 
-from didomi_dataverse.sandbox import duplicates, refusal
+from didomi_dataverse.sandbox import duplicates, refusal, rights, users
+from didomi_dataverse.sandbox.behaviour import acting_user
 from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, error_response, json_response
 from didomi_dataverse.sandbox.key_url import decoded, parse_address
 from didomi_dataverse.sandbox.query import (
@@ -21,6 +22,7 @@ from didomi_dataverse.sandbox.row import stored_value
 from didomi_dataverse.sandbox.row_body import read_object, read_values
 from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.table import UNCONDITIONAL, Condition, RowAddress, Table
+from didomi_dataverse.sandbox.users import User, Users
 
 API_PATH = re.compile(r"/api/data/v9\.[012]/")
 LONGEST_URL = 32_768
@@ -32,7 +34,6 @@ _ROW = re.compile(r"contacts\((.*)\)", re.DOTALL)
 class Organization:
     """Who the sandbox says it is: its `WhoAmI`."""
 
-    user_id: str
     business_unit_id: str
     organization_id: str
 
@@ -52,16 +53,22 @@ class WebApi:
         table: Table,
         organization: Organization,
         switches: Switches,
+        users: Users,
         extensions: tuple[Extension, ...] = (),
     ) -> None:
         self.table = table
         self.switches = switches
+        self._users = users
         self._organization = organization
         self._extensions = extensions
 
     def answer(self, request: Request, *, now: float, in_batch: bool = False) -> Response:
         """Carry out one request (never `$batch` itself). A refusal is an answer like any other."""
         try:
+            caller = acting_user(request.headers, request.caller, self._users)
+            if caller is not request.caller:
+                request = replace(request, caller=caller)
+            self.table.author = caller
             return self._routed(request, now, in_batch=in_batch)
         except Refusal as refused:
             return error_response(refused, self.switches, details=request.prefer.all_annotations)
@@ -96,31 +103,35 @@ class WebApi:
         match resource:
             case "WhoAmI" | "WhoAmI()":
                 only_method(request, "GET")
-                return self._who_am_i(base)
+                return self._who_am_i(base, request.caller)
             case "contacts" if request.method == "POST":
                 return self._create(request, base, now)
             case "contacts":
                 only_method(request, "GET")
+                request.caller.require(users.READ)
                 return many_rows(request, self.table, base)
             case "contacts/$count":
                 only_method(request, "GET")
+                request.caller.require(users.READ)
                 return count_rows(request, self.table)
             case _:
                 raise refusal.unknown_segment(resource.split("(", maxsplit=1)[0].split("/", maxsplit=1)[0])
 
-    def _who_am_i(self, base: str) -> Response:
+    def _who_am_i(self, base: str, caller: User) -> Response:
         return json_response(
             {
                 "@odata.context": f"{base}$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse",
                 "BusinessUnitId": self._organization.business_unit_id,
-                "UserId": self._organization.user_id,
+                "UserId": caller.user_id,
                 "OrganizationId": self._organization.organization_id,
             }
         )
 
     def _create(self, request: Request, base: str, now: float) -> Response:
         self._check_select(request)
-        contactid, values = read_values(json_object(request), self.table.schema, creating=True)
+        document = json_object(request)
+        rights.check_write(request.caller, users.CREATE, document)
+        contactid, values = read_values(document, self.table.schema, creating=True)
         if duplicates.is_wanted(request):
             duplicates.refuse(self.table, self.switches, None, values)
         row = self.table.create(contactid, values, now)
@@ -139,12 +150,14 @@ class WebApi:
             case "PATCH":
                 return self._upsert(request, address, url, base, now, in_batch=in_batch)
             case "GET":
+                request.caller.require(users.READ)
                 row = self.table.get(address)
                 # dataverse.md 2.6: 304 is only given without annotations.
                 if request.headers.get("if-none-match") == row.etag and request.prefer.annotations is None:
                     return Response(304, (("ETag", row.etag), ODATA_VERSION))
                 return one_row(request, row, self.table, base)
             case "DELETE":
+                request.caller.require(users.DELETE)
                 self.table.delete(address, _condition(request))
                 return Response(204, (ODATA_VERSION,), rows=1)
             case _:
@@ -155,8 +168,11 @@ class WebApi:
     ) -> Response:
         if request.query:
             self._check_select(request)
-        contactid, values = read_values(json_object(request), self.table.schema, creating=None)
+        document = json_object(request)
         condition = _condition(request)
+        if not rights.may_write_all(request.caller):
+            rights.check_upsert(request.caller, self.table, address, document)
+        contactid, values = read_values(document, self.table.schema, creating=None)
         if duplicates.is_wanted(request) and not condition.refuses(self.table.find(address)):
             duplicates.refuse_upsert(self.table, self.switches, address, values)
         row, created = self.table.upsert(address, contactid, values, condition, now)
@@ -171,6 +187,7 @@ class WebApi:
 
     def _column(self, request: Request, address: RowAddress, name: str, now: float) -> Response:
         """`contacts(…)/col`: read, set or clear one column; `…/navigation/$ref`: clear a lookup."""
+        request.caller.require(users.READ if request.method == "GET" else users.WRITE)
         row = self.table.get(address)
         schema = self.table.schema
         if name.endswith("/$ref"):
