@@ -63,7 +63,7 @@ class SandboxApp:
         self.entra = Entra(self.identity, switches, signing_key)
         organization = self.identity.organization
         users = self.environment.users
-        metadata = Metadata(table, switches, users, organization.business_unit_id)
+        metadata = Metadata(table, self.environment.key_jobs, switches, users, organization.business_unit_id)
         self.api = WebApi(table, organization, switches, users, (BulkMessages(table, switches), metadata))
         self._control = Control(self.environment, self.entra.register)
         self._cut = cut
@@ -152,6 +152,7 @@ class SandboxApp:
     async def _executed(self, request: Request, now: float) -> Response:
         """Commit at once, then let the simulated time pass: a caller who stops waiting has still written."""
         environment = self.environment
+        environment.key_jobs.advance(now)
         before = environment.table.rows_written
         environment.table.written_now = []
         mode = mode_of(request)

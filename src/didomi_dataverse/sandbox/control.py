@@ -57,6 +57,7 @@ class Control:
 
     def _routed(self, request: Request, now: float) -> Response | Iterator[bytes]:
         route = request.path.removeprefix(CONTROL_PREFIX)
+        self._environment.key_jobs.advance(now)
         if request.method == "GET" and route == "contacts":
             return self._contacts(request.query)
         if route not in _ROUTES:

@@ -7,6 +7,7 @@ from didomi_dataverse.sandbox.collation import fold_case, fold_case_and_accents
 from didomi_dataverse.sandbox.column import Value
 from didomi_dataverse.sandbox.contact_columns import ROWS_AT_START, made_up_people, starting_schema
 from didomi_dataverse.sandbox.fault import Faults
+from didomi_dataverse.sandbox.key_jobs import KeyJobs
 from didomi_dataverse.sandbox.limits import Limits, Usage
 from didomi_dataverse.sandbox.stats import Stats
 from didomi_dataverse.sandbox.switches import Switches
@@ -20,6 +21,7 @@ class Environment:
 
     table: Table
     users: Users
+    key_jobs: KeyJobs
     faults: Faults = field(default_factory=Faults)
     limits: Limits = field(default_factory=Limits)
     stats: Stats = field(default_factory=Stats)
@@ -48,6 +50,7 @@ class Environment:
         """Rows, schema, faults, limits, switches and stats as at start; calls under way go on counting."""
         self.use_switches(self.switches_at_start)
         self.users.reset()
+        self.key_jobs.forget()
         self.table.use_schema(starting_schema())
         self.replace_rows(made_up_people(ROWS_AT_START), now)
         self.faults.standing = []
@@ -62,7 +65,10 @@ class Environment:
 
 def new_environment(now: float, switches: Switches, users: Users) -> Environment:
     """An environment as it is at start, and as a reset makes it again."""
-    environment = Environment(Table(starting_schema()), users, switches_at_start=switches.copy())
+    table, obeyed = Table(starting_schema()), switches.copy()
+    environment = Environment(
+        table, users, KeyJobs(table, obeyed), switches=obeyed, switches_at_start=switches.copy()
+    )
     environment.use_switches(switches)
     environment.replace_rows(made_up_people(ROWS_AT_START), now)
     return environment

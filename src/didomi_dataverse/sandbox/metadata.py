@@ -17,10 +17,10 @@ from didomi_dataverse.sandbox.column_metadata import (
 )
 from didomi_dataverse.sandbox.contact_columns import standard_columns
 from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, json_response
+from didomi_dataverse.sandbox.key_jobs import KeyJobs
 from didomi_dataverse.sandbox.key_url import parse_address
 from didomi_dataverse.sandbox.metadata_query import expansions, matching, select
 from didomi_dataverse.sandbox.query import METADATA_OPTIONS, Options, parse_options
-from didomi_dataverse.sandbox.schema import AlternateKey
 from didomi_dataverse.sandbox.switches import Switches
 from didomi_dataverse.sandbox.table import Table
 from didomi_dataverse.sandbox.users import APPEND, APPEND_TO, CREATE, DELETE, KNOWN, READ, WRITE, User, Users
@@ -51,14 +51,17 @@ _ACCESS_RIGHTS = {
 class Metadata:
     """An extension of the Web API (dataverse.md 7)."""
 
-    def __init__(self, table: Table, switches: Switches, users: Users, business_unit_id: str) -> None:
+    def __init__(
+        self, table: Table, key_jobs: KeyJobs, switches: Switches, users: Users, business_unit_id: str
+    ) -> None:
         self._table = table
+        self._key_jobs = key_jobs
         self._switches = switches
         self._users = users
         self._business_unit_id = business_unit_id
         self._standard = frozenset(column.name for column in standard_columns())
 
-    def answer(self, request: Request, resource: str, base: str, now: float) -> Response | None:  # noqa: ARG002
+    def answer(self, request: Request, resource: str, base: str, now: float) -> Response | None:
         """The answer about the table, its messages or the caller's rights; None for another path."""
         if resource in {"$metadata", ""}:
             only_method(request, "GET")
@@ -73,7 +76,9 @@ class Metadata:
             if found[1] not in {"contact", None} or found[2] not in {None, metadata_id("contact")}:
                 name = found[1] or found[2]
                 raise refusal.Refusal(404, "0x80040217", f"Could not find an entity with name {name}.")
-            return self._definition(request, found[3], base)
+            return self._definition(request, found[3], base, now)
+        if resource == "ReactivateEntityKey":
+            return self._reactivate(request, now)
         if resource == "sdkmessagefilters":
             return self._list(request, base, [_message_filter(message) for message in self._messages()])
         rights = _PRIVILEGE.fullmatch(resource)
@@ -86,9 +91,13 @@ class Metadata:
         has_bulk = self._switches.bulk_messages
         return [message for message in _MESSAGES if has_bulk or not message.endswith("Multiple")]
 
-    def _definition(self, request: Request, part: str | None, base: str) -> Response:
+    def _definition(self, request: Request, part: str | None, base: str, now: float) -> Response:
         if part == "Keys" and request.method == "POST":
-            return self._create_key(request, base)
+            return self._create_key(request, base, now)
+        one = _ONE.fullmatch(part or "")
+        if request.method == "DELETE" and one is not None and one[1] == "Keys":
+            self._key_jobs.drop(str(self._key(one)["LogicalName"]))
+            return Response(204, (ODATA_VERSION,))
         only_method(request, "GET")
         options = _options(request)
         if part is None:
@@ -96,23 +105,24 @@ class Metadata:
             return json_response({"@odata.context": f"{base}$metadata#EntityDefinitions/$entity", **document})
         if part == "Keys":
             return self._list(request, base, self._keys())
-        one = _ONE.fullmatch(part)
         if one is None:
             head, _, cast = part.partition("/")
             if head != "Attributes":
                 raise refusal.unknown_segment(head)
             return json_response({"value": self._attributes(options, cast)})
         if one[1] == "Keys":
-            found = [
-                key for key in self._keys() if key["LogicalName"] == one[2] or key["MetadataId"] == one[3]
-            ]
-            names: list[str] = list(found[0]) if found else []
-            documents = [select(key, options, names) for key in found]
-        else:
-            documents = self._attributes(options, one[4] or "", only=one[2] or one[3])
+            key = self._key(one)
+            return json_response(select(key, options, list(key)))
+        documents = self._attributes(options, one[4] or "", only=one[2] or one[3])
         if not documents:
-            raise refusal.Refusal(404, "0x80060888", f"Could not find '{one[2] or one[3]}' in contact.")
+            raise _not_found(one)
         return json_response(documents[0])
+
+    def _key(self, named: re.Match[str]) -> Document:
+        for key in self._keys():
+            if key["LogicalName"] == named[2] or key["MetadataId"] == named[3]:
+                return key
+        raise _not_found(named)
 
     def _list(self, request: Request, base: str, documents: list[Document]) -> Response:
         only_method(request, "GET")
@@ -166,20 +176,23 @@ class Metadata:
                 raise refusal.no_such_property(expansion.name)
         return documents
 
-    def _create_key(self, request: Request, base: str) -> Response:
+    def _create_key(self, request: Request, base: str, now: float) -> Response:
         document = json_object(request)
         name, columns = document.get("SchemaName"), document.get("KeyAttributes")
         if not isinstance(name, str) or not isinstance(columns, list) or not columns:
             raise refusal.Refusal(400, "0x80040203", "A key has a SchemaName and KeyAttributes.")
-        schema = self._table.schema
-        for column in columns:
-            if column not in schema.columns:
-                raise refusal.no_such_property(str(column))
-        # Its index is built at once here; over repeated values it ends as Failed (dataverse.md 1.5).
-        self._table.use_schema(schema.extended([], [AlternateKey(name.lower(), tuple(columns))]))
+        self._key_jobs.create(name.lower(), tuple(map(str, columns)), now)
         made = metadata_id(f"contact.key.{name.lower()}")
         url = f"{base}EntityDefinitions({metadata_id('contact')})/Keys({made})"
         return Response(204, (ODATA_VERSION, ("OData-EntityId", url)))
+
+    def _reactivate(self, request: Request, now: float) -> Response:
+        only_method(request, "POST")
+        document = json_object(request)
+        if document.get("EntityLogicalName") != "contact":
+            raise refusal.Refusal(404, "0x80040217", "Could not find an entity with that name.")
+        self._key_jobs.restart(str(document.get("EntityKeyLogicalName")), now)
+        return Response(204, (ODATA_VERSION,))
 
     def _rights(self, user_id: str, privilege: str | None, base: str) -> Response:
         user = self._user(user_id)
@@ -225,6 +238,10 @@ def _service_document(base: str) -> Response:
     sets = ("EntityDefinitions", "contacts", "sdkmessagefilters")
     found = [{"name": name, "kind": "EntitySet", "url": name} for name in sets]
     return json_response({"@odata.context": f"{base}$metadata", "value": found})
+
+
+def _not_found(named: re.Match[str]) -> refusal.Refusal:
+    return refusal.Refusal(404, "0x80060888", f"Could not find '{named[2] or named[3]}' in contact.")
 
 
 def _options(request: Request) -> Options:

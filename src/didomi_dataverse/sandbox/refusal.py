@@ -17,6 +17,7 @@ NAMES = {
     "0x80044331": "StringLengthTooLong",
     "0x80060882": "ConcurrencyVersionMismatch",
     "0x8006088a": "CrmHttpError",
+    "0x8006088f": "InvalidEntityKeyOperation",
     "0x80060891": "RecordNotFoundByEntityKey",
     "0x80060892": "DuplicateRecordEntityKey",
     "0x80072321": "ThrottlingTimeExceededError",

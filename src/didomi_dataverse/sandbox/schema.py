@@ -88,6 +88,11 @@ class Schema:
             {**self.duplicate_rules, **(duplicate_rules or {})},
         )
 
+    def without_key(self, name: str) -> "Schema":
+        """This schema less one key."""
+        kept = [key for key in self.keys.values() if key.name != name]
+        return Schema(self.columns.values(), kept, self.duplicate_rules)
+
     def with_status(self, statuses: Mapping[str, KeyStatus]) -> "Schema":
         """This schema with other states of its keys."""
         return Schema(
