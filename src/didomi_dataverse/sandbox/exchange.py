@@ -57,14 +57,20 @@ class Prefer:
     continue_on_error: bool = False
     annotations: str | None = None
     max_page_size: int | None = None
+    track_changes: bool = False
 
     @property
     def all_annotations(self) -> bool:
         """True when errors are to carry their details too."""
         return self.annotations is not None and "*" in self.annotations.split(",")
 
-    def applied(self, *, annotations: bool = False, pages: bool = False) -> tuple[tuple[str, str], ...]:
-        """`Preference-Applied`: what was honoured. `annotations`: of a read; `pages`: of many rows."""
+    def applied(
+        self, *, annotations: bool = False, pages: bool = False, changes: bool = False
+    ) -> tuple[tuple[str, str], ...]:
+        """`Preference-Applied`: what was honoured.
+
+        `annotations`: of a read; `pages`: of many rows; `changes`: of rows that are tracked.
+        """
         honoured = []
         if self.representation and not annotations:
             honoured.append("return=representation")
@@ -72,6 +78,8 @@ class Prefer:
             honoured.append(f'odata.include-annotations="{self.annotations}"')
         if self.max_page_size is not None and pages:
             honoured.append(f"odata.maxpagesize={self.max_page_size}")
+        if self.track_changes and changes:
+            honoured.append("odata.track-changes")
         return (("Preference-Applied", ",".join(honoured)),) if honoured else ()
 
 
@@ -93,7 +101,7 @@ def _split_outside_quotes(text: str) -> list[str]:
 @lru_cache(maxsize=256)
 def parse_prefer(text: str) -> Prefer:
     """Read a `Prefer` header; what is not known is ignored, as the real service does."""
-    representation = continue_on_error = False
+    representation = continue_on_error = track_changes = False
     annotations: str | None = None
     max_page_size: int | None = None
     for piece in _split_outside_quotes(text):
@@ -104,13 +112,15 @@ def parse_prefer(text: str) -> Prefer:
                 representation = value == "representation"
             case "odata.continue-on-error":
                 continue_on_error = value != "false"
+            case "odata.track-changes":
+                track_changes = True
             case "odata.include-annotations":
                 annotations = value
             case "odata.maxpagesize" if value.isdecimal() and int(value) > 0:
                 max_page_size = int(value)
             case _:
                 pass
-    return Prefer(representation, continue_on_error, annotations, max_page_size)
+    return Prefer(representation, continue_on_error, annotations, max_page_size, track_changes)
 
 
 def has_lone_surrogate(body: bytes, document: object) -> bool:

@@ -62,7 +62,11 @@ class Table:
         """Whether rows with a null in a key of several columns are unique too (dataverse.md 13.6)."""
         self.author = SYSTEM
         """As whom the rows are written from here on."""
-        self._version = 1000
+        self.version = 1000
+        """Grows with every write; a row keeps the one of its last."""
+        self.deleted: list[tuple[int, str]] = []
+        self.version_of_oldest_change = 0
+        """Deletions (version, contact id) are told from this version on (dataverse.md 2.6)."""
         self._indexes: dict[str, ColumnIndex] = {}
         self._journal: list[tuple[str, Snapshot | None]] | None = None
         self._keys: dict[str, dict[Folded, Row]] = {}
@@ -110,6 +114,8 @@ class Table:
         self.writes_of_deleted = {}
         self.written_now = []
         self.rows_written = 0
+        self.deleted = []
+        self.version_of_oldest_change = self.version
 
     def find(self, address: RowAddress) -> Row | None:
         """The row of that address, or None."""
@@ -188,6 +194,7 @@ class Table:
             self._journal.append((row.contactid, row.snapshot()))
         self._unindex(row)
         del self.rows[row.contactid]
+        self.deleted.append((self._next_version(), row.contactid))
         if row.writes:
             before = self.writes_of_deleted.get(row.contactid, 0)
             self.writes_of_deleted[row.contactid] = before + row.writes
@@ -200,12 +207,14 @@ class Table:
             return
         journal = self._journal = []
         written, of_deleted = self.rows_written, dict(self.writes_of_deleted)
+        deleted = len(self.deleted)
         try:
             yield
         except BaseException:
             for contactid, before in reversed(journal):
                 self._restore(contactid, before)
             self.rows_written = written
+            del self.deleted[deleted:]
             self.writes_of_deleted = of_deleted
             raise
         finally:
@@ -301,8 +310,8 @@ class Table:
         return tuple(folded(part, self.fold) for part in parts)
 
     def _next_version(self) -> int:
-        self._version += 1
-        return self._version
+        self.version += 1
+        return self.version
 
 
 def reader(table: Table, column: str) -> Callable[[Row], Value]:

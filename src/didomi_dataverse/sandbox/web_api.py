@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import uuid4
 
-from didomi_dataverse.sandbox import duplicates, refusal, rights, users
+from didomi_dataverse.sandbox import changes, duplicates, refusal, rights, users
 from didomi_dataverse.sandbox.behaviour import acting_user
 from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, error_response, json_response
 from didomi_dataverse.sandbox.key_url import decoded, parse_address
@@ -109,6 +109,8 @@ class WebApi:
             case "contacts":
                 only_method(request, "GET")
                 request.caller.require(users.READ)
+                if changes.is_asked_for(request):
+                    return changes.tracked_rows(request, self.table, base, now)
                 return many_rows(request, self.table, base)
             case "contacts/$count":
                 only_method(request, "GET")
