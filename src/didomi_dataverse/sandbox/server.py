@@ -21,6 +21,8 @@ from didomi_dataverse.sandbox.identity import SandboxClock, SandboxIdentity
 
 SERVICE_PORT = 8080
 _DRAIN_SECONDS = 2
+# As long as gateways in the cloud commonly wait: with a few seconds, clients meet a closed connection often.
+_IDLE_SECONDS = 120
 
 
 class _Connections:
@@ -130,6 +132,7 @@ class SandboxServer:
             access_log=False,
             server_header=False,
             backlog=512,
+            timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
         server = self._server = _Server(config)
