@@ -93,6 +93,8 @@ def _format_of(column: Column) -> _Format | None:
             return lambda value: f"{int(value or 0):,}"
         case ColumnType.DECIMAL:
             return lambda value: f"{float(value or 0):,.{column.precision}f}"
+        case ColumnType.MONEY:
+            return lambda value: f"${float(value or 0):,.{column.precision}f}"
         case _:
             return None
 

@@ -191,6 +191,7 @@ class SandboxApp:
         return (
             ("x-ms-service-request-id", identifier),
             ("REQ_ID", identifier),
+            ("AuthActivityId", request_id()),
             *limits.headers(usage, self.environment.limits),
             ("Set-Cookie", f"ARRAffinity={self._affinity}; path=/; secure; HttpOnly"),
             ("Set-Cookie", f"ARRAffinitySameSite={self._affinity}; path=/; secure; HttpOnly; SameSite=None"),

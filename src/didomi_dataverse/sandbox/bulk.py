@@ -3,6 +3,7 @@
 import re
 
 from didomi_dataverse.sandbox import duplicates, refusal, rights
+from didomi_dataverse.sandbox.bound_row import row_id_of
 from didomi_dataverse.sandbox.column import Value
 from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, json_response
 from didomi_dataverse.sandbox.key_url import parse_address
@@ -26,6 +27,7 @@ class BulkMessages:
     def __init__(self, table: Table, switches: Switches) -> None:
         self._table = table
         self._switches = switches
+        self._row_id = row_id_of(table, switches)
         self._detects = False
         self._restricted: User | None = None
 
@@ -56,7 +58,7 @@ class BulkMessages:
     def _create(self, target: Target, now: float) -> str:
         if self._restricted:
             rights.check_write(self._restricted, CREATE, target)
-        contactid, values = read_values(target, self._table.schema, creating=True)
+        contactid, values = read_values(target, self._table.schema, self._row_id, creating=True)
         if self._detects:
             duplicates.refuse(self._table, self._switches, None, values)
         return self._table.create(contactid, values, now).contactid
@@ -64,7 +66,7 @@ class BulkMessages:
     def _update(self, target: Target, now: float) -> None:
         if self._restricted:
             rights.check_write(self._restricted, WRITE, target)
-        contactid, values = read_values(target, self._table.schema, creating=False)
+        contactid, values = read_values(target, self._table.schema, self._row_id, creating=False)
         if contactid is None:
             raise refusal.Refusal(400, "0x80040203", "Each target of UpdateMultiple needs its contactid.")
         row = self._table.get(RowAddress(contactid))
@@ -99,7 +101,7 @@ class BulkMessages:
             self._table.upsert(address, None, values, UNCONDITIONAL, now)
 
     def _addressed(self, target: Target) -> tuple[RowAddress | None, dict[str, Value]]:
-        contactid, values = read_values(target, self._table.schema, creating=None)
+        contactid, values = read_values(target, self._table.schema, self._row_id, creating=None)
         reference = target.get("@odata.id")
         if reference is None:
             return (None if contactid is None else RowAddress(contactid)), values

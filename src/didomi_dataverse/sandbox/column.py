@@ -31,6 +31,7 @@ class ColumnType(StrEnum):
     MULTISELECT = "multiselect"
     INTEGER = "integer"
     DECIMAL = "decimal"
+    MONEY = "money"
     DATE = "date"
     DATETIME = "datetime"
     LOOKUP = "lookup"
@@ -46,6 +47,7 @@ EDM = {
     ColumnType.MULTISELECT: "Edm.String",
     ColumnType.INTEGER: "Edm.Int32",
     ColumnType.DECIMAL: "Edm.Decimal",
+    ColumnType.MONEY: "Edm.Decimal",
     ColumnType.DATE: "Edm.Date",
     ColumnType.DATETIME: "Edm.DateTimeOffset",
     ColumnType.LOOKUP: "Edm.Guid",
@@ -94,7 +96,7 @@ def converter(column: Column) -> Convert:
             return _options(column)
         case ColumnType.INTEGER | ColumnType.VERSION:
             return _whole_number(column)
-        case ColumnType.DECIMAL:
+        case ColumnType.DECIMAL | ColumnType.MONEY:
             return _decimal(column)
         case ColumnType.DATE:
             return _date

@@ -26,6 +26,7 @@ _KINDS: Mapping[ColumnType, tuple[str, str, str]] = MappingProxyType(
         ),
         ColumnType.INTEGER: ("Integer", "IntegerType", "IntegerAttributeMetadata"),
         ColumnType.DECIMAL: ("Decimal", "DecimalType", "DecimalAttributeMetadata"),
+        ColumnType.MONEY: ("Money", "MoneyType", "MoneyAttributeMetadata"),
         ColumnType.DATE: ("DateTime", "DateTimeType", "DateTimeAttributeMetadata"),
         ColumnType.DATETIME: ("DateTime", "DateTimeType", "DateTimeAttributeMetadata"),
         ColumnType.LOOKUP: ("Lookup", "LookupType", "LookupAttributeMetadata"),
@@ -112,7 +113,7 @@ def _details(column: Column) -> Document:
             return {"MaxLength": column.max_length, "Format": "TextArea"}
         case ColumnType.INTEGER:
             return {"MinValue": column.minimum, "MaxValue": column.maximum, "Format": "None"}
-        case ColumnType.DECIMAL:
+        case ColumnType.DECIMAL | ColumnType.MONEY:
             return {"MinValue": column.minimum, "MaxValue": column.maximum, "Precision": column.precision}
         case ColumnType.DATE:
             return {"Format": "DateOnly", "DateTimeBehavior": {"Value": "DateOnly"}}

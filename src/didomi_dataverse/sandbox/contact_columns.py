@@ -123,8 +123,8 @@ _READ_ONLY: Mapping[str, ColumnType] = MappingProxyType(
         "versionnumber": ColumnType.VERSION,
         "merged": ColumnType.BOOLEAN,
         "isprivate": ColumnType.BOOLEAN,
-        "annualincome_base": ColumnType.DECIMAL,
-        "creditlimit_base": ColumnType.DECIMAL,
+        "annualincome_base": ColumnType.MONEY,
+        "creditlimit_base": ColumnType.MONEY,
     }
 )
 _LOOKUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -182,7 +182,7 @@ def _dates_and_numbers() -> Iterator[Column]:
         yield Column(name=name, type=ColumnType.DATETIME)
     yield Column(name="numberofchildren", type=ColumnType.INTEGER, minimum=0, maximum=1_000_000_000)
     for name in ("annualincome", "creditlimit"):
-        yield Column(name=name, type=ColumnType.DECIMAL, minimum=0, maximum=100_000_000_000_000)
+        yield Column(name=name, type=ColumnType.MONEY, minimum=0, maximum=100_000_000_000_000)
     yield Column(name="overriddencreatedon", type=ColumnType.DATETIME, updatable=False)
     yield Column(name="importsequencenumber", type=ColumnType.INTEGER, updatable=False)
 

@@ -102,7 +102,7 @@ def _column(name: str, spec: object) -> Column:
     if isinstance(longest, bool) or not isinstance(longest, int) or longest < 1:
         raise ControlError(f"{where}: max_length is a whole number above 0")
     writable = _boolean(fields.get("writable", True), f"{where}: writable")
-    decimal = column_type is ColumnType.DECIMAL
+    decimal = column_type in {ColumnType.DECIMAL, ColumnType.MONEY}
     column = Column(
         name=name,
         type=column_type,

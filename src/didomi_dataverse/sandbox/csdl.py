@@ -81,7 +81,7 @@ def _property(entity: Element, column: Column) -> None:
     facets = {"Name": column.wire_name, "Type": EDM[column.type]}
     if column.type in TEXTUAL:
         facets["MaxLength"] = str(column.max_length)
-    if column.type is ColumnType.DECIMAL:
+    if column.type in {ColumnType.DECIMAL, ColumnType.MONEY}:
         facets["Scale"] = str(column.precision)
     if column.name == "contactid":
         facets["Nullable"] = "false"

@@ -40,7 +40,15 @@ _TOKEN = re.compile(
 _COMPARISONS = frozenset({"eq", "ne", "gt", "ge", "lt", "le"})
 _FUNCTIONS = frozenset({"contains", "startswith", "endswith"})
 _NAMESPACE = "Microsoft.Dynamics.CRM."
-_NUMERIC = frozenset({ColumnType.INTEGER, ColumnType.PICKLIST, ColumnType.DECIMAL, ColumnType.VERSION})
+_NUMERIC = frozenset(
+    {
+        ColumnType.INTEGER,
+        ColumnType.PICKLIST,
+        ColumnType.DECIMAL,
+        ColumnType.MONEY,
+        ColumnType.VERSION,
+    }
+)
 _GUIDS = frozenset({ColumnType.GUID, ColumnType.LOOKUP})
 _DEEPEST = 60
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from didomi_dataverse.sandbox import refusal
 from didomi_dataverse.sandbox.annotations import annotator
-from didomi_dataverse.sandbox.column import GUID, Column, ColumnType, Value
+from didomi_dataverse.sandbox.column import Column, ColumnType, Value
 from didomi_dataverse.sandbox.exchange import has_lone_surrogate
 from didomi_dataverse.sandbox.row import AUTHORS, COMPUTED, Row, computed_values
 from didomi_dataverse.sandbox.schema import Schema
@@ -37,10 +37,16 @@ def read_object(body: bytes) -> dict[str, object]:
     return document
 
 
+RowId = Callable[[str, str], str]
+
+
 def read_values(
-    document: Mapping[str, object], schema: Schema, *, creating: bool | None
+    document: Mapping[str, object], schema: Schema, row_id: RowId, *, creating: bool | None
 ) -> tuple[str | None, dict[str, Value]]:
-    """(contactid or None, stored values). `creating` None = an upsert: create-only columns are allowed."""
+    """(contactid or None, stored values). `creating` None = an upsert: create-only columns are allowed.
+
+    `row_id` finds the id of a row that a lookup is bound to, by its set and what stands in brackets.
+    """
     values: dict[str, Value] = {}
     contactid: str | None = None
     writable = schema.writable
@@ -51,21 +57,22 @@ def read_values(
         elif name == "contactid":
             contactid = str(schema.convert[name](value))
         else:
-            _read_other(name, value, schema, values, creating=creating)
+            navigation = schema.navigations.get(name.removesuffix(_BIND))
+            if navigation is not None:
+                column, entity_set = navigation
+                values[column.name] = _navigated(name, value, entity_set, row_id)
+            else:
+                _read_other(name, value, schema, values, creating=creating)
     return contactid, values
 
 
 def _read_other(
     name: str, value: object, schema: Schema, values: dict[str, Value], *, creating: bool | None
 ) -> None:
-    """A property that is not simply a writable column."""
-    navigation = schema.navigations.get(name.removesuffix(_BIND))
-    if navigation is not None:
-        column, entity_set = navigation
-        values[column.name] = _navigated(name, value, entity_set)
-    elif name.endswith(_BIND):
+    """A property that is neither a writable column nor a navigation property."""
+    if name.endswith(_BIND):
         raise refusal.undeclared_property(name)
-    elif "@" not in name:  # annotations of a row that was read, such as @odata.etag, are passed over
+    if "@" not in name:  # annotations of a row that was read, such as @odata.etag, are passed over
         found = schema.by_wire_name.get(name)
         if found is None:
             raise refusal.undeclared_property(name)
@@ -78,20 +85,20 @@ def _read_other(
         values[name] = None if value is None else schema.convert[name](value)
 
 
-def _navigated(name: str, value: object, entity_set: str) -> Value:
+def _navigated(name: str, value: object, entity_set: str, row_id: RowId) -> Value:
     """`navigation@odata.bind` takes the URL of a row, `navigation` itself only null (dataverse.md 6.1)."""
     if value is None:
         return None
     if not name.endswith(_BIND):
         raise refusal.unreadable(f"'{name}' is a navigation property: bind it with '{name}{_BIND}'.")
-    return _bound(name, value, entity_set)
+    return _bound(name, value, entity_set, row_id)
 
 
 def _read_only(name: str) -> refusal.Refusal:
     return refusal.Refusal(400, "0x80040203", f"The property '{name}' cannot be modified.")
 
 
-def _bound(name: str, value: object, entity_set: str) -> Value:
+def _bound(name: str, value: object, entity_set: str, row_id: RowId) -> Value:
     if not isinstance(value, str):
         raise refusal.wrong_literal(value, "Edm.String")
     found = _BOUND.search(value)
@@ -99,9 +106,7 @@ def _bound(name: str, value: object, entity_set: str) -> Value:
         raise refusal.query_syntax(f"'{name}' does not hold the URL of a row.")
     if found[1] != entity_set:
         raise refusal.unreadable(f"'{name}' points to '{found[1]}', not to '{entity_set}'.")
-    if not GUID.fullmatch(found[2]):
-        raise refusal.query_syntax(f"'{name}' needs the id of a row.")
-    return found[2].lower()
+    return row_id(entity_set, found[2])
 
 
 Render = Callable[[Row], dict[str, object]]

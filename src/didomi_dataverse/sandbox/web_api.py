@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from didomi_dataverse.sandbox import changes, duplicates, refusal, rights, users
 from didomi_dataverse.sandbox.behaviour import acting_user
+from didomi_dataverse.sandbox.bound_row import row_id_of
 from didomi_dataverse.sandbox.exchange import ODATA_VERSION, Request, Response, error_response, json_response
 from didomi_dataverse.sandbox.key_url import decoded, parse_address
 from didomi_dataverse.sandbox.query import (
@@ -59,6 +60,7 @@ class WebApi:
         self.table = table
         self.switches = switches
         self._users = users
+        self._row_id = row_id_of(table, switches)
         self._organization = organization
         self._extensions = extensions
 
@@ -133,7 +135,7 @@ class WebApi:
         self._check_select(request)
         document = json_object(request)
         rights.check_write(request.caller, users.CREATE, document)
-        contactid, values = read_values(document, self.table.schema, creating=True)
+        contactid, values = read_values(document, self.table.schema, self._row_id, creating=True)
         if duplicates.is_wanted(request):
             duplicates.refuse(self.table, self.switches, None, values)
         row = self.table.create(contactid, values, now)
@@ -174,7 +176,7 @@ class WebApi:
         condition = _condition(request)
         if not rights.may_write_all(request.caller):
             rights.check_upsert(request.caller, self.table, address, document)
-        contactid, values = read_values(document, self.table.schema, creating=None)
+        contactid, values = read_values(document, self.table.schema, self._row_id, creating=None)
         if duplicates.is_wanted(request) and not condition.refuses(self.table.find(address)):
             duplicates.refuse_upsert(self.table, self.switches, address, values)
         row, created = self.table.upsert(address, contactid, values, condition, now)
@@ -213,7 +215,7 @@ class WebApi:
         else:
             only_method(request, "DELETE")
             written = None
-        _, values = read_values({name: written}, schema, creating=False)
+        _, values = read_values({name: written}, schema, self._row_id, creating=False)
         if address.key is not None:
             values = {known: new for known, new in values.items() if known not in address.key.columns}
         self.table.update(row, values, now)

@@ -206,3 +206,31 @@ async def test_annotations_of_a_row_that_was_read_are_passed_over(api: httpx.Asy
 async def test_instants_of_the_edge_of_time_are_refused(api: httpx.AsyncClient) -> None:
     for text in ("2026-13-01T00:00:00Z", "9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00"):
         assert (await api.patch(ROW, json={"new_profilingon": text})).status_code == 400
+
+
+async def test_a_lookup_can_be_bound_by_key(api: httpx.AsyncClient) -> None:
+    body = {"parentcustomerid_contact@odata.bind": "/contacts(new_didomikey='customer-0002')"}
+
+    assert (await api.patch(ROW, json=body)).status_code == 204
+
+    second = (await api.get("contacts(new_didomikey='customer-0002')")).json()["contactid"]
+    assert (await api.get(ROW)).json()["_parentcustomerid_value"] == second
+
+
+@pytest.mark.parametrize(
+    ("name", "reference", "status"),
+    [
+        pytest.param("parentcustomerid_contact", "/contacts(new_didomikey='none')", 404, id="no-such-key"),
+        pytest.param(
+            "parentcustomerid_contact",
+            "/contacts(00000000-0000-0000-0000-0000000000ff)",
+            404,
+            id="no-such-id",
+        ),
+        pytest.param("parentcustomerid_account", "/accounts(name='a')", 501, id="key-of-another-table"),
+    ],
+)
+async def test_a_lookup_is_bound_to_a_row_that_can_be_found(
+    api: httpx.AsyncClient, name: str, reference: str, status: int
+) -> None:
+    assert (await api.patch(ROW, json={f"{name}@odata.bind": reference})).status_code == status

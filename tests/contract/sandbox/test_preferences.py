@@ -17,12 +17,14 @@ ROW = {
     "new_profilingon": "2026-01-02T15:04:59Z",
     "numberofchildren": 1234,
     "creditlimit": 1234.5,
+    "new_share": 1234.5,
     "_preferredsystemuserid_value": "00000000-0000-0000-0000-00000000000a",
 }
 
 
 @pytest.fixture(autouse=True)
 async def _rows(api: httpx.AsyncClient) -> None:
+    await api.put(f"{CONTROL}/schema", json={"columns": {"new_share": {"type": "decimal"}}})
     assert (await api.put(f"{CONTROL}/contacts", json=[ROW])).status_code == 200
 
 
@@ -41,7 +43,8 @@ async def read(api: httpx.AsyncClient, prefer: str, columns: str = ",".join(ROW)
         ("birthdate", "2/3/2001"),
         ("new_profilingon", "1/2/2026 3:04 PM"),
         ("numberofchildren", "1,234"),
-        ("creditlimit", "1,234.50"),
+        ("creditlimit", "$1,234.50"),
+        ("new_share", "1,234.50"),
     ],
 )
 async def test_a_value_is_formatted_for_people(api: httpx.AsyncClient, column: str, label: str) -> None:
