@@ -99,7 +99,7 @@ class Control:
                 environment.replace_rows(parse_rows(document, schema), now)
                 return {"rows": len(environment.table.rows)}
             case "schema":
-                environment.table.use_schema(parse_schema(document, schema))
+                environment.table.publish(parse_schema(document, schema), now)
             case "applications":
                 known = environment.users.document().keys()
                 for client_id, application, privileges in parse_applications(document, known):

@@ -55,10 +55,10 @@ class KeyJobs:
             raise _invalid(f"The key '{name}' is not one that has failed.")
         self._begin(key, now)
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: str, now: float) -> None:
         """The key goes, whatever its state."""
         self._started.pop(name, None)
-        self._table.use_schema(self._table.schema.without_key(name))
+        self._table.publish(self._table.schema.without_key(name), now)
 
     def forget(self) -> None:
         """No job is under way."""
@@ -72,22 +72,22 @@ class KeyJobs:
             if key is None or passed >= needed:
                 del self._started[name]
                 if key is not None:
-                    self._end(key)
+                    self._end(key, now)
             elif passed >= needed / 2 and key.status is KeyStatus.PENDING:
-                self._put(key, KeyStatus.IN_PROGRESS)
+                self._put(key, KeyStatus.IN_PROGRESS, now)
 
     def _begin(self, key: AlternateKey, now: float) -> None:
-        self._put(key, KeyStatus.PENDING)
+        self._put(key, KeyStatus.PENDING, now)
         self._started[key.name] = now
         self.advance(now)
 
-    def _end(self, key: AlternateKey) -> None:
+    def _end(self, key: AlternateKey, now: float) -> None:
         size = sum(_size(self._table.schema.columns[name]) for name in key.columns)
         # Over values that repeat, the table itself makes it Failed.
-        self._put(key, KeyStatus.ACTIVE if size <= MOST_BYTES else KeyStatus.FAILED)
+        self._put(key, KeyStatus.ACTIVE if size <= MOST_BYTES else KeyStatus.FAILED, now)
 
-    def _put(self, key: AlternateKey, status: KeyStatus) -> None:
-        self._table.use_schema(self._table.schema.extended([], [replace(key, status=status)]))
+    def _put(self, key: AlternateKey, status: KeyStatus, now: float) -> None:
+        self._table.publish(self._table.schema.extended([], [replace(key, status=status)]), now)
 
 
 def _size(column: Column) -> int:

@@ -55,6 +55,7 @@ class Metadata:
         self, table: Table, key_jobs: KeyJobs, switches: Switches, users: Users, business_unit_id: str
     ) -> None:
         self._table = table
+        self._shown = table.schema
         self._key_jobs = key_jobs
         self._switches = switches
         self._users = users
@@ -63,10 +64,13 @@ class Metadata:
 
     def answer(self, request: Request, resource: str, base: str, now: float) -> Response | None:
         """The answer about the table, its messages or the caller's rights; None for another path."""
+        is_strong = request.headers.get("consistency", "").lower() == "strong"
+        is_late = now - self._table.published_at < self._switches.metadata_delay_seconds
+        self._shown = self._table.schema_before if is_late and not is_strong else self._table.schema
         if resource in {"$metadata", ""}:
             only_method(request, "GET")
             if resource:
-                content = csdl.document(self._table.schema, has_bulk_messages=self._switches.bulk_messages)
+                content = csdl.document(self._shown, has_bulk_messages=self._switches.bulk_messages)
                 return Response(200, (("Content-Type", "application/xml"), ODATA_VERSION), content)
             return _service_document(base)
         if resource == "EntityDefinitions":
@@ -96,7 +100,7 @@ class Metadata:
             return self._create_key(request, base, now)
         one = _ONE.fullmatch(part or "")
         if request.method == "DELETE" and one is not None and one[1] == "Keys":
-            self._key_jobs.drop(str(self._key(one)["LogicalName"]))
+            self._key_jobs.drop(str(self._key(one)["LogicalName"]), now)
             return Response(204, (ODATA_VERSION,))
         only_method(request, "GET")
         options = _options(request)
@@ -144,7 +148,7 @@ class Metadata:
         return document
 
     def _keys(self) -> list[Document]:
-        return [key_document(key) for key in self._table.schema.keys.values()]
+        return [key_document(key) for key in self._shown.keys.values()]
 
     def _attributes(self, options: Options, cast: str, only: str | None = None) -> list[Document]:
         """Columns as documents; type details and `$expand` need a cast to the column's own class."""
@@ -155,7 +159,7 @@ class Metadata:
         if asked and not cast:
             raise refusal.no_such_property(asked[0].name)
         found: list[Document] = []
-        for column in self._table.schema.columns.values():
+        for column in self._shown.columns.values():
             document = column_document(column, is_custom=column.name not in self._standard)
             if only is not None and only not in {column.name, document["MetadataId"]}:
                 continue

@@ -54,6 +54,9 @@ class Switches:
     key_build_seconds: float = _number(
         0.0, "how long a new key is Pending, then InProgress, before it is Active or Failed (1.5)"
     )
+    metadata_delay_seconds: float = _number(
+        0.0, "how long metadata shows the schema before, except with Consistency: Strong (1.3, 7)"
+    )
     token_seconds: int = _number(3599, "life of an access token (10, 11.10)")
     token_refresh_seconds: int | None = _number(
         None, "refresh_in of a token answer; null: none is given (10, 11.10)"

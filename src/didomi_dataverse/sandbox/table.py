@@ -1,5 +1,6 @@
 """The rows of one table: found by id or key, written by the server's algorithm (dataverse.md 2.2)."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,6 +59,9 @@ class Table:
         self.writes_of_deleted: dict[str, int] = {}
         self.written_now: list[str] = []
         """Ids of the rows written since somebody last emptied this list: the rows of one call."""
+        self.schema_before = schema
+        self.published_at = -math.inf
+        """When the schema before gave way, in Unix seconds."""
         self.compares_null = False
         """Whether rows with a null in a key of several columns are unique too (dataverse.md 13.6)."""
         self.author = SYSTEM
@@ -92,6 +96,11 @@ class Table:
         self.schema = schema.with_status(failed) if failed else schema
         self._key_columns = frozenset(name for key in self.schema.active_keys for name in key.columns)
         self._indexes = {}
+
+    def publish(self, schema: Schema, now: float) -> None:
+        """Take another schema; metadata may go on showing the one before for a while (dataverse.md 7)."""
+        self.schema_before, self.published_at = self.schema, now
+        self.use_schema(schema)
 
     def compare_by(self, fold: Fold, *, compares_null: bool) -> None:
         """Compare values otherwise from now on; a key that its rows then violate becomes Failed."""

@@ -292,3 +292,18 @@ async def test_a_token_may_say_when_to_fetch_the_next(
 
     assert (plain["expires_in"], "refresh_in" in plain) == (3599, False)
     assert with_refresh["refresh_in"] == 300
+
+
+async def test_metadata_may_be_late_unless_consistency_is_asked_for(
+    api: httpx.AsyncClient, clock: HandClock
+) -> None:
+    await switch(api, metadata_delay_seconds=30)
+    url = "EntityDefinitions(LogicalName='contact')/Attributes(LogicalName='new_later')"
+    await api.put(f"{CONTROL}/schema", json={"columns": {"new_later": {"type": "boolean"}}})
+
+    late, strong = await api.get(url), await api.get(url, headers={"Consistency": "Strong"})
+    written = await api.patch(FIRST, json={"new_later": True})
+    clock.time += 30
+
+    assert (late.status_code, strong.status_code, written.status_code) == (404, 200, 204)
+    assert (await api.get(url)).status_code == 200
