@@ -15,10 +15,10 @@ from didomi_dataverse.didomi.item import Choice
 from didomi_dataverse.didomi.notification import parse
 from didomi_dataverse.didomi.reading import Deletes, Disposition, Reading, Reason
 from didomi_dataverse.ledger import dialect
+from didomi_dataverse.ledger.many_rows import rows_in
 from didomi_dataverse.ledger.tables import deleted_events, deleted_users, notifications, storable_text
 from didomi_dataverse.ledger.tombstones import Tombstones
 
-_IDS_PER_STATEMENT = 512
 # The notifications it reads were accepted when they came; what is accepted today does not matter for them.
 _AS_ACCEPTED = ReadingPolicy()
 
@@ -161,10 +161,4 @@ def _stone(name: str, value: str, reading: Reading) -> dict[str, object]:
 
 
 def _deleted(connection: Connection, table: Table, name: str, ids: set[str]) -> dict[str, datetime | None]:
-    ordered = sorted(ids - {""})
-    found: dict[str, datetime | None] = {}
-    for start in range(0, len(ordered), _IDS_PER_STATEMENT):
-        some = ordered[start : start + _IDS_PER_STATEMENT]
-        rows = connection.execute(select(table.c[name], table.c.deleted_at).where(table.c[name].in_(some)))
-        found |= {row[0]: row[1] for row in rows}
-    return found
+    return dict(rows_in(connection, table, (name, "deleted_at"), where=name, wanted=ids - {""}))

@@ -1,15 +1,16 @@
 """The rows of contacts into which readings are folded: found or made, locked, and stored again."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, select, update
+from sqlalchemy import Connection
 
 from didomi_dataverse.didomi.reading import Identity, Reading
 from didomi_dataverse.ledger import dialect
 from didomi_dataverse.ledger.contact import DeliveryState
 from didomi_dataverse.ledger.folding import Folding
+from didomi_dataverse.ledger.many_rows import insert_rows, rows_in, update_rows
 from didomi_dataverse.ledger.priority import Priority
 from didomi_dataverse.ledger.registers_json import EMPTY_REGISTERS, EMPTY_WRITTEN
 from didomi_dataverse.ledger.tables import contacts
@@ -17,8 +18,6 @@ from didomi_dataverse.ledger.tables import contacts
 # PostgreSQL refuses index entries of more than 2,704 bytes. Nothing that Dataverse can match is near this: a
 # text column that can be a key holds 450 characters, and an identifier that is longer cannot name anybody.
 _MAX_IDENTITY_BYTES = 2_000
-# SQLite allows 32,766 parameters in one statement; fewer distinct statements are quicker to prepare.
-_KEYS_PER_STATEMENT = 512
 
 
 def contacts_for(connection: Connection, readings: Sequence[Reading], now: datetime) -> dict[str, Folding]:
@@ -36,83 +35,70 @@ def contacts_for(connection: Connection, readings: Sequence[Reading], now: datet
             identities.setdefault(reading.identity.key, reading.identity)
     if not identities:
         return {}
-    missing = set(identities)
-    for keys in chunks(missing):
-        missing -= set(connection.execute(select(contacts.c.key).where(contacts.c.key.in_(keys))).scalars())
-    dialect.insert_missing(
-        connection, contacts, [_new_contact(identities[key], now) for key in sorted(missing)]
-    )
-    folding: dict[str, Folding] = {}
-    columns = contacts.c
-    for keys in chunks(identities):
-        wanted = select(*_FOLDING_COLUMNS).where(columns.key.in_(keys)).order_by(columns.id)
-        for row in connection.execute(dialect.locked(connection, wanted)).mappings():
-            folding[row["key"]] = _folding(row)
+    if dialect.has_other_writers(connection):
+        known = {key for (key,) in rows_in(connection, contacts, ("key",), where="key", wanted=identities)}
+        _create(connection, [identities[key] for key in sorted(identities.keys() - known)], now)
+        return _by_key(connection, identities)
+    folding = _by_key(connection, identities)
+    if missing := identities.keys() - folding.keys():
+        _create(connection, [identities[key] for key in sorted(missing)], now)
+        folding |= _by_key(connection, missing)
     return folding
+
+
+def _create(connection: Connection, identities: Iterable[Identity], now: datetime) -> None:
+    insert_rows(connection, contacts, [_new_contact(one, now) for one in identities], skip_known=True)
+
+
+def _by_key(connection: Connection, keys: Collection[str]) -> dict[str, Folding]:
+    """Locked in the order of their ids."""
+    if dialect.has_other_writers(connection):
+        ids = [found for (found,) in rows_in(connection, contacts, ("id",), where="key", wanted=keys)]
+        rows = rows_in(connection, contacts, _FOLDING_COLUMNS, where="id", wanted=ids, locked=True)
+    else:
+        rows = rows_in(connection, contacts, _FOLDING_COLUMNS, where="key", wanted=keys)
+    return {row[0]: _folding(row) for row in rows}
 
 
 def contacts_by_id(connection: Connection, contact_ids: Collection[int]) -> list[Folding]:
     """The contacts with these ids, locked in their order."""
-    found: list[Folding] = []
-    ordered = sorted(contact_ids)
-    for start in range(0, len(ordered), _KEYS_PER_STATEMENT):
-        some = ordered[start : start + _KEYS_PER_STATEMENT]
-        wanted = select(*_FOLDING_COLUMNS).where(contacts.c.id.in_(some)).order_by(contacts.c.id)
-        found += map(_folding, connection.execute(dialect.locked(connection, wanted)).mappings())
-    return found
+    rows = rows_in(connection, contacts, _FOLDING_COLUMNS, where="id", wanted=contact_ids, locked=True)
+    return [_folding(row) for row in rows]
 
 
 _FOLDING_COLUMNS = (
-    contacts.c.id,
-    contacts.c.key,
-    contacts.c.registers,
-    contacts.c.revision,
-    contacts.c.state,
-    contacts.c.due_at,
-    contacts.c.priority,
-    contacts.c.reason,
-    contacts.c.history_cut_at,
+    "key",
+    "id",
+    "registers",
+    "revision",
+    "state",
+    "due_at",
+    "priority",
+    "reason",
+    "history_cut_at",
 )
 
 
-def _folding(row: RowMapping) -> Folding:
+def _folding(row: tuple[Any, ...]) -> Folding:
+    _, contact_id, registers, revision, state, due_at, priority, reason, history_cut_at = row
     return Folding(
-        contact_id=row["id"],
-        state=DeliveryState(row["state"]),
-        due_at=row["due_at"],
-        priority=Priority(row["priority"]),
-        revision=row["revision"],
-        reason=row["reason"],
-        stored=row["registers"],
-        history_cut_at=row["history_cut_at"],
+        contact_id=contact_id,
+        state=DeliveryState(state),
+        due_at=due_at,
+        priority=Priority(priority),
+        revision=revision,
+        reason=reason,
+        stored=registers,
+        history_cut_at=history_cut_at,
     )
 
 
 def store_contacts(connection: Connection, folded: Collection[Folding], now: datetime) -> None:
     """Store those that changed, or say the same in other words."""
     changed = [contact.changed_row(now) for contact in folded if contact.changed]
-    refined = [
-        {"contact_id": contact.contact_id, "registers": contact.text} for contact in folded if contact.refined
-    ]
-    if changed:
-        connection.execute(_STORE_CHANGED, changed)
-    if refined:
-        connection.execute(_STORE_REFINED, refined)
-
-
-_STORE_CHANGED = (
-    update(contacts)
-    .where(contacts.c.id == bindparam("contact_id"))
-    .values(
-        {
-            name: bindparam(name)
-            for name in ("registers", "revision", "state", "due_at", "priority", "reason", "changed_at")
-        }
-    )
-)
-_STORE_REFINED = (
-    update(contacts).where(contacts.c.id == bindparam("contact_id")).values(registers=bindparam("registers"))
-)
+    refined = [{"id": contact.contact_id, "registers": contact.text} for contact in folded if contact.refined]
+    update_rows(connection, contacts, changed)
+    update_rows(connection, contacts, refined)
 
 
 def _is_storable(identity: Identity) -> bool:
@@ -139,10 +125,3 @@ def _new_contact(identity: Identity, now: datetime) -> dict[str, Any]:
         "created_at": now,
         "changed_at": now,
     }
-
-
-def chunks(keys: Collection[str]) -> Iterator[list[str]]:
-    """In order, so that everybody locks in the same one."""
-    ordered = sorted(keys)
-    for start in range(0, len(ordered), _KEYS_PER_STATEMENT):
-        yield ordered[start : start + _KEYS_PER_STATEMENT]

@@ -140,7 +140,7 @@ class Folding:
             due_at = now if due_at is None else min(due_at, now)
             reason = reason if self.state is DeliveryState.DUE else None
         return {
-            "contact_id": self.contact_id,
+            "id": self.contact_id,
             "registers": self.text,
             "revision": self.revision,
             "state": state.value,

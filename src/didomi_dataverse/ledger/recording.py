@@ -8,12 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, update
 
 from didomi_dataverse.didomi.reading import Deletes, Disposition, Reading, Reason
 from didomi_dataverse.ledger import deleting, dialect
-from didomi_dataverse.ledger.folded_rows import chunks, contacts_by_id, contacts_for, store_contacts
+from didomi_dataverse.ledger.folded_rows import contacts_by_id, contacts_for, store_contacts
 from didomi_dataverse.ledger.folding import NOTHING_NEW, Consequence, Folding
+from didomi_dataverse.ledger.many_rows import insert_rows, rows_in
 from didomi_dataverse.ledger.tables import notifications, storable_text
 from didomi_dataverse.ledger.tombstones import NOTHING_DELETED, Tombstones
 
@@ -60,8 +61,7 @@ def record(connection: Connection, readings: Sequence[Reading], now: datetime) -
     group = _group(connection, readings, known, folding)
     recorded = [_record_one(connection, reading, group) for reading in readings]
     store_contacts(connection, group.by_id.values(), now)
-    if group.fresh:
-        connection.execute(insert(notifications), sorted(group.fresh, key=lambda row: str(row["digest"])))
+    insert_rows(connection, notifications, sorted(group.fresh, key=lambda row: str(row["digest"])))
     _count_repeated(connection, group.repeated, now)
     return recorded
 
@@ -196,24 +196,21 @@ def _delete(connection: Connection, reading: Reading, group: _Group) -> tuple[Fo
 
 
 def _logged_before(connection: Connection, readings: Sequence[Reading]) -> dict[str, Recorded]:
-    found: dict[str, Recorded] = {}
-    columns = notifications.c
-    for digests in chunks({reading.digest for reading in readings}):
-        rows = connection.execute(
-            select(columns.digest, columns.disposition, columns.reason, columns.contact_id).where(
-                columns.digest.in_(digests)
-            )
+    names = ("digest", "disposition", "reason", "contact_id")
+    digests = {reading.digest for reading in readings}
+    return {
+        digest: Recorded(
+            digest,
+            Disposition(disposition),
+            None if reason is None else Reason(reason),
+            duplicate=True,
+            contact_id=contact_id,
+            withdrawal=False,
         )
-        for digest, disposition, reason, contact_id in rows:
-            found[digest] = Recorded(
-                digest,
-                Disposition(disposition),
-                None if reason is None else Reason(reason),
-                duplicate=True,
-                contact_id=contact_id,
-                withdrawal=False,
-            )
-    return found
+        for digest, disposition, reason, contact_id in rows_in(
+            connection, notifications, names, where="digest", wanted=digests
+        )
+    }
 
 
 _COUNT_REPEATED = (
