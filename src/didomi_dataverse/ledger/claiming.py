@@ -6,12 +6,13 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, literal, or_, select, update
 
 from didomi_dataverse.ledger import dialect
 from didomi_dataverse.ledger.contact import Attempt, Claim, Contact, DeliveryState, Move, Settlement, moved
+from didomi_dataverse.ledger.many_rows import insert_rows, rows_in, update_rows
 from didomi_dataverse.ledger.priority import Priority
 from didomi_dataverse.ledger.registers_json import (
     EMPTY_WRITTEN,
@@ -21,9 +22,6 @@ from didomi_dataverse.ledger.registers_json import (
     encode_written,
 )
 from didomi_dataverse.ledger.tables import attempts, contacts, meta, storable_text
-
-# SQLite allows 32,766 parameters in one statement; fewer distinct statements are quicker to prepare.
-_IDS_PER_STATEMENT = 512
 
 HOLDER_PREFIX = "replica/"
 """What the keys of `meta` begin with that name the replicas at work (`presence`)."""
@@ -49,31 +47,10 @@ CONTACT_COLUMNS = (
     contacts.c.reason,
 )
 
-_TAKE = (
-    update(contacts)
-    .where(contacts.c.id == bindparam("contact_id"))
-    .values(state=bindparam("state"), due_at=bindparam("due_at"), lease=bindparam("lease"))
-)
 _PARK_UNREADABLE = (
     update(contacts)
     .where(contacts.c.id == bindparam("contact_id"))
     .values(state=DeliveryState.PARKED.value, due_at=None, lease=None, reason=UNREADABLE)
-)
-_SETTLE = (
-    update(contacts)
-    .where(contacts.c.id == bindparam("contact_id"), contacts.c.lease == bindparam("held"))
-    .values(
-        state=bindparam("state"),
-        due_at=bindparam("due_at"),
-        priority=bindparam("priority"),
-        lease=None,
-        # NULL leaves the stored confirmation alone.
-        written=func.coalesce(bindparam("written"), contacts.c.written),
-        row_id=bindparam("row_id"),
-        attempts=bindparam("attempts"),
-        unmatched_since=bindparam("unmatched_since"),
-        reason=bindparam("reason"),
-    )
 )
 _FORGET = update(contacts).where(contacts.c.id == bindparam("contact_id")).values(written=EMPTY_WRITTEN)
 _RELEASE = (
@@ -147,18 +124,19 @@ def claim(
                 # It would stop everybody behind it, every time (promise 4).
                 unreadable.append({"contact_id": row["id"]})
                 continue
+            written = contact.written
             if contact.state is DeliveryState.DELIVERING:
                 # Whoever held the lease may have written without settling: nothing is known of the row.
-                contact = replace(contact, written={})
+                written = {}
                 taken_over.append({"contact_id": row["id"]})
-            claims.append(Claim(contact=replace(contact, state=state, due_at=until), lease=token))
-            taken.append({"contact_id": row["id"], "state": state.value, "due_at": until, "lease": token})
+            claimed = replace(contact, state=state, due_at=until, written=written)
+            claims.append(Claim(contact=claimed, lease=token))
+            taken.append({"id": row["id"], "state": state.value, "due_at": until, "lease": token})
         if len(claims) >= limit:
             break
     if unreadable:
         connection.execute(_PARK_UNREADABLE, unreadable)
-    if taken:
-        connection.execute(_TAKE, taken)
+    update_rows(connection, contacts, taken)
     if taken_over:
         connection.execute(_FORGET, taken_over)
     return claims
@@ -182,23 +160,27 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
     """
     held = _held(connection, {settlement.contact_id for settlement in settlements})
     answers: list[bool] = []
-    stored: list[dict[str, Any]] = []
+    confirmed: list[dict[str, Any]] = []
+    unconfirmed: list[dict[str, Any]] = []
     evidence: list[dict[str, Any]] = []
     for settlement in settlements:
         row = held.get(settlement.contact_id)
-        if row is None or row["lease"] != settlement.lease:
+        if row is None or row.lease != settlement.lease:
             answers.append(False)
             continue
         # One claim is settled once, whatever the caller passes.
         del held[settlement.contact_id]
         answers.append(True)
-        stored.append(_settled_row(settlement, row, now))
+        settled = _settled_row(settlement, row, now)
+        if settlement.written is None:
+            unconfirmed.append(settled)
+        else:
+            confirmed.append(settled | {"written": encode_written(settlement.written)})
         if settlement.attempt is not None:
             evidence.append(_attempt_row(settlement.contact_id, settlement.attempt))
-    if stored:
-        connection.execute(_SETTLE, stored)
-    if evidence:
-        connection.execute(insert(attempts), evidence)
+    update_rows(connection, contacts, confirmed)
+    update_rows(connection, contacts, unconfirmed)
+    insert_rows(connection, attempts, evidence)
     return answers
 
 
@@ -248,30 +230,29 @@ def release_all_of(connection: Connection, holder: str, now: datetime) -> int:
     ).rowcount
 
 
-def _held(connection: Connection, contact_ids: set[int]) -> dict[int, RowMapping]:
-    columns = contacts.c
-    held: dict[int, RowMapping] = {}
-    ordered = sorted(contact_ids)
-    for start in range(0, len(ordered), _IDS_PER_STATEMENT):
-        wanted = (
-            select(columns.id, columns.lease, columns.revision, columns.priority)
-            .where(columns.id.in_(ordered[start : start + _IDS_PER_STATEMENT]), columns.lease.is_not(None))
-            .order_by(columns.id)
-        )
-        held.update(
-            {row["id"]: row for row in connection.execute(dialect.locked(connection, wanted)).mappings()}
-        )
-    return held
+class _Held(NamedTuple):
+    """What of a contact decides how its claim is settled."""
+
+    contact_id: int
+    lease: str | None
+    revision: int
+    priority: int
 
 
-def _settled_row(settlement: Settlement, row: RowMapping, now: datetime) -> dict[str, Any]:
+def _held(connection: Connection, contact_ids: set[int]) -> dict[int, _Held]:
+    names = ("id", "lease", "revision", "priority")
+    rows = rows_in(connection, contacts, names, where="id", wanted=contact_ids, locked=True)
+    return {row[0]: _Held(*row) for row in rows}
+
+
+def _settled_row(settlement: Settlement, row: _Held, now: datetime) -> dict[str, Any]:
     if settlement.move in {Move.CHANGED, Move.CLAIMED}:
         raise ValueError(f"{settlement.move} is no way to settle a claim.")
     state = moved(DeliveryState.DELIVERING, settlement.move)
     due_at = settlement.due_at
     reason = settlement.reason
-    priority = row["priority"]
-    if row["revision"] != settlement.revision:
+    priority = row.priority
+    if row.revision != settlement.revision:
         # Somebody chose again while this was on its way: whatever became of it, there is more to tell.
         state, due_at, reason = DeliveryState.DUE, now, None
     elif state in {DeliveryState.SETTLED, DeliveryState.PARKED}:
@@ -280,12 +261,11 @@ def _settled_row(settlement: Settlement, row: RowMapping, now: datetime) -> dict
     elif due_at is None:
         raise ValueError(f"A settlement by {settlement.move} must say when the contact is due again.")
     return {
-        "contact_id": settlement.contact_id,
-        "held": settlement.lease,
+        "id": settlement.contact_id,
         "state": state.value,
         "due_at": due_at,
         "priority": priority,
-        "written": None if settlement.written is None else encode_written(settlement.written),
+        "lease": None,
         "row_id": settlement.row_id,
         "attempts": settlement.attempts,
         "unmatched_since": settlement.unmatched_since,
