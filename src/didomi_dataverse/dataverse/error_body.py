@@ -173,6 +173,9 @@ def safe_message(answered: Answered, values: Iterable[str] = (), known_names: It
     access to the environment can resolve; error codes stay as well. `values` win over all of these.
     """
     text = answered.message
+    if not text:
+        # What went well says nothing, and that is nearly every answer.
+        return ""
     for value in sorted({value for value in values if len(value.strip()) > 2}, key=len, reverse=True):
         text = re.sub(re.escape(value), _MASKED, text, flags=re.IGNORECASE)
     plain = _PLAIN_WORDS | {name.lower() for name in known_names}

@@ -87,7 +87,7 @@ def dialogue(
     """Everything that is said about one contact until an outcome is reached.
 
     `creation` holds every mapped column, as it must be written when the row is created (design.md 1, promise
-    6).
+    6); it is not read unless the policy allows creating.
     """
     if not changed(values, contact.written):
         return Concluded(outcome=NothingToWrite())

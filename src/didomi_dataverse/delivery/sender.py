@@ -184,7 +184,7 @@ class Sender:
     def _begin(self, claim: Claim) -> _Talk:
         try:
             values = apply(self._mapping, resolve(claim.contact.registers))
-            creation = for_creation(self._mapping, values)
+            creation = for_creation(self._mapping, values) if self._policy.upsert else {}
             talk = _Talk(claim, dialogue(claim.contact, values, creation, self._policy))
             talk.hear(None)
             self._listener.found(values.findings)
