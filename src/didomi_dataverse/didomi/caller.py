@@ -5,6 +5,7 @@ import hmac
 import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from didomi_dataverse.errors import CredentialsError
 
@@ -94,6 +95,7 @@ class AddressList:
         return client is not None and _is_in(client, self.allowed)
 
 
+@lru_cache(maxsize=256)  # nearly all that is asked for is the same few
 def parsed_address(written: str) -> Address | None:
     """An IP address as proxies write it: with a port, in brackets, or IPv4 spelt as IPv6. Else None."""
     text = written.strip().strip('"')

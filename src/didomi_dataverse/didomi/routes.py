@@ -7,7 +7,7 @@ not touched before the caller is known, and nothing but the store can make a goo
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -125,6 +125,8 @@ class _Webhook:
     max_body_bytes: int
     body_timeout: timedelta
     counts: Counts | None
+    # Bound once: to be told that nobody wants an entry costs a binding each time otherwise.
+    journal: Any = field(default_factory=lambda: structlog.get_logger(__name__).bind())
 
     async def answer(self, request: Request) -> Response:
         received_at = self.clock.now()
@@ -133,7 +135,7 @@ class _Webhook:
             way = await self.gate.admit(headers=request.headers, now=received_at)
             body = await read_body(request, max_bytes=self.max_body_bytes, timeout=self.body_timeout)
         except SenderError as error:
-            _log().warning(
+            self.journal.warning(
                 "caller_refused", status=error.status, cause=type(error).__name__, detail=str(error)
             )
             return self._refused(problem_of(error))
@@ -146,7 +148,7 @@ class _Webhook:
         try:
             stored = await self.receive(readings) if readings else ()
         except StoreError as error:
-            _log().error("store_unavailable", cause=type(error).__name__)
+            self.journal.error("store_unavailable", cause=type(error).__name__)
             return self._refused(_nothing_stored())
         self._tell(readings, stored)
         if quarantined is not None:
@@ -160,7 +162,7 @@ class _Webhook:
         except NotJsonError:
             raise
         except Exception as error:  # noqa: BLE001 - no notification is lost by a mistake of ours
-            _log().error("notification_not_understood", cause=type(error).__name__)
+            self.journal.error("notification_not_understood", cause=type(error).__name__)
             return [_kept(body, received_at, caller, Reason.INTERNAL_ERROR)]
         return [self._reading(notification, received_at, caller) for notification in notifications]
 
@@ -168,7 +170,7 @@ class _Webhook:
         try:
             return read(notification, received_at=received_at, caller=caller, policy=self.policy)
         except Exception as error:  # noqa: BLE001 - as above, and the other notifications of a list go on
-            _log().error("notification_not_understood", cause=type(error).__name__)
+            self.journal.error("notification_not_understood", cause=type(error).__name__)
             kept = _kept(notification.body, received_at, caller, Reason.INTERNAL_ERROR)
             return replace(kept, digest=notification.digest, type=notification.type)
 
@@ -178,13 +180,12 @@ class _Webhook:
         return response
 
     def _tell(self, readings: Sequence[Reading], stored: Sequence[Stored]) -> None:
-        log = _log()
         for reading, found in zip(readings, stored, strict=True):
             # The type is the sender's text and may be anything, which a label must not.
             kind = reading.type if reading.type in _KINDS else OTHER_KIND
             disposition = DUPLICATE if found.duplicate else found.disposition.value
             reason = "" if found.reason is None else found.reason.value
-            log.info(
+            self.journal.info(
                 "notification_stored",
                 notification=reading.digest,
                 kind=kind,
@@ -193,10 +194,6 @@ class _Webhook:
             )
             if self.counts is not None:
                 self.counts.notification(kind, disposition, reason)
-
-
-def _log() -> Any:  # noqa: ANN401 - what structlog gives depends on how it is configured
-    return structlog.get_logger(__name__)
 
 
 def _kept(body: bytes, received_at: datetime, caller: str, reason: Reason) -> Reading:

@@ -1,5 +1,6 @@
 """Logs to standard output: one event word and fields from the glossary per entry, JSON outside a terminal."""
 
+import contextlib
 import logging
 import sys
 import traceback
@@ -32,10 +33,12 @@ def configure_logging(*, level: str, output_format: Format, stream: TextIO | Non
         if as_json
         else structlog.dev.ConsoleRenderer(colors=stream.isatty())
     )
+    # Our own entries go straight to the stream: by way of the standard library's loggers, which look for the
+    # caller of each and keep a record of it that nobody reads, one took three times as long.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, _where_it_happened, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=lambda *_: _Output(stream),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream)
@@ -54,6 +57,24 @@ def configure_logging(*, level: str, output_format: Format, stream: TextIO | Non
     root.setLevel(level.upper())
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _Output:
+    """Writes entries to a stream, and lets no trouble with the stream stop what is logged: a full disk behind
+    standard output must not make an error of a notification that was stored.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, entry: str) -> None:
+        """One line."""
+        with contextlib.suppress(Exception):
+            # In one piece: the libraries' handler writes to the same stream from other threads.
+            self._stream.write(f"{entry}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
 
 
 def _where_it_happened(_logger: WrappedLogger, _method: str, entry: EventDict) -> EventDict:

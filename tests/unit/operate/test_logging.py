@@ -81,3 +81,11 @@ def test_text_is_for_people(stream: io.StringIO) -> None:
     structlog.get_logger("any").warning("contact_parked", reason="rejected")
     assert "contact_parked" in stream.getvalue()
     assert "unheard" not in stream.getvalue()
+
+
+def test_an_output_that_takes_nothing_stops_nobody(stream: io.StringIO) -> None:
+    """A disk that is full must not make an error of what was done."""
+    configure_logging(level="info", output_format="json", stream=stream)
+    stream.close()
+    structlog.get_logger("any").info("notification_stored")
+    assert stream.closed
