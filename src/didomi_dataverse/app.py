@@ -25,6 +25,7 @@ from didomi_dataverse.didomi.choice import OnUserDeleted, ReadingPolicy
 from didomi_dataverse.didomi.gate import gate_of
 from didomi_dataverse.didomi.identity import Normalize, identify
 from didomi_dataverse.didomi.jwks import fetch_with
+from didomi_dataverse.didomi.plain_routes import PlainRoutesFirst
 from didomi_dataverse.didomi.reading import Identity, Reading
 from didomi_dataverse.didomi.routes import build_router
 from didomi_dataverse.errors import StoreError
@@ -54,18 +55,18 @@ def build_app(configuration: Configuration, *, lifecycle: Lifecycle, clock: Cloc
         redirect_slashes=False,
     )
     settings = configuration.settings
-    app.include_router(
-        build_router(
-            receive=service.receive,
-            gate=gate_of(
-                settings.didomi.auth, fetch=fetch_with(service.identity_provider), monotonic=clock.monotonic
-            ),
-            policy=reading_policy(configuration),
-            clock=clock,
-            max_body_bytes=settings.server.max_body_bytes,
-            counts=service.metrics,
-        )
+    receiving = build_router(
+        receive=service.receive,
+        gate=gate_of(
+            settings.didomi.auth, fetch=fetch_with(service.identity_provider), monotonic=clock.monotonic
+        ),
+        policy=reading_policy(configuration),
+        clock=clock,
+        max_body_bytes=settings.server.max_body_bytes,
+        counts=service.metrics,
     )
+    app.include_router(receiving)
+    app.add_middleware(PlainRoutesFirst, routes=receiving.routes)
     app.include_router(
         build_health_router(
             lifecycle=lifecycle, check_store=service.check_store, paces=service.paces, clock=clock

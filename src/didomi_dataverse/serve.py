@@ -1,6 +1,7 @@
 """The serving process: the application under uvicorn, and an orderly end on SIGTERM."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from didomi_dataverse.operate.logging import configure_logging
 
 REQUESTS_GRACE_SECONDS = 5
 """How long requests that are under way may take to end. They only wait for a commit."""
+
+_COLLECT_AFTER = (10_000, 10, 10)
+"""Objects made, and younger collections, between two looks for garbage."""
 
 
 class Server(uvicorn.Server):
@@ -69,11 +73,21 @@ def serve_until_stopped(configuration: Configuration, *, clock: Clock) -> bool:
     configure_logging(level=log.level, output_format=log.format)
     lifecycle = Lifecycle()
     server = Server(server_config(configuration, lifecycle, clock=clock), lifecycle)
+    _spare_the_collector()
     try:
         server.run()
     except SystemExit:  # uvicorn's way to say that it could not start
         return False
     return server.started
+
+
+def _spare_the_collector() -> None:
+    """What is here at start stays, so looking for garbage in it is in vain; and a request leaves little that
+    only the collector can free.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
 
 
 async def _check_store(configuration: Configuration, clock: Clock) -> None:
