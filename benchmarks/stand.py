@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,10 +21,16 @@ import httpx
 from tests.acceptance.crash import Replica, gauge, replica
 from tests.acceptance.processes import Town, eventually
 
+from didomi_dataverse.clock import SystemClock
+from didomi_dataverse.didomi import choice, notification
+from didomi_dataverse.didomi.reading import Identity, Reading
+from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.sandbox.bodies import event, event_created, person, purpose
 
 MADE_AT = datetime(2026, 1, 1, tzinfo=UTC)
 _STALLED_AFTER_SECONDS = 60.0
+_PUT_SECONDS = 600.0
+_FILL_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +108,9 @@ async def load(port: int, requests: Iterator[bytes], *, connections: int) -> Run
 
 
 @contextmanager
-def service(town: Town, *, store_url: str | None = None, name: int = 0) -> Iterator[Replica]:
+def service(town: Town, *, name: int = 0) -> Iterator[Replica]:
     """A service beside the sandbox, ready."""
-    url = store_url or f"sqlite:///{town.folder / f'store-{name}.db'}"
+    url = store_url(town, name)
     one = replica(town.folder, Path(town.config).read_text(), url, name, takeover_seconds=60)
     # One line for each notification would measure the file that it goes to.
     one.config.write_text(one.config.read_text() + "log: { level: warning }\n")
@@ -121,10 +127,48 @@ def is_ready(http: httpx.Client, one: Replica) -> bool:
     return http.get(f"{one.url}/readyz").status_code == 200
 
 
+def store_url(town: Town, name: int = 0) -> str:
+    """Where the service of this name keeps its ledger."""
+    return f"sqlite:///{town.folder / f'store-{name}.db'}"
+
+
 def put_people(town: Town, people: int) -> None:
     """A Contact row for each."""
     rows = [{"lastname": "Person", "new_didomikey": f"p-{number}"} for number in range(people)]
-    town.control("PUT", "contacts", rows)
+    answer = town.http.put(f"{town.ready['url']}/_sandbox/contacts", json=rows, timeout=_PUT_SECONDS)
+    assert answer.status_code == 200, answer.text
+
+
+async def fill(url: str, contacts: int) -> None:
+    """A grant of everybody, recorded by the ledger itself, without the requests that would bring them.
+
+    Everything that `Ledger.record` does is done; what comes before it, reading a body, is done once.
+    """
+    now = datetime.now(UTC)
+    (found,) = notification.parse(body(0, "p-0"))
+    model = choice.read(found, received_at=now, caller="header", policy=choice.ReadingPolicy())
+    ledger = await Ledger.open(url, clock=SystemClock())
+    try:
+        for start in range(0, contacts, _FILL_ROWS):
+            some = range(start, min(start + _FILL_ROWS, contacts))
+            await ledger.record([_of_person(model, number) for number in some])
+    finally:
+        await ledger.close()
+
+
+def _of_person(model: Reading, number: int) -> Reading:
+    key, event_id, digest = f"p-{number}", f"event-{number}", f"{number:064x}"
+    device = f"didomi-{key}"
+    return replace(
+        model,
+        digest=digest,
+        identity=Identity(key=key, identifier=key),
+        didomi_user=device,
+        source_id=event_id,
+        choices=tuple(
+            replace(one, didomi_user=device, source_id=event_id, notification=digest) for one in model.choices
+        ),
+    )
 
 
 def until_settled(town: Town, one: Replica, contacts: int, *, every_seconds: float = 0.2) -> float:

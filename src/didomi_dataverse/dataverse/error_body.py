@@ -48,6 +48,8 @@ def retry_after(value: str, now: datetime) -> timedelta | None:
     Dataverse sends whole seconds (dataverse.md 4.1); a gateway in front of it may send a date.
     """
     text = value.strip()
+    if not text:
+        return None
     if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text, re.ASCII):
         return min(timedelta(seconds=min(float(text), _MAX_RETRY_AFTER.total_seconds())), _MAX_RETRY_AFTER)
     try:

@@ -67,6 +67,8 @@ def encode_registers(registers: Registers) -> str:
 
 def decode_registers(text: str) -> dict[RegisterKey, Register]:
     """The registers. Raises ValueError when the text is not one of ours."""
+    if text == EMPTY_REGISTERS:
+        return {}
     document = _loads(text, _VERSION, _VERSION_WITH_DELETIONS)
     try:
         origins = [
