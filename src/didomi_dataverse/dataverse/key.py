@@ -107,6 +107,8 @@ def _literal(value: str) -> str:
 
 
 def _is_sendable(value: str, *, max_units: int) -> bool:
+    if value.isascii() and value.isprintable():
+        return 0 < len(value) <= max_units
     units = len(value.encode("utf-16-le", "surrogatepass")) // 2
     return 0 < units <= max_units and not any(unicodedata.category(letter) in _UNSENDABLE for letter in value)
 
