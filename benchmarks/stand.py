@@ -186,6 +186,13 @@ def until_settled(town: Town, one: Replica, contacts: int, *, every_seconds: flo
         time.sleep(every_seconds)
 
 
+def rows_updated(town: Town, one: Replica) -> int:
+    """How many rows the service had updated by now. The sandbox's own count names every row."""
+    page = town.http.get(f"{one.url}/metrics").text
+    found = re.search(r'^dataverse_operations_total\{operation="update"\} (\S+)$', page, flags=re.MULTILINE)
+    return round(float(found[1])) if found else 0
+
+
 def cpu_seconds(one: Replica) -> float:
     """The processor time that the process used so far: the same on an idle and on a busy machine."""
     assert one.process is not None
