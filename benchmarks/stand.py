@@ -127,9 +127,14 @@ def is_ready(http: httpx.Client, one: Replica) -> bool:
     return http.get(f"{one.url}/readyz").status_code == 200
 
 
-def store_url(town: Town, name: int = 0) -> str:
+def store_path(town: Town, name: int = 0) -> Path:
     """Where the service of this name keeps its ledger."""
-    return f"sqlite:///{town.folder / f'store-{name}.db'}"
+    return town.folder / f"store-{name}.db"
+
+
+def store_url(town: Town, name: int = 0) -> str:
+    """The same, as the configuration says it."""
+    return f"sqlite:///{store_path(town, name)}"
 
 
 def put_people(town: Town, people: int) -> None:
