@@ -20,8 +20,8 @@ from sqlalchemy import Connection, Table
 from didomi_dataverse.ledger.microseconds import from_microseconds, to_microseconds
 from didomi_dataverse.ledger.tables import Instant
 
-# Powers of two, so that any number of rows needs few different statements: each of them is kept prepared.
-_ROWS_PER_STATEMENT = (64, 32, 16, 8, 4, 2, 1)
+# Any number of rows takes few statements of these, and they are few different ones: each is kept prepared.
+_ROWS_PER_STATEMENT = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 
 
 def rows_in(

@@ -133,6 +133,8 @@ def encode_written(written: Mapping[str, Written]) -> str:
 
 def decode_written(text: str) -> dict[str, Written]:
     """What Dataverse confirmed. Raises ValueError when the text is not one of ours."""
+    if text == EMPTY_WRITTEN:
+        return {}
     document = _loads(text, _VERSION)
     try:
         return {
