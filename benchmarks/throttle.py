@@ -1,71 +1,93 @@
-"""How much of what Dataverse's limits allow the sender reaches, per delivery mode, on loopback.
+"""How much of what Dataverse's limits allow the sender reaches: every mode, every limit, on loopback.
 
-    python benchmarks/throttle.py [--contacts 10000] [--modes batch,multiple,single] [--limit requests|time]
+    python benchmarks/throttle.py                                  # the whole table, 23 minutes
+    python benchmarks/throttle.py --modes batch --limits time --contacts 10000
 
-The sandbox enforces limits in a window of a few seconds in place of 300, so that many windows pass in a short
-run. The steady state begins two windows after the first throttle. In the middle of a run everything is
-throttled for some seconds, to see how long the sender takes to be back at its pace; that time is no steady
-state either. Figures depend on the machine; the shares do not, as long as it can reach the limits at all.
+The sandbox enforces one limit at a time in a window of 10 seconds in place of 300, and nobody tells the
+sender: it reads the window from the first throttle, as it would another one of Dataverse's. A run takes
+seven windows. Two are warm-up. The fifth is throttled as a whole, which stands for 300 seconds: "back after"
+is how long after its end the first call was admitted (the sender adds up to a second of jitter), "then" what
+was used of the window from that call on. Steady are the others. More contacts are due than a run can deliver,
+so the sender is never short of work.
+
+"Allowed" is the limit times the time; what was used of it is counted by the sandbox, not by the sender.
+Limits are low, so that a busy machine reaches them. Whole seconds of `Retry-After` weigh thirty times as much
+here as in a window of 300 s.
 """
 
 import argparse
 import asyncio
 import json
 import random
+import shutil
 import ssl
 import tempfile
 import time
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import stand
 import structlog
 
 from didomi_dataverse.app import reading_policy
 from didomi_dataverse.clock import SystemClock
-from didomi_dataverse.configuration import load_configuration
+from didomi_dataverse.configuration import Configuration, load_configuration
 from didomi_dataverse.dataverse.reply import Answered, CallKind, Exchange
 from didomi_dataverse.dataverse.write import Request, Write
-from didomi_dataverse.delivery.pace import Pace
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.didomi import choice, notification
 from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.sandbox.application import Application
 from didomi_dataverse.sandbox.bodies import event, event_created, person, purpose
 from didomi_dataverse.sandbox.config_file import write_config
 from didomi_dataverse.sandbox.server import SandboxServer, running_sandbox
-from didomi_dataverse.senders import build_senders, open_clients
+from didomi_dataverse.senders import build_senders, first_pace, open_clients
 
-WINDOW_S = 5.0
-LONGEST_RUN_S = 280
-LONG_THROTTLE_S = 4
-# No limit that teaches a rate: it is about the pause alone.
-LONG_THROTTLE = {
-    "match": {"path": "/api/"},
-    "reply": {
-        "status": 429,
-        "headers": {"Retry-After": str(LONG_THROTTLE_S)},
-        "body": {"error": {"code": "0x80072326", "message": "Too many at once."}},
-    },
+WINDOW_S = 10
+WINDOWS = 7
+WARM_UP = 2
+THROTTLED = 4
+"""The window in which everything is throttled."""
+LOOK_EVERY_S = 0.1
+ROWS = 10
+"""Contacts a call: few, so that they last for a run."""
+# What a window holds, and what a call takes: so slow that a machine which does something else at the same
+# time neither fails to reach the limit nor takes much longer for a call than the sandbox does.
+LIMITS: dict[str, dict[str, object]] = {
+    "requests": {"requests": 100, "call_ms": 70},
+    "time": {"execution_seconds": 20, "call_ms": 250},
+    "concurrency": {"concurrent": 3, "call_ms": 600},
 }
-ROWS_PER_NOTIFICATION_BATCH = 500
+UNLIMITED = {
+    "enforce": True,
+    "window_seconds": WINDOW_S,
+    "requests": 1_000_000,
+    "execution_seconds": 1e9,
+    "concurrent": 1_000,
+    "dop_hint": 52,
+    "row_ms": {"batch": 1, "multiple": 0.5, "single": 20},
+}
+# Nobody is throttled for five minutes for too many calls at once.
+CODES = {"requests": "0x80072322", "time": "0x80072321", "concurrency": "0x80072322"}
+ROWS_PER_COMMIT = 500
 
 
 @dataclass(slots=True)
-class Log:
-    """When each call ended, whether it was throttled, and what it carried."""
+class Heard:
+    """Each call that ended: when, whether it was throttled, and the rows it wrote."""
 
-    calls: list[tuple[float, bool, int, float]] = field(default_factory=list)
+    calls: list[tuple[float, bool, int]] = field(default_factory=list)
 
     def exchanged(self, requests: list[Request], exchange: Exchange) -> None:
         first = exchange.replies[0] if exchange.replies else None
-        throttled = isinstance(first, Answered) and first.status == 429
-        good = sum(
+        is_throttled = isinstance(first, Answered) and first.status == 429
+        rows = sum(
             isinstance(request, Write) and isinstance(reply, Answered) and reply.status < 300
             for request, reply in zip(requests, exchange.replies, strict=False)
         )
         if exchange.kind is not CallKind.METADATA:
-            self.calls.append((time.monotonic(), throttled, good, exchange.duration.total_seconds()))
+            self.calls.append((time.monotonic(), is_throttled, rows))
 
     def concluded(self, *_: object) -> None: ...
 
@@ -74,12 +96,61 @@ class Log:
     def paced(self, *_: object) -> None: ...
 
 
-async def fill(ledger: Ledger, policy: choice.ReadingPolicy, contacts: int) -> None:
+@dataclass(slots=True)
+class Counted:
+    """What the sandbox counted: when each call was admitted, and the run time of each, by when it ended."""
+
+    sandbox: SandboxServer
+    admitted: list[float] = field(default_factory=list)
+    executed: list[tuple[float, float]] = field(default_factory=list)
+    _seen: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def look(self) -> None:
+        """To be called more often than a window is long: what left it is forgotten there."""
+        # The sandbox's clock is the time of day.
+        shift = time.monotonic() - self.sandbox.app.clock.now()
+        for user, usage in self.sandbox.app.environment.usages.items():
+            called, ended = self._seen.get(user, (0.0, 0.0))
+            self.admitted += [at + shift for at in usage.called_at if at > called]
+            self.executed += [(at + shift, cost) for at, cost in usage.executed if at > ended]
+            last_called = usage.called_at[-1] if usage.called_at else called
+            last_ended = usage.executed[-1][0] if usage.executed else ended
+            self._seen[user] = (max(called, last_called), max(ended, last_ended))
+
+    def used(self, kind: str, start: float, end: float) -> float:
+        """Calls, or seconds of run time."""
+        if kind == "requests":
+            return sum(start <= at < end for at in self.admitted)
+        return sum(cost for at, cost in self.executed if start <= at < end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What is measured."""
+
+    mode: str
+    kind: str
+    contacts: int
+    users: int = 1
+
+    @property
+    def allowed_per_s(self) -> float:
+        """Calls, or seconds of run time."""
+        limits = {**UNLIMITED, **LIMITS[self.kind]}
+        if self.kind == "concurrency":
+            return self.users * float(str(limits["concurrent"]))
+        name = "requests" if self.kind == "requests" else "execution_seconds"
+        return self.users * float(str(limits[name])) / WINDOW_S
+
+
+async def fill(url: str, policy: choice.ReadingPolicy, contacts: int) -> None:
     """So many contacts become due."""
-    now = SystemClock().now()
-    for start in range(0, contacts, ROWS_PER_NOTIFICATION_BATCH):
+    clock = SystemClock()
+    ledger = await Ledger.open_for_serving(url, clock=clock)
+    now = clock.now()
+    for start in range(0, contacts, ROWS_PER_COMMIT):
         readings = []
-        for number in range(start, min(start + ROWS_PER_NOTIFICATION_BATCH, contacts)):
+        for number in range(start, min(start + ROWS_PER_COMMIT, contacts)):
             chosen = [purpose("newsletter", enabled=True)]
             body = event_created(event(f"e-{number}", person(f"k-{number}"), chosen, created_at=now))
             readings += [
@@ -87,44 +158,35 @@ async def fill(ledger: Ledger, policy: choice.ReadingPolicy, contacts: int) -> N
                 for found in notification.parse(json.dumps(body).encode())
             ]
         await ledger.record(readings)
+    await ledger.close()
 
 
-async def measure(
-    sandbox: SandboxServer,
-    folder: Path,
-    *,
-    mode: str,
-    contacts: int,
-    limit: str,
-    per_window: float,
-    half_s: float,
-) -> None:
-    """One run: fill, limit, deliver, report."""
+def configured(sandbox: SandboxServer, folder: Path, run: Run) -> Configuration:
+    """The sandbox's own configuration, with the mode and as many application users."""
     path = write_config(folder, sandbox.url, sandbox.identity, service_port=8080)
-    path.write_text(path.read_text().replace("dataverse:\n", f"dataverse:\n  bulk: {mode}\n", 1))
-    configuration = load_configuration(path, {})
-    clock = SystemClock()
-    ledger = await Ledger.open_for_serving(configuration.settings.store.url.get_secret_value(), clock=clock)
+    options = f"  bulk: {run.mode}\n  batch_rows: {ROWS}\n"
+    others = [f"33333333-3333-4333-8333-{number:012d}" for number in range(1, run.users)]
+    for other in others:
+        sandbox.app.entra.register(other, Application(client_secret="of the benchmark"))  # noqa: S106
+    if others:
+        written = ", ".join(f"{{ client_id: {other}, client_secret: of the benchmark }}" for other in others)
+        options += f"  application_users: [{written}]\n"
+    path.write_text(path.read_text().replace("dataverse:\n", f"dataverse:\n{options}", 1))
+    return load_configuration(path, {})
+
+
+async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) -> str:
+    """One run: limit, deliver, report."""
+    configuration = configured(sandbox, folder, run)
+    for file in filled.parent.glob(f"{filled.name}*"):
+        shutil.copy(file, folder / file.name.replace(filled.name, "filled.db"))
+    clock, heard, counted = SystemClock(), Heard(), Counted(sandbox)
+    ledger = await Ledger.open_for_serving(f"sqlite:///{folder / 'filled.db'}", clock=clock)
     trusted = ssl.create_default_context(cafile=str(sandbox.ca_bundle))
     async with httpx.AsyncClient(verify=trusted, timeout=120, base_url=sandbox.url) as http:
-        await http.post("/_sandbox/reset")
-        await http.put("/_sandbox/contacts", json=[{"new_didomikey": f"k-{n}"} for n in range(contacts)])
-        await fill(ledger, reading_policy(configuration), contacts)
-        limits: dict[str, object] = {
-            "enforce": True,
-            "window_seconds": WINDOW_S,
-            "requests": 1_000_000,
-            "execution_seconds": 1e9,
-            "call_ms": 20,
-            "row_ms": {"batch": 1, "multiple": 0.3, "single": 1},
-        }
-        limits["requests" if limit == "requests" else "execution_seconds"] = (
-            int(per_window) if limit == "requests" else per_window
-        )
-        await http.put("/_sandbox/limits", json=limits)
-        log = Log()
-        least = WINDOW_S / 300 / 4
-        pace = Pace.at_start(max_parallel=4, max_rows=50, window=timedelta(seconds=WINDOW_S), least=least)
+        rows = [{"new_didomikey": f"k-{number}"} for number in range(run.contacts)]
+        await http.put("/_sandbox/contacts", json=rows)
+        await http.put("/_sandbox/limits", json={**UNLIMITED, **LIMITS[run.kind]})
         clients = open_clients(configuration.settings.dataverse, clock=clock)
         senders = build_senders(
             configuration,
@@ -132,126 +194,107 @@ async def measure(
             ledger=ledger,
             clock=clock,
             dice=random.random,
-            listener=log,
+            listener=heard,
             pseudonym=lambda _: "somebody",
-            pace=pace,
+            pace=first_pace(configuration.settings.dataverse),
         )
         worker = DeliveryWorker(ledger=ledger, senders=senders, clock=clock)
         stop = asyncio.Event()
         began = time.monotonic()
         running = asyncio.create_task(worker.run(stop))
-        long_at: float | None = None
-        while await ledger.next_due_at() is not None and time.monotonic() - began < LONGEST_RUN_S:
-            await asyncio.sleep(0.2)
-            if long_at is None and time.monotonic() - began > half_s:
-                long_at = time.monotonic()
-                await http.put("/_sandbox/faults", json=[LONG_THROTTLE])
-                await asyncio.sleep(0.5)
-                await http.put("/_sandbox/faults", json=[])
+        closed_at = began + THROTTLED * WINDOW_S
+        await looked(counted, closed_at)
+        throttle = {
+            "match": {"path": "/api/"},
+            "reply": {
+                "status": 429,
+                "headers": {"Retry-After": str(WINDOW_S)},
+                "body": {"error": {"code": CODES[run.kind], "message": "Everything is throttled."}},
+            },
+        }
+        await http.put("/_sandbox/faults", json=[throttle])
+        await looked(counted, closed_at + WINDOW_S)
+        await http.put("/_sandbox/faults", json=[])
+        await looked(counted, began + WINDOWS * WINDOW_S)
         stop.set()
         await running
-        ended = time.monotonic()
         for client in clients:
             await client.aclose()
+    is_short = await ledger.next_due_at() is None
     await ledger.close()
-    run = Run(mode, limit, per_window, began, ended, long_at)
-    report(log, run, senders[0].pace)
+    return report(run, heard, counted, began) + (" (ran out of contacts)" if is_short else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What was measured, and when (monotonic seconds)."""
-
-    mode: str
-    limit: str
-    per_window: float
-    began: float
-    ended: float
-    long_at: float | None
+async def looked(counted: Counted, until: float) -> None:
+    """Waits, and counts meanwhile."""
+    while time.monotonic() < until:
+        await asyncio.sleep(LOOK_EVERY_S)
+        counted.look()
 
 
-def report(log: Log, run: Run, pace: Pace) -> None:
-    """One line for a run."""
-    first = next((at for at, throttled, _, _ in log.calls if throttled), None)
-    rows = sum(good for _, _, good, _ in log.calls)
-    admitted = [call for call in log.calls if not call[1]]
-    took = run.ended - run.began
-    print(
-        f"{run.mode:9} {run.limit:9} {rows:7} rows in {took:6.1f} s, {rows / len(admitted):5.1f} rows a call"
-    )
-    if first is None:
-        print("          the limit was never met")
-        return
-    from_s, until_s = first + 2 * WINDOW_S, run.ended - 0.5
-    left_out = (run.long_at or 0.0, (run.long_at or 0.0) + LONG_THROTTLE_S + WINDOW_S)
-    steady = [
-        call
-        for call in log.calls
-        if from_s <= call[0] <= until_s and not left_out[0] <= call[0] <= left_out[1]
+def report(run: Run, heard: Heard, counted: Counted, began: float) -> str:
+    """A row of the table."""
+    spans = [
+        (began + WARM_UP * WINDOW_S, began + THROTTLED * WINDOW_S),
+        (began + (THROTTLED + 2) * WINDOW_S, began + WINDOWS * WINDOW_S),
     ]
-    span = until_s - from_s - max(0.0, min(left_out[1], until_s) - max(left_out[0], from_s))
-    if span < WINDOW_S:
-        print("          too short for a steady state")
-        return
-    used = sum(1 if run.limit == "requests" else call[3] for call in steady if not call[1])
-    share = used / (run.per_window / WINDOW_S * span)
-    throttled = sum(call[1] for call in steady)
-    print(
-        f"          steady {span:5.1f} s: {share:6.1%} of the limit, {throttled} of {len(steady)} throttled"
-        f" ({throttled / max(len(steady), 1):.2%}); at the end {pace.rows} rows, {pace.parallel} parallel"
+    seconds = sum(end - start for start, end in spans)
+    used = sum(counted.used(run.kind, start, end) for start, end in spans)
+    calls = [call for call in heard.calls if any(start <= call[0] < end for start, end in spans)]
+    refused = sum(is_throttled for _, is_throttled, _ in calls)
+    writing = [rows for _, _, rows in calls if rows]
+    opened = began + (THROTTLED + 1) * WINDOW_S
+    first = min((at for at in counted.admitted if at >= opened), default=began + WINDOWS * WINDOW_S)
+    after = counted.used(run.kind, first, first + WINDOW_S) / (run.allowed_per_s * WINDOW_S)
+    return (
+        f"| {run.contacts:,} | {run.mode} | {run.kind} | {run.users} "
+        f"| {used / (run.allowed_per_s * seconds):.1%} | {refused} of {len(calls)} = "
+        f"{refused / max(len(calls), 1):.2%} | {sum(writing) / max(len(writing), 1):.1f} "
+        f"| {first - opened:.1f} s | {after:.0%} |"
     )
-    back = recovery(log, run)
-    if back is not None:
-        print(f"          {LONG_THROTTLE_S} s of throttle: {back:.1f} s after its end, back at the pace")
 
 
-def recovery(log: Log, run: Run) -> float | None:
-    """Seconds from the end of the long pause until a second of calls uses nine tenths of what is allowed."""
-    if run.long_at is None:
-        return None
-    hit = [at for at, was, _, _ in log.calls if was and run.long_at <= at <= run.long_at + 2]
-    if not hit:
-        return None
-    over = max(hit) + LONG_THROTTLE_S
-    good = [call for call in log.calls if not call[1] and call[0] > over]
-    for at, _, _, _ in good:
-        inside = [call for call in good if at - 1 < call[0] <= at]
-        used = sum(1 if run.limit == "requests" else call[3] for call in inside)
-        if used >= 0.9 * run.per_window / WINDOW_S - 1:
-            return at - over
-    return None
+async def table(runs: list[Run]) -> None:
+    """All runs, one after another."""
+    print(stand.machine())
+    print(
+        "| due | mode | limit | users | of what is allowed | 429 | rows a writing call | back after | then |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory(prefix="didomi-dataverse-throttle-") as name:
+        for run in runs:
+            folder = Path(name) / f"{run.mode}-{run.kind}-{run.contacts}-{run.users}"
+            folder.mkdir()
+            filled = Path(name) / f"{run.contacts}.db"
+            async with running_sandbox(folder) as sandbox:
+                if not filled.exists():
+                    policy = reading_policy(configured(sandbox, folder, run))
+                    await fill(f"sqlite:///{filled}", policy, run.contacts)
+                print(await measure(sandbox, folder, filled, run), flush=True)
+            shutil.rmtree(folder)
 
 
-async def main() -> None:
-    """All the modes that were asked for, one after another."""
+def main() -> None:
+    """What was asked for, or everything."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--contacts", type=int, default=10_000)
+    parser.add_argument("--contacts", default="10000,100000")
     parser.add_argument("--modes", default="batch,multiple,single")
-    parser.add_argument("--limit", choices=["requests", "time"], default="requests")
-    parser.add_argument("--seconds", type=float, default=40.0, help="how long a run may take at the limit")
+    parser.add_argument("--limits", default=",".join(LIMITS))
+    parser.add_argument(
+        "--users", type=int, default=1, help="how many application users, each with limits of its own"
+    )
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    for mode in given.modes.split(","):
-        # So many calls in a window that the contacts last for the wished time.
-        calls = given.contacts / {"batch": 50, "multiple": 25, "single": 1}[mode]
-        per_window = max(calls * WINDOW_S / given.seconds, 4)
-        if given.limit == "time":
-            call_s = {"batch": 0.070, "multiple": 0.035, "single": 0.021}[mode] + 0.01
-            per_window *= call_s
-        with tempfile.TemporaryDirectory(prefix="didomi-dataverse-throttle-") as name:
-            async with running_sandbox(Path(name)) as sandbox:
-                await measure(
-                    sandbox,
-                    Path(name),
-                    mode=mode,
-                    contacts=given.contacts,
-                    limit=given.limit,
-                    per_window=per_window,
-                    half_s=given.seconds / 2,
-                )
+    runs = [
+        Run(mode=mode, kind=kind, contacts=contacts, users=given.users)
+        for contacts in map(int, given.contacts.split(","))
+        for mode in given.modes.split(",")
+        for kind in given.limits.split(",")
+    ]
+    asyncio.run(table(runs))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -108,11 +108,17 @@ def build_senders(
     """
     settings = configuration.settings
     # They share one: what one of them claimed, this process holds.
-    tenure = tenure or Alone(ledger, clock=clock)
+    shared = tenure or Alone(ledger, clock=clock)
     senders = []
     for number, client in enumerate(clients, start=1):
         turnstile = Turnstile(
-            user=str(number), pace=pace, clock=clock, dice=dice, listener=listener, sleep=sleep
+            user=str(number),
+            pace=pace,
+            clock=clock,
+            dice=dice,
+            listener=listener,
+            replicas=lambda: shared.replicas,
+            sleep=sleep,
         )
         senders.append(
             Sender(
@@ -128,7 +134,7 @@ def build_senders(
                 dice=dice,
                 listener=listener,
                 pseudonym=pseudonym,
-                tenure=tenure,
+                tenure=shared,
             )
         )
     return tuple(senders)

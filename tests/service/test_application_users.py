@@ -51,7 +51,7 @@ async def test_what_one_may_not_send_now_the_other_sends(house: House) -> None:
 
 
 async def test_all_wait_when_all_are_throttled(house: House) -> None:
-    await house.control("PUT", "limits", {"enforce": True, "requests": 1, "window_seconds": 300})
+    await house.control("PUT", "limits", {"enforce": True, "requests": 1, "window_seconds": 30})
     await house.receive(*(says(key, minute=1, newsletter=False) for key in KEYS))
 
     outcomes = await house.deliver()

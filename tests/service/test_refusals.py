@@ -83,6 +83,7 @@ class Ending:
 
     holder = "0123456789abcdef"
     may_begin = True
+    replicas = 1
 
     def left(self, _holder: str) -> timedelta:
         return timedelta(0)

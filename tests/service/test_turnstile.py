@@ -1,5 +1,6 @@
 """Turns for calls: who waits, who is sent away, and what a call's end teaches."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -8,7 +9,7 @@ import pytest
 
 from didomi_dataverse.dataverse.reply import Answered, CallKind, Exchange, Reply, Unknown
 from didomi_dataverse.dataverse.write import Condition, Request, RowId, Write
-from didomi_dataverse.delivery.pace import Limit, Pace, after_throttle, begun, wait_before_call
+from didomi_dataverse.delivery.pace import Limit, Pace, Stated, after_throttle, wait_before_call
 from didomi_dataverse.delivery.turnstile import LONGEST_WAIT, Turnstile
 from tests.clocks import FrozenClock
 
@@ -24,6 +25,8 @@ class Stage:
     paces: list[Pace] = field(default_factory=list)
 
     async def sleep(self, seconds: float) -> None:
+        # Whoever else comes in this moment comes before it is over.
+        await asyncio.sleep(0)
         self.slept.append(seconds)
         self.clock.advance(timedelta(seconds=seconds))
 
@@ -42,10 +45,14 @@ class Stage:
 
 def known(stage: Stage, *, calls: int) -> Pace:
     """A pace that knows how many calls a window of 300 s holds, after its pause."""
-    pace = Pace.at_start(max_parallel=4, max_rows=50, least=0.01)
-    for _ in range(calls):
-        pace = begun(pace, stage.clock.now())
-    pace = after_throttle(pace, retry_after=None, now=stage.clock.now(), jitter=0.0, limit=Limit.REQUESTS)
+    pace = after_throttle(
+        Pace.at_start(max_parallel=4, max_rows=50),
+        retry_after=None,
+        now=stage.clock.now(),
+        jitter=0.0,
+        limit=Limit.REQUESTS,
+        stated=Stated(calls, timedelta(seconds=300)),
+    )
     stage.clock.advance(timedelta(seconds=310))
     return pace
 
@@ -75,10 +82,71 @@ async def test_calls_go_out_evenly_once_the_limit_is_known() -> None:
 
 async def test_nobody_waits_long_with_contacts_in_hand() -> None:
     stage = Stage()
+    turnstile = stage.turnstile(known(stage, calls=600))
+    turns = await asyncio.gather(*(turnstile.begin(lambda: True) for _ in range(30)))
+    # Those that came first are served, the others are sent away.
+    assert turns == sorted(turns, reverse=True)
+    assert turns[0]
+    assert not turns[-1]
+    assert 0 < sum(stage.slept) <= LONGEST_WAIT.total_seconds() + 1
+
+
+async def test_however_slow_the_pace_one_call_after_another_comes_to_its_turn() -> None:
+    """A round of two calls would otherwise never come to the second."""
+    stage = Stage()
     turnstile = stage.turnstile(known(stage, calls=30))
-    turns = [await turnstile.begin(lambda: True) for _ in range(5)]
-    assert turns[-1] is False
-    assert sum(stage.slept) <= LONGEST_WAIT.total_seconds()
+    assert [await turnstile.begin(lambda: True) for _ in range(6)] == [True] * 6
+    assert max(stage.slept) == pytest.approx(300 / 30 / 0.97)
+
+
+@pytest.mark.parametrize(
+    ("message", "stated"),
+    [
+        pytest.param(
+            "Number of requests exceeded the limit of 6000 over time window of 300 seconds.",
+            Stated(6_000, timedelta(seconds=300)),
+            id="calls",
+        ),
+        pytest.param(
+            "Combined execution time of incoming requests exceeded limit of 1,200,000 milliseconds over time "
+            "window of 300 seconds. Try again later.",
+            Stated(1_200, timedelta(seconds=300)),
+            id="run time",
+        ),
+        pytest.param("exceeded the limit of 0 over time window of 300 seconds", None, id="nothing"),
+        pytest.param("exceeded the limit of 9 over time window of 0 seconds", None, id="no window"),
+        pytest.param("exceeded the limit of 9 over time window of 1.2.3 seconds", None, id="no number"),
+        pytest.param("Too many requests.", None, id="another text"),
+    ],
+)
+async def test_the_text_says_what_a_server_holds(message: str, stated: Stated | None) -> None:
+    """dataverse.md 4.1: the patterns of the messages."""
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    code = "0x80072321" if "milliseconds" in message else "0x80072322"
+    turnstile.end((WRITE,), exchange(Answered(status=429, code=code, message=message, whole_call=True)))
+    pace = turnstile.pace
+    learnt, documented = (pace.seconds, 1_200) if "milliseconds" in message else (pace.calls, 6_000)
+    expected = stated or Stated(documented, timedelta(seconds=300))
+    assert (learnt.stated, learnt.window) == (expected.holds, expected.window)
+
+
+async def test_replicas_divide_what_is_recommended_to_all_of_them() -> None:
+    """dataverse.md 4.1."""
+    stage = Stage()
+    turnstile = Turnstile(
+        user="1",
+        pace=Pace.at_start(max_parallel=20, max_rows=50),
+        clock=stage.clock,
+        dice=lambda: 0.0,
+        listener=stage,
+        replicas=lambda: 3,
+    )
+    answered = Exchange(
+        replies=(Answered(status=204),), duration=timedelta(seconds=1), parallel_hint=10, kind=CallKind.BATCH
+    )
+    turnstile.end((WRITE,), answered)
+    assert turnstile.pace.parallel == 3
 
 
 async def test_a_pause_or_a_lease_that_ends_sends_away() -> None:

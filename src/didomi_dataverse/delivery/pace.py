@@ -21,12 +21,19 @@ CALLS_PER_STEP = 10
 GOOD_CALL = timedelta(seconds=4)
 """What a call may take: longer ones repeat more when they break, and come close to the time limits of
 plug-ins (dataverse.md 3.5)."""
-CALM_CALLS = 500
+PATIENCE = (20, 1_280)
+"""So many successful calls before one more at the same time is tried than was once too many: this at first,
+twice as many after each such throttle, at most that."""
+CLAIMING = timedelta(seconds=0.1)
+"""What claiming and settling take on top of a call."""
+HELD_FOR = timedelta(seconds=2)
+"""How long contacts are held that go one by one."""
+CALM_CALLS = 250
 """Calls without a throttle before more is tried: a throttle found by trying then costs few of them."""
 WINDOW = timedelta(seconds=300)
-"""dataverse.md 4.1, as are the figures of which a twentieth is always believed in."""
-LEAST_CALLS = 6_000 / 20
-LEAST_SECONDS = 1_200 / 20
+"""dataverse.md 4.1, as are the two figures of one web server. A throttle may state others."""
+CALLS_PER_WINDOW = 6_000
+SECONDS_PER_WINDOW = 1_200
 
 
 class Limit(StrEnum):
@@ -37,6 +44,16 @@ class Limit(StrEnum):
     CONCURRENCY = "concurrency"
     UNNAMED = "unnamed"
     NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the text of a throttle says of the limit that was met: how many calls or seconds one server holds
+    in a window, and how long that is.
+    """
+
+    holds: float
+    window: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +70,8 @@ class Pace:
     """`parallel` calls at once, `rows` contacts per call, nothing before `paused_until`; `calls` and
     `seconds` are the two limits on what may be sent over time.
 
-    `max_parallel` and `max_rows` are the operator's bounds. `failures` counts calls lost in a row. Below
+    `max_parallel` and `max_rows` are the operator's bounds. More calls at once than `good_parallel` were too
+    many once; after `patience` successes one more is tried. `failures` counts calls lost in a row. Below
     `good_rows` the rows per call grow fast, above it one by one: a call of that size was too large once.
     `calm` counts calls since the last throttle.
     """
@@ -61,10 +79,12 @@ class Pace:
     max_parallel: int
     max_rows: int
     parallel: int
+    good_parallel: int
     rows: int
     good_rows: int
     calls: Budget
     seconds: Budget
+    patience: int = PATIENCE[0]
     successes: int = 0
     failures: int = 0
     calm: int = 0
@@ -73,21 +93,17 @@ class Pace:
     alert: Alert | None = None
 
     @classmethod
-    def at_start(
-        cls, *, max_parallel: int, max_rows: int, window: timedelta = WINDOW, least: float = 1.0
-    ) -> "Pace":
-        """Careful at first: half the parallel calls, so that a fleet that restarts does not storm.
-
-        `window` and `least` (a factor on the least that is believed in) suit servers with other limits.
-        """
+    def at_start(cls, *, max_parallel: int, max_rows: int) -> "Pace":
+        """Careful at first: half the parallel calls, so that a fleet that restarts does not storm."""
         return cls(
             max_parallel=max_parallel,
             max_rows=max_rows,
             parallel=max(1, max_parallel // 2),
+            good_parallel=max_parallel,
             rows=max_rows,
             good_rows=max_rows,
-            calls=Budget(window=window, least=LEAST_CALLS * least),
-            seconds=Budget(window=window, least=LEAST_SECONDS * least),
+            calls=Budget(window=WINDOW, stated=CALLS_PER_WINDOW, unit=1.0),
+            seconds=Budget(window=WINDOW, stated=SECONDS_PER_WINDOW, unit=0.0),
         )
 
     def is_paused(self, now: datetime) -> bool:
@@ -103,6 +119,11 @@ def wait_before_call(pace: Pace, now: datetime) -> timedelta:
     return pause
 
 
+def interval(pace: Pace) -> timedelta:
+    """From one call to the next, as far as the limits are known."""
+    return max(budgets.interval(pace.calls), budgets.interval(pace.seconds))
+
+
 def headroom(pace: Pace, *, running: int, now: datetime) -> float:
     """How much more this user could take now, 0 (nothing) to 1."""
     if running >= pace.parallel or wait_before_call(pace, now):
@@ -113,31 +134,69 @@ def headroom(pace: Pace, *, running: int, now: datetime) -> float:
 
 def begun(pace: Pace, now: datetime) -> Pace:
     """A call begins."""
-    return replace(pace, calls=budgets.spend(pace.calls, 1, now))
+    return replace(pace, calls=budgets.begun(pace.calls, now), seconds=budgets.begun(pace.seconds, now))
 
 
 def ended(pace: Pace, *, duration: timedelta, now: datetime) -> Pace:
-    """A call ended that was not throttled; a `$batch` or bulk message counts its whole duration
+    """A call ended that was admitted; a `$batch` or bulk message counts its whole duration
     (dataverse.md 4.1).
     """
-    return replace(pace, seconds=budgets.spend(pace.seconds, duration.total_seconds(), now))
+    return replace(pace, seconds=budgets.ended(pace.seconds, duration.total_seconds(), now))
+
+
+def refused(pace: Pace, now: datetime) -> Pace:
+    """A call ended that was refused for a limit: it does not count."""
+    return replace(pace, calls=budgets.refused(pace.calls, now), seconds=budgets.refused(pace.seconds, now))
 
 
 def after_success(
-    pace: Pace, *, parallel_hint: int | None, now: datetime, rows: int = 1, duration: timedelta = timedelta()
+    pace: Pace,
+    *,
+    parallel_hint: int | None,
+    now: datetime,
+    rows: int = 1,
+    duration: timedelta = timedelta(),
+    is_single: bool = False,
 ) -> Pace:
     """The call was carried out (whatever became of single rows): speed up step by step, forget failures.
 
-    Never above `x-ms-dop-hint`, the server's own recommendation (dataverse.md 4.1).
+    Never above `x-ms-dop-hint`, the server's own recommendation (dataverse.md 4.1). `is_single`: the rows of
+    a claim go one by one.
     """
-    ceiling = pace.max_parallel if parallel_hint is None else max(1, min(pace.max_parallel, parallel_hint))
+    hint = pace.max_parallel if parallel_hint is None else max(1, parallel_hint)
+    ceiling = min(pace.good_parallel, hint, _needed(pace))
     successes = pace.successes + 1
     parallel = min(pace.parallel, ceiling)
-    if successes >= CALLS_PER_STEP and parallel < ceiling:
+    # A pace that is known is even by itself, so as many calls as it needs are no storm.
+    step = 1 if interval(pace) else CALLS_PER_STEP
+    if successes >= step and parallel < ceiling:
         parallel, successes = parallel + 1, 0
+    good_parallel = pace.good_parallel
+    if successes >= pace.patience and parallel == good_parallel < pace.max_parallel:
+        good_parallel += 1
+    pace = _held_shortly(pace) if is_single else _sized(pace, rows, duration)
     return replace(
-        _calmer(_sized(pace, rows, duration), now), parallel=parallel, successes=successes, failures=0
+        _calmer(pace, now),
+        parallel=parallel,
+        good_parallel=good_parallel,
+        successes=successes,
+        failures=0,
     )
+
+
+def _needed(pace: Pace) -> int:
+    """Twice as many calls at once as the pace needs when each takes as long as usual. More would only wait
+    for their turn with contacts in hand.
+    """
+    one = interval(pace)
+    busy = timedelta(seconds=pace.seconds.unit) + CLAIMING
+    return pace.max_parallel if not one else 1 + int(2 * busy / one)
+
+
+def _held_shortly(pace: Pace) -> Pace:
+    """As many rows as go one by one in a short time: others may be more urgent then."""
+    each = max(pace.seconds.unit, interval(pace).total_seconds() * pace.parallel, 0.001)
+    return replace(pace, rows=max(1, min(pace.max_rows, int(HELD_FOR.total_seconds() / each))))
 
 
 def recovered(pace: Pace) -> Pace:
@@ -158,15 +217,19 @@ def _sized(pace: Pace, rows: int, duration: timedelta) -> Pace:
 
 
 def _calmer(pace: Pace, now: datetime) -> Pace:
+    if pace.is_paused(now):
+        # It was on its way before the throttle, and shows nothing of what came after.
+        return pace
     since = pace.calm_since or now
     calm = pace.calm + 1
-    if calm < CALM_CALLS or now - since < pace.calls.window:
+    if calm < CALM_CALLS or now - since < min(pace.calls.window, pace.seconds.window):
         return replace(pace, calm=calm, calm_since=since)
     return replace(
         pace,
         calls=budgets.after_calm(pace.calls, now),
         seconds=budgets.after_calm(pace.seconds, now),
-        calm=0,
+        # Not none: this call is one since the last throttle.
+        calm=1,
         calm_since=now,
     )
 
@@ -184,26 +247,22 @@ def after_throttle(
     now: datetime,
     jitter: float,
     limit: Limit = Limit.UNNAMED,
-    calls: int = 0,
+    stated: Stated | None = None,
 ) -> Pace:
     """429: the whole sender waits as long as it was told to, and a little more (dataverse.md 4.1, 5.2
     "wait").
 
     It halves its parallel calls, so that what follows the pause is no storm, and learns what the limit that
-    was met holds. `calls` are those that were refused: they do not count.
+    was met holds.
     """
     wait = max(retry_after or SHORTEST_THROTTLE_PAUSE, SHORTEST_THROTTLE_PAUSE)
     wait += min(wait / 10, timedelta(seconds=1)) * jitter
     until = _later(pace.paused_until, now + wait)
-    spent, seconds = budgets.spend(pace.calls, -calls, now), pace.seconds
-    if limit in {Limit.REQUESTS, Limit.UNNAMED}:
-        spent = budgets.after_throttle(spent, now)
-    if limit in {Limit.TIME, Limit.UNNAMED}:
-        seconds = budgets.after_throttle(seconds, now)
+    pace = _taught(pace, limit, stated, now)
     return replace(
         pace,
-        calls=spent,
-        seconds=seconds,
+        calls=budgets.paused(pace.calls, until),
+        seconds=budgets.paused(pace.seconds, until),
         # Once for all the calls that ran into the same throttle.
         parallel=pace.parallel if pace.is_paused(now) else max(1, pace.parallel // 2),
         successes=0,
@@ -211,6 +270,31 @@ def after_throttle(
         calm_since=now,
         paused_until=until,
     )
+
+
+def _taught(pace: Pace, limit: Limit, stated: Stated | None, now: datetime) -> Pace:
+    """The pace with what a throttle teaches about the limit it names.
+
+    One that comes right after another, with no call carried out between them, is still the other: whoever
+    throttles everything for five minutes says it many times over.
+    """
+    again = pace.is_paused(now)
+    if limit is Limit.CONCURRENCY and not again:
+        patience = min(2 * pace.patience, PATIENCE[1])
+        return replace(pace, good_parallel=max(1, pace.parallel - 1), patience=patience)
+    is_new = again or pace.calm > 0
+    calls, seconds = pace.calls, pace.seconds
+    if limit in {Limit.REQUESTS, Limit.UNNAMED} and (is_new or calls.holds is None):
+        calls = _learnt(calls, stated, now, again=again)
+    if limit in {Limit.TIME, Limit.UNNAMED} and (is_new or seconds.holds is None):
+        seconds = _learnt(seconds, stated, now, again=again)
+    return replace(pace, calls=calls, seconds=seconds)
+
+
+def _learnt(budget: Budget, stated: Stated | None, now: datetime, *, again: bool) -> Budget:
+    if stated is not None:
+        budget = budgets.restated(budget, stated.holds, stated.window, now)
+    return budgets.after_throttle(budget, now, again=again)
 
 
 def after_failure(pace: Pace, *, retry_after: timedelta | None, now: datetime, jitter: float) -> Pace:

@@ -40,6 +40,11 @@ class Tenure(Protocol):
         """Is there time enough to claim something, or to begin a call?"""
         ...
 
+    @property
+    def replicas(self) -> int:
+        """How many processes serve from the store, this one included, as far as is known."""
+        ...
+
     def left(self, holder: str) -> timedelta | None:
         """How long a call for claims of this name may still last; None: as long as it takes."""
         ...
@@ -59,6 +64,7 @@ class Alone:
     """
 
     may_begin = True
+    replicas = 1
 
     def __init__(self, ledger: Ledger, *, clock: Clock) -> None:
         self._ledger = ledger
@@ -98,6 +104,10 @@ class Shared:
     @property
     def may_begin(self) -> bool:
         return self._remaining() >= self._takeover_after / 4
+
+    @property
+    def replicas(self) -> int:
+        return 1 + len(self._watch.sightings)
 
     def left(self, holder: str) -> timedelta | None:
         return self._remaining() if holder == self.holder else timedelta(0)

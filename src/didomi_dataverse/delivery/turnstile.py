@@ -1,6 +1,7 @@
 """One application user's pace, kept up to date: every call asks here for its turn and reports its end."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -15,18 +16,22 @@ from didomi_dataverse.dataverse.reply import Answered, CallKind, Exchange, Reply
 from didomi_dataverse.dataverse.write import Request
 from didomi_dataverse.delivery import pace as pacing
 from didomi_dataverse.delivery.outcome import AlertReason
-from didomi_dataverse.delivery.pace import Limit, Pace
+from didomi_dataverse.delivery.pace import Limit, Pace, Stated
 
 LONGEST_WAIT = timedelta(seconds=2)
-"""Contacts that are claimed wait so long for a turn. After that they are given back: others may be more
-urgent by then.
+"""Contacts that are claimed wait so long for a turn, and as long again as the calls before it take turns.
+After that they are given back: others may be more urgent by then.
 """
+LONGEST_TURNS = timedelta(seconds=30)
+"""At most as long again: a pace of less than a call in that time sends what is claimed back at once."""
 # dataverse.md 4.1.
 _LIMITS = {
     "0x80072322": Limit.REQUESTS,
     "0x80072321": Limit.TIME,
     "0x80072326": Limit.CONCURRENCY,
 }
+
+_HOLDS = re.compile(r"limit of ([\d,]+)( milliseconds)? over time window of (\d+(?:\.\d+)?) seconds")
 
 log = structlog.get_logger(__name__)
 
@@ -52,32 +57,41 @@ class Turnstile:
         clock: Clock,
         dice: Callable[[], float],
         listener: PaceListener,
+        replicas: Callable[[], int] = lambda: 1,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """`replicas` tells how many processes share the user."""
         self.user = user
         self.pace = pace
         self._clock = clock
         self._dice = dice
         self._listener = listener
+        self._replicas = replicas
         self._sleep = sleep
+        self._queue = asyncio.Lock()
 
     async def begin(self, may_begin: Callable[[], bool], *, despite_alert: bool = False) -> bool:
         """Waits for the turn of one call. False when there is none for those who wait: the sender pauses, the
         wait is too long, or `may_begin` says no. `despite_alert` lets those go on who found the alert.
         """
-        waited = timedelta()
-        while True:
-            now = self._clock.now()
-            pace = replace(self.pace, paused_until=None) if despite_alert else self.pace
-            pause = pacing.wait_before_call(pace, now)
-            if pace.is_paused(now) or waited + pause > LONGEST_WAIT or not may_begin():
-                return False
-            if not pause:
-                break
-            await self._sleep(pause.total_seconds())
-            waited += pause
-        self.pace = pacing.begun(self.pace, now)
-        return True
+        came_at, slept = self._clock.now(), timedelta()
+        # In the order in which they came: whoever waits longest would otherwise be overtaken again and again.
+        async with self._queue:
+            while True:
+                now = self._clock.now()
+                pace = replace(self.pace, paused_until=None) if despite_alert else self.pace
+                pause = pacing.wait_before_call(pace, now)
+                # By the clock it includes the queue; but a clock may be set back.
+                waited = max(now - came_at, slept)
+                # However slow the pace is, one call after another comes to its turn.
+                longest = LONGEST_WAIT + min(pace.parallel * pacing.interval(pace), LONGEST_TURNS)
+                if pace.is_paused(now) or waited + pause > longest or not may_begin():
+                    return False
+                if not pause:
+                    self.pace = pacing.begun(self.pace, now)
+                    return True
+                await self._sleep(pause.total_seconds())
+                slept += pause
 
     def end(self, requests: Sequence[Request], exchange: Exchange) -> None:
         """Learns from a call. Alerts are the round's to find: one call need not hold all its rows."""
@@ -91,7 +105,10 @@ class Turnstile:
         longest = max(waits, default=None)
         throttled = next(filter(_is_throttle, exchange.replies), None)
         whole = isinstance(throttled, Answered) and throttled.whole_call
-        pace = self.pace if whole else pacing.ended(self.pace, duration=exchange.duration, now=now)
+        if whole:
+            pace = pacing.refused(self.pace, now)
+        else:
+            pace = pacing.ended(self.pace, duration=exchange.duration, now=now)
         if isinstance(throttled, Answered):
             pace = pacing.after_throttle(
                 pace,
@@ -99,7 +116,7 @@ class Turnstile:
                 now=now,
                 jitter=self._dice(),
                 limit=_limit_of(throttled),
-                calls=1 if whole else 0,
+                stated=_stated_in(throttled.message),
             )
             log.info("throttled", user=self.user, code=throttled.code, until=str(pace.paused_until))
         elif any(_is_lost(reply, exchange.kind) for reply in exchange.replies):
@@ -114,10 +131,11 @@ class Turnstile:
         elif exchange.kind is not CallKind.METADATA:
             pace = pacing.after_success(
                 pace,
-                parallel_hint=exchange.parallel_hint,
+                parallel_hint=self._part_of(exchange.parallel_hint),
                 now=now,
                 rows=len(requests),
                 duration=exchange.duration,
+                is_single=exchange.kind is CallKind.SINGLE,
             )
         self._set(pace)
 
@@ -133,6 +151,10 @@ class Turnstile:
         """Microsoft Entra gives no token now."""
         now = self._clock.now()
         self._set(pacing.after_failure(self.pace, retry_after=None, now=now, jitter=self._dice()))
+
+    def _part_of(self, parallel_hint: int | None) -> int | None:
+        """What is recommended is for all instances of a service together (dataverse.md 4.1)."""
+        return None if parallel_hint is None else parallel_hint // max(1, self._replicas())
 
     def _set(self, pace: Pace) -> None:
         if pace == self.pace:
@@ -152,6 +174,16 @@ def _is_throttle(reply: Reply) -> bool:
 
 def _limit_of(throttled: Answered) -> Limit:
     return _LIMITS.get(throttled.code, Limit.UNNAMED if throttled.status == 429 else Limit.NONE)
+
+
+def _stated_in(message: str) -> Stated | None:
+    """What the text of a throttle says (dataverse.md 4.1); None where it is another text."""
+    found = _HOLDS.search(message)
+    if found is None:
+        return None
+    holds = int(found[1].replace(",", "")) / (1_000 if found[2] else 1)
+    window = timedelta(seconds=float(found[3]))
+    return Stated(holds, window) if holds > 0 and window > timedelta() else None
 
 
 def _is_lost(reply: Reply, kind: CallKind) -> bool:

@@ -1,27 +1,34 @@
 """How each thing that happens to the sender changes its pace."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from didomi_dataverse.delivery.budget import FIRST_CALLS
 from didomi_dataverse.delivery.outcome import AlertReason
 from didomi_dataverse.delivery.pace import (
     CALLS_PER_STEP,
     CALM_CALLS,
     GOOD_CALL,
+    HELD_FOR,
     LONGEST_FAILURE_PAUSE,
     Limit,
     Pace,
+    Stated,
     after_alert,
     after_failure,
     after_success,
     after_throttle,
     after_too_large,
     begun,
+    ended,
     headroom,
+    interval,
     recovered,
+    wait_before_call,
 )
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -176,3 +183,98 @@ def test_more_is_tried_only_after_many_calls_and_a_whole_window() -> None:
     for _ in range(CALM_CALLS):
         pace = after_success(pace, parallel_hint=None, now=NOON + timedelta(seconds=299))
     assert pace.calls.holds == believed
+
+
+def throttled(limit: Limit, *, pace: Pace = START, at: float = 0, seconds: float = 9) -> Pace:
+    return after_throttle(
+        pace,
+        retry_after=timedelta(seconds=seconds),
+        now=NOON + timedelta(seconds=at),
+        jitter=0.0,
+        limit=limit,
+    )
+
+
+def carried_out(pace: Pace, *, at: float, calls: int = 1, single: bool = False) -> Pace:
+    for _ in range(calls):
+        now = NOON + timedelta(seconds=at)
+        pace = ended(begun(pace, now), duration=timedelta(seconds=0.2), now=now)
+        pace = after_success(
+            pace, parallel_hint=None, now=now, duration=timedelta(seconds=0.2), is_single=single
+        )
+    return pace
+
+
+def test_whoever_throttles_everything_many_times_over_teaches_once() -> None:
+    """Between two of these throttles nothing was carried out, so nothing new was tried."""
+    first = throttled(Limit.REQUESTS, pace=carried_out(START, at=0, calls=20), at=400)
+    again = first
+    for minute in range(1, 11):
+        again = throttled(Limit.REQUESTS, pace=begun(again, NOON), at=400 + 60 * minute)
+    assert again.calls.holds == first.calls.holds == pytest.approx(4_200)
+    after = throttled(Limit.REQUESTS, pace=carried_out(again, at=1_100), at=1_200)
+    assert after.calls.holds == pytest.approx(4_200 * 0.7)
+
+
+def test_what_was_on_its_way_before_a_throttle_does_not_end_it() -> None:
+    first = throttled(Limit.REQUESTS, pace=carried_out(START, at=0), at=400)
+    late = carried_out(first, at=401)
+    assert throttled(Limit.REQUESTS, pace=late, at=420).calls.holds == first.calls.holds
+
+
+def test_nothing_goes_out_in_a_pause_and_nothing_is_saved_up_for_its_end() -> None:
+    known = throttled(Limit.REQUESTS)
+    paused = throttled(Limit.CONCURRENCY, pace=known, at=100, seconds=200)
+    end = NOON + timedelta(seconds=300)
+    assert wait_before_call(paused, NOON + timedelta(seconds=200)) == timedelta(seconds=100)
+    for _ in range(FIRST_CALLS):
+        assert wait_before_call(paused, end) == timedelta()
+        paused = begun(paused, end)
+    assert wait_before_call(paused, end) == interval(paused)
+
+
+def test_too_many_calls_at_once_are_tried_again_later_each_time() -> None:
+    """Soon after the first time, because it may have been somebody else's calls."""
+    pace, needed = replace(START, parallel=6), []
+    for round_ in range(4):
+        pace = throttled(Limit.CONCURRENCY, pace=pace, at=1_000 * round_)
+        assert (pace.parallel, pace.good_parallel) == (3, 5)
+        calls = 0
+        while pace.parallel < 6:
+            pace, calls = carried_out(pace, at=1_000 * round_ + 20), calls + 1
+        needed.append(calls)
+    waited = [calls - needed[0] for calls in needed]
+    assert waited == [0, 40, 120, 280]
+
+
+def test_calls_that_only_wait_for_their_turn_are_not_needed() -> None:
+    slow = after_throttle(
+        replace(START, parallel=8),
+        retry_after=None,
+        now=NOON,
+        jitter=0.0,
+        limit=Limit.REQUESTS,
+        stated=Stated(600, timedelta(seconds=300)),
+    )
+    assert carried_out(slow, at=10, calls=20).parallel == 2
+
+
+def test_a_known_pace_has_the_calls_that_it_needs_back_at_once() -> None:
+    """It is even by itself: there is no storm to be careful about."""
+    known = throttled(Limit.REQUESTS)
+    assert known.parallel == 2
+    assert carried_out(known, at=10, calls=4).parallel == 6
+
+
+def test_contacts_that_go_one_by_one_are_claimed_for_a_short_time() -> None:
+    free = carried_out(START, at=0, single=True)
+    assert free.rows == HELD_FOR / timedelta(seconds=0.2)
+    slow = after_throttle(
+        START,
+        retry_after=None,
+        now=NOON,
+        jitter=0.0,
+        limit=Limit.REQUESTS,
+        stated=Stated(300, timedelta(seconds=300)),
+    )
+    assert carried_out(slow, at=10, single=True).rows == 1
