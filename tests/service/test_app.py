@@ -1,7 +1,8 @@
 """The application as `serve` runs it: probes, metrics, and what they say of the sender."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -83,18 +84,33 @@ async def test_a_second_process_on_the_same_store_does_not_start(tmp_path: Path)
                 pass
 
 
-def probes(pace: Pace, clock: FrozenClock, *, store_fails: bool = False) -> httpx.AsyncClient:
+async def is_well() -> None:
+    """A store without any trouble."""
+
+
+async def is_full() -> None:
+    raise StoreUnavailableError("The disk is full.")
+
+
+async def stalls() -> None:
+    await asyncio.Event().wait()
+
+
+def probes(
+    pace: Pace, clock: FrozenClock, *, check_store: Callable[[], Awaitable[None]] = is_well
+) -> httpx.AsyncClient:
     """The health routes alone, over a sender at this pace."""
-
-    async def check_store() -> None:
-        if store_fails:
-            raise StoreUnavailableError("The disk is full.")
-
     lifecycle = Lifecycle()
     lifecycle.started.set()
     app = FastAPI()
     app.include_router(
-        build_health_router(lifecycle=lifecycle, check_store=check_store, paces=lambda: [pace], clock=clock)
+        build_health_router(
+            lifecycle=lifecycle,
+            check_store=check_store,
+            paces=lambda: [pace],
+            clock=clock,
+            store_answers_within=timedelta(milliseconds=50),
+        )
     )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
 
@@ -119,7 +135,17 @@ async def test_readyz_tells_of_a_pause() -> None:
         assert (await client.get("/readyz")).json()["sender"]["state"] == "paused"
 
 
-async def test_readyz_fails_with_the_store_and_says_why() -> None:
-    async with probes(START, FrozenClock(), store_fails=True) as client:
+@pytest.mark.parametrize(
+    ("check_store", "cause"),
+    [
+        pytest.param(is_full, "The disk is full.", id="full"),
+        pytest.param(stalls, "The store did not answer within 0.05 s", id="stalling"),
+    ],
+)
+async def test_readyz_fails_with_the_store_and_says_why(
+    check_store: Callable[[], Awaitable[None]], cause: str
+) -> None:
+    async with probes(START, FrozenClock(), check_store=check_store) as client:
         answer = await client.get("/readyz")
-    assert (answer.status_code, answer.json()["store"]) == (503, "The disk is full.")
+    assert answer.status_code == 503
+    assert answer.json()["store"].startswith(cause)

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from didomi_dataverse.didomi.reading import Reading
 from didomi_dataverse.errors import StoreUnavailableError
@@ -28,12 +29,22 @@ class GroupCommit:
     `max_group`: readings in one commit. Larger groups make each wait longer for little more throughput.
     `max_waiting`: readings in line. Who comes when the line is full is refused at once, rather than answered
     after the sender has given up; a single call with more than that is taken when nobody waits.
+    `longest_wait`: for the line and the commit together. Who waited so long on a disk that stalls is refused,
+    and what they brought may be committed all the same: sent again, it is a duplicate.
     """
 
-    def __init__(self, record: Record, *, max_group: int = 512, max_waiting: int = 10_000) -> None:
+    def __init__(
+        self,
+        record: Record,
+        *,
+        max_group: int = 512,
+        max_waiting: int = 10_000,
+        longest_wait: timedelta = timedelta(seconds=25),
+    ) -> None:
         self._record = record
         self._max_group = max_group
         self._max_waiting = max_waiting
+        self._longest_wait_seconds = longest_wait.total_seconds()
         self._line: deque[_Caller] = deque()
         self._waiting = 0
         self._committing: asyncio.Task[None] | None = None
@@ -65,7 +76,14 @@ class GroupCommit:
         self._waiting += len(readings)
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all(), name="group-commit")
-        return await caller.answer
+        try:
+            async with asyncio.timeout(self._longest_wait_seconds):
+                return await caller.answer
+        except TimeoutError:
+            raise StoreUnavailableError(
+                f"The store did not commit within {self._longest_wait_seconds:g} s: it stalls, or is too "
+                "slow for the load. Look at the disk, or at the database server."
+            ) from None
 
     async def close(self) -> None:
         """Refuse whoever comes from now on, and return when all who wait have been answered."""

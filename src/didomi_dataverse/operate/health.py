@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 
 from fastapi import APIRouter
@@ -32,8 +33,11 @@ def build_health_router(
     check_store: Callable[[], Awaitable[None]],
     paces: Callable[[], Sequence[Pace]],
     clock: Clock,
+    store_answers_within: timedelta = timedelta(seconds=5),
 ) -> APIRouter:
-    """The three probes. `check_store` raises StoreError when nothing could be committed now."""
+    """The three probes. `check_store` raises StoreError when nothing could be committed now; a store that
+    takes longer than `store_answers_within` to say so stalls.
+    """
     router = APIRouter(tags=["probes"])
 
     @router.get("/livez")
@@ -55,9 +59,15 @@ def build_health_router(
         """
         store = "ok"
         try:
-            await check_store()
+            async with asyncio.timeout(store_answers_within.total_seconds()):
+                await check_store()
         except StoreError as failed:
             store = str(failed)
+        except TimeoutError:
+            store = (
+                f"The store did not answer within {store_answers_within.total_seconds():g} s: it stalls. "
+                "Look at the disk, or at the database server."
+            )
         is_good = lifecycle.is_started and not lifecycle.is_draining and store == "ok"
         status = "draining" if lifecycle.is_draining else "ready" if is_good else "unready"
         return _answer(

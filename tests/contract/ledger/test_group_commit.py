@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 from tests.readings import choice, reading
@@ -138,6 +139,20 @@ async def test_who_finds_the_line_full_is_refused_at_once(fake: FakeLedger) -> N
     fake.let_commit()
     await asyncio.gather(*calls)
     assert fake.groups == [["first"], ["a", "b"]]
+
+
+async def test_who_waits_too_long_for_a_store_that_stalls_is_refused(fake: FakeLedger) -> None:
+    """In line and in the commit alike. The commit goes on, and so does everybody after it."""
+    group_commit = GroupCommit(fake.record, longest_wait=timedelta(milliseconds=20))
+    calls = await _first_committing(group_commit, fake, "a")
+
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [StoreUnavailableError] * 2
+    assert "did not commit within 0.02 s" in str(answers[0])
+    fake.let_commit()
+    assert _digests(await group_commit.record([reading(digest="b")])) == ["b"]
+    assert fake.groups == [["first"], ["b"]]
 
 
 async def test_a_call_larger_than_the_line_is_taken_when_nobody_waits(fake: FakeLedger) -> None:
