@@ -10,7 +10,16 @@ import pytest
 from didomi_dataverse.errors import StoreUnavailableError
 from didomi_dataverse.ledger.contact import DeliveryState
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.sandbox.bodies import Body, Entity, person, purpose, user_state, user_updated
+from didomi_dataverse.sandbox.bodies import (
+    Body,
+    Entity,
+    event,
+    event_created,
+    person,
+    purpose,
+    user_state,
+    user_updated,
+)
 from didomi_dataverse.sandbox.server import SandboxServer, running_sandbox
 from tests.clocks import START
 from tests.service.house import House, open_house, replaced, says
@@ -176,17 +185,32 @@ async def test_rows_that_only_their_owner_may_write_hold_up_nobody_else(house: H
     assert (await house.row(ONE))["new_newsletter"] is False
 
 
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        pytest.param([("newsletter", False)], ["parked", "alerted"], id="refusals"),
+        # A refusal is tried twice, with its row and by itself: two people show it. Else it takes three.
+        pytest.param([("newsletter", True)], ["parked", "parked", "alerted"], id="grants"),
+        pytest.param(
+            [("newsletter", True), ("email_ads", False)],
+            ["parked", "parked", "alerted"],
+            id="beside refusals that are written",
+        ),
+    ],
+)
 async def test_a_fault_of_the_mapping_is_seen_on_a_quiet_day_too(
-    sandbox: SandboxServer, tmp_path: Path
+    sandbox: SandboxServer, tmp_path: Path, chosen: list[tuple[str, bool]], expected: list[str]
 ) -> None:
     """Contacts come one at a time, so no call shows that all of them fail."""
     typo = replaced(("newsletter: new_newsletter", "newsletter: new_newsleter"))
     async with open_house(sandbox, tmp_path, change=typo) as house:
         outcomes = []
         for number in range(1, 5):
-            await house.receive(says(f"customer-000{number}", minute=1, newsletter=False))
+            who = person(f"customer-000{number}")
+            said = [purpose(name, value) for name, value in chosen]
+            await house.receive(event_created(event(f"e-{number}", who, said, created_at=at(1))))
             outcomes += await house.deliver()
-        assert outcomes == ["parked", "alerted"]
+        assert outcomes == expected
         assert house.sender.pace.alert is not None
 
 
@@ -281,7 +305,7 @@ async def test_a_claim_whose_answer_was_lost_is_given_back_and_delivered(house: 
     assert await house.worker._advance() is not None
     assert (await house.contact(ONE)).state is DeliveryState.DELIVERING
     house.worker._ledger = house.ledger
-    assert await house.worker._advance() is None
+    await house.worker._advance()
     await asyncio.gather(*house.worker._running)
     assert (await house.row(ONE))["new_newsletter"] is False
 

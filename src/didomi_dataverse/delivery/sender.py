@@ -72,9 +72,11 @@ class _Talk:
     asks: Write | LookUp | None = None
     concluded: Concluded | None = None
     advice: str = ""  # what a person must do, once every row was refused for the mapping
+    is_partial: bool = False  # the row was refused, and only its refusals are written now
 
     def hear(self, reply: Reply | None) -> None:
         """Hands in the reply (None to begin) and takes the next request, or the end."""
+        self.is_partial = self.is_partial or (reply is not None and _is_mapping_fault(reply))
         try:
             self.asks = next(self.lines) if reply is None else self.lines.send(reply)
         except StopIteration as end:
@@ -239,7 +241,7 @@ class Sender:
         if len(spoilt) == 1:
             # It is alone in its trouble, so the reply is about it.
             spoilt = []
-        refused = self._refused_for_all(requests, replies)
+        refused = self._refused_for_all(talks, requests, replies)
         if refused is not None and not spoilt:
             visit.is_refused = True
             self._turnstile.alerted(AlertReason.REFUSED, advice_for(refused))
@@ -256,15 +258,21 @@ class Sender:
             await self._halve(spoilt, visit)
 
     def _refused_for_all(
-        self, requests: Sequence[Write | LookUp], replies: Sequence[Reply]
+        self, talks: Sequence[_Talk], requests: Sequence[Write | LookUp], replies: Sequence[Reply]
     ) -> Answered | None:
         """As the function below, which is told what single rows have shown so far."""
-        if any(map(_is_written, requests, replies)):
+        # That a part of a row goes says nothing of the column for which the whole did not.
+        told = [
+            (request, reply)
+            for talk, request, reply in zip(talks, requests, replies, strict=True)
+            if not (talk.is_partial and _is_written(request, reply))
+        ]
+        if any(_is_written(request, reply) for request, reply in told):
             self._lone_faults = 0
-        elif len(replies) == 1 and _is_mapping_fault(replies[0]):
+        elif len(told) == 1 and _is_mapping_fault(told[0][1]):
             self._lone_faults += 1
         is_likely = self.pace.alert is not None or self._lone_faults >= LONE_FAULTS
-        return _refused_for_all(requests, replies, is_likely=is_likely)
+        return _refused_for_all(told, is_likely=is_likely)
 
     async def _halve(self, talks: Sequence[_Talk], visit: _Visit) -> None:
         if len(talks) == 1:
@@ -335,9 +343,7 @@ def _is_mapping_fault(reply: Reply) -> bool:
     return isinstance(reply, Answered) and entry_for(reply).mapping_fault
 
 
-def _refused_for_all(
-    requests: Sequence[Write | LookUp], replies: Sequence[Reply], *, is_likely: bool
-) -> Answered | None:
+def _refused_for_all(told: Sequence[tuple[Write | LookUp, Reply]], *, is_likely: bool) -> Answered | None:
     """A refusal that only a person can mend, unless a neighbour was written: then it is that row's own
     trouble, and one bad row delays only itself (design.md 1, promise 4).
 
@@ -347,7 +353,7 @@ def _refused_for_all(
     """
     refused = None
     faults = 0
-    for request, reply in zip(requests, replies, strict=True):
+    for request, reply in told:
         action = action_of(reply, request)
         if _is_written(request, reply):
             return None
@@ -355,6 +361,6 @@ def _refused_for_all(
             refused = reply
         elif isinstance(reply, Answered) and _is_mapping_fault(reply):
             faults += 1
-            if faults == len(requests) and (faults > 1 or is_likely):
+            if faults == len(told) and (faults > 1 or is_likely):
                 refused = reply
     return refused
