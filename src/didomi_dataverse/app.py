@@ -130,7 +130,9 @@ class _Service:
                 asyncio.create_task(janitor.run(stop), name="janitor"),
             ]
             self._lifecycle.started.set()
-            log.info("service_started", version=__version__, contacts_to_remap=remapped)
+            log.info(
+                "service_started", version=__version__, replica=tenure.holder, contacts_to_remap=remapped
+            )
             try:
                 yield
             finally:
@@ -157,12 +159,16 @@ class _Service:
         return [sender.pace for sender in self._senders]
 
     async def metrics_page(self) -> Response:
-        """Prometheus' text format."""
-        counts = await self._ledger.counts()
-        waited = 0.0
-        if counts.oldest_due_at is not None:
-            waited = max(0.0, (self._clock.now() - counts.oldest_due_at).total_seconds())
-        self.metrics.contacts(counts.contacts, waited)
+        """Prometheus' text format. A store that is down takes none of what is known without it away."""
+        try:
+            counts = await self._ledger.counts()
+        except StoreError:
+            self.metrics.store_failed()
+        else:
+            waited = 0.0
+            if counts.oldest_due_at is not None:
+                waited = max(0.0, (self._clock.now() - counts.oldest_due_at).total_seconds())
+            self.metrics.contacts(counts.contacts, waited)
         return Response(self.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _tenure(self) -> Alone | Shared:

@@ -16,6 +16,7 @@ from didomi_dataverse.configuration import load_configuration
 from didomi_dataverse.delivery.outcome import AlertReason
 from didomi_dataverse.delivery.pace import Pace, after_alert, after_throttle
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
+from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.operate.health import Lifecycle, build_health_router
 from tests.clocks import FrozenClock
 
@@ -66,6 +67,22 @@ async def test_metrics_count_notifications_by_what_became_of_them(tmp_path: Path
     assert 'didomi_dataverse_webhook_refusals_total{status="400"} 1.0' in page
     assert 'didomi_dataverse_webhook_refusals_total{status="401"} 1.0' in page
     assert 'didomi_dataverse_contacts{state="due"} 0.0' in page
+
+
+async def test_metrics_are_told_while_the_store_is_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_: Ledger) -> None:
+        raise StoreUnavailableError("The server is gone.")
+
+    async with application(tmp_path, Lifecycle()) as client:
+        assert "didomi_dataverse_store_up 1.0" in (await client.get("/metrics")).text
+        monkeypatch.setattr(Ledger, "counts", fails)
+        await client.post("/webhooks/didomi", content=b"{}")
+        page = await client.get("/metrics")
+    assert page.status_code == 200
+    assert "didomi_dataverse_store_up 0.0" in page.text
+    assert 'didomi_dataverse_webhook_refusals_total{status="401"} 1.0' in page.text
 
 
 async def test_it_says_that_it_drains(tmp_path: Path) -> None:

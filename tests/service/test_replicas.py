@@ -199,6 +199,25 @@ async def test_what_a_dead_replica_held_is_due_after_the_takeover_and_not_before
     await ledger.close()
 
 
+async def test_nobody_is_taken_for_gone_before_the_time_that_it_gave_itself(tmp_path: Path) -> None:
+    """While another `takeover_after` is rolled out, replicas with the old and the new one work together."""
+    clock = FrozenClock()
+    ledger = await opened(tmp_path, clock)
+    await record_one(ledger)
+    patient = Shared(ledger, clock=clock, takeover_after=15 * TAKEOVER_AFTER)
+    other = Shared(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    await patient.begin()
+    await other.begin()
+    await ledger.claim(now=clock.now(), limit=1, lease=timedelta(days=1), holder=patient.holder)
+    for _ in range(13):
+        clock.advance(5 * SECOND)
+        await other.beat_once()
+
+    assert patient.may_begin
+    assert (await contact_of(ledger)).state is DeliveryState.DELIVERING
+    await ledger.close()
+
+
 async def test_who_was_taken_for_gone_goes_on_under_another_name(tmp_path: Path) -> None:
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)

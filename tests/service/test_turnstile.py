@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -213,3 +213,63 @@ async def test_a_question_about_the_table_teaches_nothing() -> None:
     turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
     turnstile.end((), exchange(Answered(status=200), kind=CallKind.METADATA, seconds=30))
     assert (turnstile.pace.rows, turnstile.pace.successes) == (50, 0)
+
+
+@dataclass(slots=True)
+class SetBack(FrozenClock):
+    """Clocks of which somebody sets the one on the wall."""
+
+    by: timedelta = timedelta()
+
+    def __post_init__(self) -> None:
+        FrozenClock.__init__(self)
+
+    def now(self) -> datetime:
+        return FrozenClock.now(self) - self.by
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=1), timedelta(hours=-1)])
+async def test_a_clock_that_is_set_delays_no_call(by: timedelta) -> None:
+    clock = SetBack()
+    stage = Stage(clock)
+    turnstile = stage.turnstile(known(stage, calls=6_000))
+    assert await turnstile.begin(lambda: True)
+    turnstile.end((WRITE,), exchange(Answered(status=204)))
+    clock.by = by
+    assert await turnstile.begin(lambda: True)
+    assert sum(stage.slept) < 1
+
+
+async def test_calls_that_were_never_answered_do_not_use_up_the_time_limit() -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=8, max_rows=50))
+    text = "exceeded limit of 1,200,000 milliseconds over time window of 300 seconds."
+    throttled = Answered(status=429, code="0x80072321", message=text, whole_call=True)
+    for reply in (Answered(status=204), throttled):
+        await turnstile.begin(lambda: True)
+        turnstile.end((WRITE,), exchange(reply, seconds=0.5))
+    stage.clock.advance(timedelta(seconds=400))
+    for _ in range(4):
+        await turnstile.begin(lambda: True)
+    stage.clock.advance(timedelta(seconds=180))
+    for _ in range(4):
+        turnstile.end((WRITE,), exchange(Unknown("read_timeout"), seconds=180))
+    assert wait_before_call(turnstile.pace, stage.clock.now()) <= timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "limit of 6000 over time window of 300000000000000 seconds",
+        "limit of 6000 over time window of 0.001 seconds",
+        f"limit of {'9' * 400} over time window of 300 seconds",
+        f"limit of {'9' * 5_000} over time window of 300 seconds",
+    ],
+)
+async def test_a_limit_that_nobody_can_mean_is_not_believed(text: str) -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=8, max_rows=50))
+    await turnstile.begin(lambda: True)
+    turnstile.end((WRITE,), exchange(Answered(status=429, code="0x80072322", message=text, whole_call=True)))
+    assert turnstile.pace.calls.window == timedelta(seconds=300)
+    assert turnstile.pace.is_paused(stage.clock.now())

@@ -54,10 +54,10 @@ def retry_after(value: str, now: datetime) -> timedelta | None:
         return min(timedelta(seconds=min(float(text), _MAX_RETRY_AFTER.total_seconds())), _MAX_RETRY_AFTER)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        return max(timedelta(0), min(at - now, _MAX_RETRY_AFTER))
+    except (ValueError, OverflowError, TypeError):
         return None
-    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return max(timedelta(0), min(at - now, _MAX_RETRY_AFTER))
 
 
 def normal_code(code: object) -> str:

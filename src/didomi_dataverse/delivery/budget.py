@@ -165,7 +165,9 @@ def _spend(budget: Budget, amount: float, now: datetime) -> Budget:
         return spent
     # Of a pause that still lasts, the end stays where it is.
     credited_at = max(now, budget.credited_at or now)
-    return replace(spent, credit=_credit(budget, now) - amount, credited_at=credited_at)
+    # No debt outlasts the window that it is for.
+    credit = max(_credit(budget, now) - amount, -SHARE * budget.holds)
+    return replace(spent, credit=credit, credited_at=credited_at)
 
 
 def _credit(budget: Budget, now: datetime) -> float:

@@ -149,6 +149,10 @@ class Sender:
         """How fast it may go now."""
         return self._turnstile.pace
 
+    def rest(self) -> None:
+        """Something went wrong on our side: pause as after a call that failed."""
+        self._turnstile.failed()
+
     async def deliver(self, claims: Sequence[Claim], *, claimed_at: float, holder: str | None = None) -> None:
         """Talks with Dataverse about claimed contacts and settles every one of them in one transaction.
 
@@ -291,8 +295,10 @@ class Sender:
                 log.warning(
                     "contact_parked",
                     contact=self._pseudonym(claim.contact.key),
+                    number=f"#{claim.contact.contact_id}",
                     reason=concluded.outcome.reason.value,
                     code=reply.code if isinstance(reply, Answered) else "",
+                    advice=advice_for(reply) if isinstance(reply, Answered) else "",
                 )
 
 

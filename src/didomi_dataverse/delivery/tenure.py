@@ -18,7 +18,7 @@ from didomi_dataverse.clock import Clock
 from didomi_dataverse.errors import StoreError
 from didomi_dataverse.ledger.claiming import new_holder
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.watch import Watch, seen, silent
+from didomi_dataverse.ledger.watch import Beat, Watch, seen, silent
 
 BEATS_PER_TAKEOVER = 12
 
@@ -75,7 +75,7 @@ class Alone:
         return None
 
     async def begin(self) -> None:
-        await self._ledger.beat(self.holder, 1)
+        await self._ledger.beat(self.holder, Beat(1, timedelta()))
 
     async def leave(self) -> None:
         await self._ledger.leave(self.holder, now=self._clock.now())
@@ -121,7 +121,7 @@ class Shared:
         # Counted before it is known to be stored: a beat that is tried again must not look like the last one.
         self._beats += 1
         try:
-            others = await self._ledger.beat(self.holder, self._beats)
+            others = await self._ledger.beat(self.holder, Beat(self._beats, self._takeover_after))
         except StoreError:
             if self._beats == 1:
                 self._start_over(began)
@@ -135,8 +135,8 @@ class Shared:
         self._until = began + self._takeover_after.total_seconds() / 2
         now = self._clock.monotonic()
         self._watch = seen(self._watch, others, at=now)
-        for replica, beats in silent(self._watch, at=now, takeover_after=self._takeover_after).items():
-            released = await self._ledger.bury(replica, beats, now=self._clock.now())
+        for replica, last in silent(self._watch, at=now, takeover_after=self._takeover_after).items():
+            released = await self._ledger.bury(replica, last, now=self._clock.now())
             if released is not None:
                 log.warning("replica_taken_over", replica=replica, contacts=released)
 
@@ -152,8 +152,10 @@ class Shared:
         while True:
             try:
                 await self.beat_once()
-            except StoreError:
-                log.exception("store_failed", doing="beat")
+            except StoreError as error:
+                log.error("store_failed", doing="beat", cause=str(error))  # noqa: TRY400 - it is all in the cause
+            except Exception:  # without beats nothing is delivered any more
+                log.exception("beat_failed")
             await asyncio.sleep(pause)
 
     async def leave(self) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from didomi_dataverse.clock import Clock
+from didomi_dataverse.clock import Clock, SteadyClock
 from didomi_dataverse.dataverse.bulk import is_of_a_row
 from didomi_dataverse.dataverse.error_catalogue import Action, classify, entry_for
 from didomi_dataverse.dataverse.reply import Answered, CallKind, Exchange, Reply, Unknown
@@ -24,6 +24,8 @@ After that they are given back: others may be more urgent by then.
 """
 LONGEST_TURNS = timedelta(seconds=30)
 """At most as long again: a pace of less than a call in that time sends what is claimed back at once."""
+SHORTEST_WINDOW = timedelta(seconds=1)
+"""A throttle that tells of a shorter one means something else."""
 # dataverse.md 4.1.
 _LIMITS = {
     "0x80072322": Limit.REQUESTS,
@@ -63,7 +65,7 @@ class Turnstile:
         """`replicas` tells how many processes share the user."""
         self.user = user
         self.pace = pace
-        self._clock = clock
+        self._clock = SteadyClock(clock)
         self._dice = dice
         self._listener = listener
         self._replicas = replicas
@@ -74,24 +76,21 @@ class Turnstile:
         """Waits for the turn of one call. False when there is none for those who wait: the sender pauses, the
         wait is too long, or `may_begin` says no. `despite_alert` lets those go on who found the alert.
         """
-        came_at, slept = self._clock.now(), timedelta()
+        came_at = self._clock.now()
         # In the order in which they came: whoever waits longest would otherwise be overtaken again and again.
         async with self._queue:
             while True:
                 now = self._clock.now()
                 pace = replace(self.pace, paused_until=None) if despite_alert else self.pace
                 pause = pacing.wait_before_call(pace, now)
-                # By the clock it includes the queue; but a clock may be set back.
-                waited = max(now - came_at, slept)
                 # However slow the pace is, one call after another comes to its turn.
                 longest = LONGEST_WAIT + min(pace.parallel * pacing.interval(pace), LONGEST_TURNS)
-                if pace.is_paused(now) or waited + pause > longest or not may_begin():
+                if pace.is_paused(now) or now - came_at + pause > longest or not may_begin():
                     return False
                 if not pause:
                     self.pace = pacing.begun(self.pace, now)
                     return True
                 await self._sleep(pause.total_seconds())
-                slept += pause
 
     def end(self, requests: Sequence[Request], exchange: Exchange) -> None:
         """Learns from a call. Alerts are the round's to find: one call need not hold all its rows."""
@@ -107,6 +106,9 @@ class Turnstile:
         whole = isinstance(throttled, Answered) and throttled.whole_call
         if whole:
             pace = pacing.refused(self.pace, now)
+        elif all(isinstance(reply, Unknown) for reply in exchange.replies):
+            # How long it kept the server busy is not known; what a call usually takes was spent already.
+            pace = self.pace
         else:
             pace = pacing.ended(self.pace, duration=exchange.duration, now=now)
         if isinstance(throttled, Answered):
@@ -147,6 +149,10 @@ class Turnstile:
         """A round went through without a refusal that everybody shares."""
         self._set(pacing.recovered(self.pace))
 
+    def failed(self) -> None:
+        """A call came to nothing for a reason of our own: the next one must not follow at once."""
+        self.no_token()
+
     def no_token(self) -> None:
         """Microsoft Entra gives no token now."""
         now = self._clock.now()
@@ -181,9 +187,12 @@ def _stated_in(message: str) -> Stated | None:
     found = _HOLDS.search(message)
     if found is None:
         return None
-    holds = int(found[1].replace(",", "")) / (1_000 if found[2] else 1)
-    window = timedelta(seconds=float(found[3]))
-    return Stated(holds, window) if holds > 0 and window > timedelta() else None
+    try:
+        holds = int(found[1].replace(",", "")) / (1_000 if found[2] else 1)
+        window = timedelta(seconds=float(found[3]))
+    except (ValueError, OverflowError):
+        return None
+    return Stated(holds, window) if holds > 0 and window >= SHORTEST_WINDOW else None
 
 
 def _is_lost(reply: Reply, kind: CallKind) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from didomi_dataverse.clock import Clock
+from didomi_dataverse.clock import Clock, SteadyClock
 from didomi_dataverse.delivery.pace import headroom, wait_before_call
 from didomi_dataverse.delivery.sender import Sender
 from didomi_dataverse.errors import StoreError
@@ -36,6 +36,8 @@ class DeliveryWorker:
         self._ledger = ledger
         self._senders = senders
         self._clock = clock
+        # What a sender may do when is measured; what a contact is due at is stored.
+        self._steady = SteadyClock(clock)
         self._woken = asyncio.Event()
         self._running: dict[asyncio.Task[None], Sender] = {}
         self._abandoned: list[Claim] = []
@@ -81,7 +83,7 @@ class DeliveryWorker:
 
     def _freest(self) -> Sender | None:
         """The sender with the most headroom; None when none has any."""
-        now = self._clock.now()
+        now = self._steady.now()
         rooms = [
             headroom(sender.pace, running=self._running_for(sender), now=now) for sender in self._senders
         ]
@@ -111,10 +113,14 @@ class DeliveryWorker:
             claims, claimed_at, holder = await self._claim(sender)
             if not claims:
                 return await self._until_next_due(looked_at)
-        except Exception:  # the worker must outlive whatever a claim runs into
+        except StoreError as error:
             # The claim may have been committed and its answer lost: then nobody knows that it is ours.
             self._is_unsure = True
-            log.exception("store_failed", doing="claim")
+            log.error("store_failed", doing="claim", cause=str(error))  # noqa: TRY400 - it is all in the cause
+            return LOOK_EVERY
+        except Exception:  # the worker must outlive whatever a claim runs into
+            self._is_unsure = True
+            log.exception("claim_failed")
             return LOOK_EVERY
         task = asyncio.create_task(self._deliver(sender, claims, claimed_at, holder))
         self._running[task] = sender
@@ -124,7 +130,7 @@ class DeliveryWorker:
 
     def _until_free(self) -> timedelta:
         """How long until some sender may begin a call; a call that ends before then wakes us."""
-        now = self._clock.now()
+        now = self._steady.now()
         pauses = [
             wait_before_call(sender.pace, now)
             for sender in self._senders
@@ -152,21 +158,26 @@ class DeliveryWorker:
     async def _deliver(self, sender: Sender, claims: Sequence[Claim], claimed_at: float, holder: str) -> None:
         try:
             await sender.deliver(claims, claimed_at=claimed_at, holder=holder)
-        except StoreError:
-            self._abandoned += claims
-            log.exception("store_failed", doing="settle")
+        except StoreError as error:
+            self._abandon(sender, claims)
+            log.error("store_failed", doing="settle", cause=str(error))  # noqa: TRY400 - it is all in the cause
         except Exception:  # the worker must outlive any single batch
-            self._abandoned += claims
+            self._abandon(sender, claims)
             log.exception("delivery_failed")
         finally:
             self.wake()
+
+    def _abandon(self, sender: Sender, claims: Sequence[Claim]) -> None:
+        self._abandoned += claims
+        # All that is due would fare the same, and Dataverse would be asked all of it again and again.
+        sender.rest()
 
     async def _wait(self, pause: timedelta, stopped: asyncio.Task[bool]) -> None:
         """Until woken, stopped, or the time is over. A pause that was ordered is not cut short by waking, nor
         is the gathering of what wakes us.
         """
         woken = asyncio.create_task(self._woken.wait())
-        now = self._clock.now()
+        now = self._steady.now()
         is_paused = all(sender.pace.is_paused(now) for sender in self._senders)
         await asyncio.wait(
             {stopped} if is_paused or self._gathers else {stopped, woken},

@@ -148,7 +148,7 @@ class _Webhook:
         try:
             stored = await self.receive(readings) if readings else ()
         except StoreError as error:
-            self.journal.error("store_unavailable", cause=type(error).__name__)
+            self.journal.error("store_unavailable", cause=str(error))
             return self._refused(_nothing_stored())
         self._tell(readings, stored)
         if quarantined is not None:

@@ -6,6 +6,7 @@ and nowhere else.
 
 import contextlib
 import os
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ from didomi_dataverse.errors import StoreError
 # How long a transaction of ours waits for another process's (a command run beside the service) before it is
 # "locked".
 _SQLITE_BUSY_MILLISECONDS = 1_500
+# `UPDATE ... FROM` came with 3.33, JSON as a matter of course with 3.38.
+_SQLITE_AT_LEAST = (3, 38)
 _SQLITE_CACHE_KIBIBYTES = 65_536
 # 16 MB: the pages that every commit touches, those of the indexes, are moved to the file a quarter as often.
 _SQLITE_PAGES_PER_CHECKPOINT = 4_000
@@ -110,6 +113,12 @@ def shown(url: str) -> str:
 
 
 def _sqlite_engines(url: URL) -> Engines:
+    if sqlite3.sqlite_version_info < _SQLITE_AT_LEAST:
+        raise StoreError(
+            f"This Python brings SQLite {sqlite3.sqlite_version}, and needs "
+            f"{'.'.join(map(str, _SQLITE_AT_LEAST))} or later. Use a newer Python or system (the container "
+            "image has one), or PostgreSQL."
+        )
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise StoreError(
             "store.url names no file. What is kept in memory is lost with the process: write sqlite:///FILE."

@@ -3,7 +3,7 @@ nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -21,6 +21,7 @@ from didomi_dataverse.ledger.serving_lock import ServingLock
 from didomi_dataverse.ledger.store import Store
 from didomi_dataverse.ledger.upkeep import Purged
 from didomi_dataverse.ledger.views import Counts, Logged
+from didomi_dataverse.ledger.watch import Beat, Beats
 
 # A transaction of this many is over before anybody who waits for the writer notices.
 _CONTACTS_PER_STEP = 2_000
@@ -141,18 +142,18 @@ class Ledger:
         """May other replicas serve from the same store?"""
         return self._store.engines.path is None
 
-    async def beat(self, replica: str, beats: int) -> Mapping[str, int] | None:
-        """Tell the others that this replica is at work, for the `beats`th time; how often each of them has.
+    async def beat(self, replica: str, beat: Beat) -> Beats | None:
+        """Tell the others that this replica is at work; what each of them told last.
 
         None when it was taken for gone meanwhile: what it held belongs to others, and it needs a new name.
         """
-        return await self._store.write(lambda connection: presence.beat(connection, replica, beats))
+        return await self._store.write(lambda connection: presence.beat(connection, replica, beat))
 
-    async def bury(self, replica: str, beats: int, *, now: datetime) -> int | None:
-        """Take a replica for gone that has not beaten since `beats`: what it held is due at once. How many
+    async def bury(self, replica: str, last: Beat, *, now: datetime) -> int | None:
+        """Take a replica for gone that has not beaten since `last`: what it held is due at once. How many
         contacts that were; None when it has beaten, or somebody else was first.
         """
-        return await self._store.write(lambda connection: presence.bury(connection, replica, beats, now))
+        return await self._store.write(lambda connection: presence.bury(connection, replica, last, now))
 
     async def leave(self, replica: str, *, now: datetime) -> None:
         """The replica ends, and nothing that it held is on its way: all of it is due at once."""

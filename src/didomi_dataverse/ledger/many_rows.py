@@ -15,7 +15,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Row, Table
 
 from didomi_dataverse.ledger.microseconds import from_microseconds, to_microseconds
 from didomi_dataverse.ledger.tables import Instant
@@ -44,16 +44,15 @@ def rows_in(
     else:
         lock = " FOR NO KEY UPDATE" if locked else ""
         statement, parameter = _select(table.name, names, where, "= ANY(%s)", lock), list(wanted)
-    rows = connection.exec_driver_sql(statement, (parameter,)).cursor.fetchall()
+    # By way of SQLAlchemy, so that a disk that fails between two rows is told as any other.
+    rows = connection.exec_driver_sql(statement, (parameter,)).all()
     return _with_instants(table, names, rows)
 
 
-def _with_instants(
-    table: Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
-) -> list[tuple[Any, ...]]:
+def _with_instants(table: Table, names: tuple[str, ...], rows: Sequence[Row[Any]]) -> list[tuple[Any, ...]]:
     of_time = [isinstance(table.c[name].type, Instant) for name in names]
     if not any(of_time):
-        return list(rows)
+        return [tuple(row) for row in rows]
     return [
         tuple(
             [

@@ -9,15 +9,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-Beats = Mapping[str, int]
-"""What the store says: how often each replica has beaten."""
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """How often a replica has beaten, and after what silence it gives itself up for gone. Replicas may differ
+    in that for as long as a new setting is rolled out.
+    """
+
+    beats: int
+    takeover_after: timedelta
+
+
+Beats = Mapping[str, Beat]
+"""What the store says of each replica."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A replica's number, and the monotonic time at which it was first seen to be this one."""
+    """A replica's beat, and the monotonic time at which it was first seen to be this one."""
 
-    beats: int
+    beat: Beat
     since: float
 
 
@@ -31,16 +42,16 @@ class Watch:
 def seen(watch: Watch, beats: Beats, *, at: float) -> Watch:
     """The watch after a look at the store that ended at the monotonic time `at`."""
     sightings: dict[str, Sighting] = {}
-    for replica, number in beats.items():
+    for replica, beat in beats.items():
         before = watch.sightings.get(replica)
-        sightings[replica] = before if before is not None and before.beats == number else Sighting(number, at)
+        sightings[replica] = before if before is not None and before.beat == beat else Sighting(beat, at)
     return Watch(sightings)
 
 
 def silent(watch: Watch, *, at: float, takeover_after: timedelta) -> Beats:
-    """Those who have not beaten for so long, each with the number at which it stands."""
+    """Those who have not beaten for so long, and as long as they gave themselves; each with its last beat."""
     return {
-        replica: sighting.beats
+        replica: sighting.beat
         for replica, sighting in watch.sightings.items()
-        if at - sighting.since >= takeover_after.total_seconds()
+        if at - sighting.since >= max(takeover_after, sighting.beat.takeover_after).total_seconds()
     }

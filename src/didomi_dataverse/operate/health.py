@@ -92,7 +92,7 @@ def _senders(paces: Sequence[Pace], clock: Clock) -> dict[str, object]:
 
 
 def _sender(pace: Pace, clock: Clock) -> dict[str, object]:
-    """What an operator needs to know about delivery, in the words of the runbook."""
+    """What an operator needs to know about delivery."""
     if pace.alert is not None:
         return {
             "state": "stopped",
@@ -101,7 +101,8 @@ def _sender(pace: Pace, clock: Clock) -> dict[str, object]:
             "since": pace.alert.since.isoformat(),
         }
     if pace.failures:
-        return {"state": "failing", "failed_calls_in_a_row": pace.failures}
+        until = {} if pace.paused_until is None else {"next_try_at": pace.paused_until.isoformat()}
+        return {"state": "failing", "failed_calls_in_a_row": pace.failures, **until}
     if pace.is_paused(clock.now()) and pace.paused_until is not None:
         return {"state": "paused", "until": pace.paused_until.isoformat()}
     return {"state": "delivering", "parallel": pace.parallel}

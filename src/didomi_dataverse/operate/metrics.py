@@ -67,7 +67,12 @@ class Metrics:
         )
         self._oldest_due = Gauge(
             f"{_PREFIX}_oldest_due_seconds",
-            "How long the contact that waits longest has been due, seconds.",
+            "How long the contact that waits longest could have been tried, in seconds since its last try.",
+            registry=self.registry,
+        )
+        self._store_up = Gauge(
+            f"{_PREFIX}_store_up",
+            "1 while the store answers; else 0, and what is told of contacts is what it last said.",
             registry=self.registry,
         )
         self._parallel = Gauge(
@@ -140,6 +145,11 @@ class Metrics:
         for state in DeliveryState:
             self._contacts.labels(state.value).set(by_state.get(state, 0))
         self._oldest_due.set(oldest_due_seconds)
+        self._store_up.set(1)
+
+    def store_failed(self) -> None:
+        """The store does not say how many contacts there are."""
+        self._store_up.set(0)
 
     def page(self) -> bytes:
         """The text that Prometheus reads."""

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection
-from tests.clocks import START
+from tests.clocks import START, FrozenClock
 
+from didomi_dataverse.errors import StoreUnavailableError
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.ledger.many_rows import insert_rows, rows_in, update_rows
 from didomi_dataverse.ledger.tables import deleted_events
@@ -75,3 +76,24 @@ async def test_a_condition_of_several_columns_has_to_hold_whole(ledger: Ledger) 
         return found(connection, 2)
 
     assert [row[1] for row in await ledger._store.write(work)] == [START + DAY, START]
+
+
+async def test_a_disk_that_fails_between_two_rows_is_the_store_that_failed(
+    sqlite_url: str, clock: FrozenClock
+) -> None:
+    ledger = await Ledger.open(sqlite_url, clock=clock)
+    await ledger._store.write(lambda connection: insert_rows(connection, deleted_events, stones(2_000)))
+
+    def work(connection: Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        steps = iter(range(10_000))
+        driver.set_progress_handler(lambda: next(steps) > 200, 100)
+        try:
+            found(connection, 2_000)
+        finally:
+            driver.set_progress_handler(None, 0)
+
+    with pytest.raises(StoreUnavailableError):
+        await ledger._store.write(work)
+    await ledger.close()

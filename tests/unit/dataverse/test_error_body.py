@@ -178,6 +178,8 @@ def test_the_server_s_own_id_is_kept(header: str) -> None:
         pytest.param("Wed, 04 Mar 2026 05:00:00 GMT", 0, id="date in the past"),
         pytest.param("9" * 400, 86_400, id="beyond all measure"),
         pytest.param("Fri, 31 Dec 9999 23:59:59 GMT", 86_400, id="date beyond all measure"),
+        pytest.param("Mon, 01 Jan 2026 00:00:00 +9999999999999999", None, id="no such zone"),
+        pytest.param("Mon, 01 Jan 2026 99999999999999999999:00:00 GMT", None, id="no such hour"),
         pytest.param("", None, id="absent"),
         pytest.param("soon", None, id="word"),
         pytest.param("-5", None, id="negative"),
