@@ -145,7 +145,14 @@ async def test_an_address_that_is_not_on_the_list_cannot_log_in() -> None:
     )
     receiver = Receiver(gate=gate)
 
-    assert (await log_in(receiver, receiver.app(), RIGHT)).status_code == 403
+    with captured_log() as log:
+        refused = await log_in(receiver, receiver.app(), RIGHT)
+
+    assert refused.status_code == 403
+    assert "didomi.auth.allowed_addresses" in refused.json()["detail"]
+    (entry,) = log
+    assert (entry["event"], entry["detail"]) == ("token_refused", refused.json()["detail"])
+    assert "192.0.2.1" not in repr(log)
     assert (await log_in(receiver, receiver.app(), RIGHT, peer="35.159.1.63")).status_code == 200
 
 

@@ -67,7 +67,10 @@ class Gate:
         """The caller's address. Raises AddressRefusedError when it is not on the list."""
         client = self.addresses.client(peer, headers.getlist("x-forwarded-for"))
         if not self.addresses.allows(client):
-            raise AddressRefusedError("The caller's address is not on the list.")
+            raise AddressRefusedError(
+                "The caller's address is not on didomi.auth.allowed_addresses; "
+                "behind a proxy, set didomi.auth.trusted_proxies."
+            )
         return client
 
     async def admit(self, *, headers: Headers, now: datetime) -> Way:

@@ -45,7 +45,7 @@ class TokenEndpoint:
                 return _response(too_many_failures(wait_seconds))
             body = await read_body(request, max_bytes=MAX_TOKEN_REQUEST_BYTES, timeout=self.body_timeout)
         except SenderError as error:
-            log.warning("token_refused", status=error.status, cause=type(error).__name__)
+            log.warning("token_refused", status=error.status, cause=type(error).__name__, detail=str(error))
             return problem_of(error)
         answer = self._answer(request, body)
         if answer.is_failed_login:

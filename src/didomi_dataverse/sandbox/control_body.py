@@ -1,5 +1,6 @@
 """Bodies of the control routes → values. Strict: an unknown key is an error that names it."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -187,10 +188,26 @@ def fault_document(fault: Fault) -> dict[str, object]:
     match = {"method": fault.method, "path": fault.path, "columns": fault.columns or None}
     shown: dict[str, object] = {"match": {name: value for name, value in match.items() if value is not None}}
     if fault.reply is not None:
-        shown["reply"] = {"status": fault.reply.status, "headers": dict(fault.reply.headers)}
+        headers = dict(fault.reply.headers)
+        shown["reply"] = {"status": fault.reply.status, "headers": headers, "body": _body_shown(fault.reply)}
     if fault.behaviour is not None:
         shown["behaviour"] = fault.behaviour.value
+    if fault.delay_seconds or fault.behaviour is Behaviour.SLOW:
+        shown["delay_ms"] = round(fault.delay_seconds * 1000, 3)
     return {**shown, "times": fault.left}
+
+
+def _body_shown(reply: Response) -> object:
+    """What `_reply` makes the same bytes of: the JSON document, or the text where it was given as one."""
+    text = reply.body.decode()
+    if not any(name.lower() == "content-type" and "json" in value for name, value in reply.headers):
+        return text
+    try:
+        document: object = json.loads(text)
+        is_same = not isinstance(document, str) and json_bytes(document) == reply.body
+    except (ValueError, RecursionError):
+        return text
+    return document if is_same else text
 
 
 def _reply(spec: object, where: str) -> Response:

@@ -48,9 +48,23 @@ class TokenRefusedError(Exception):
     """The token endpoint gave no token; `status` and the OAuth `error` say why."""
 
     def __init__(self, status: int, error: str) -> None:
-        super().__init__(f"The token endpoint answered {status} ({error}): check client id and secret.")
+        super().__init__(f"The token endpoint answered {status} ({error}): {_advice(status)}")
         self.status = status
         self.error = error
+
+
+def _advice(status: int) -> str:
+    match status:
+        case 400 | 401:
+            return "check client id and secret (didomi.auth.oauth)."
+        case 403:
+            return "this machine's address is not on didomi.auth.allowed_addresses."
+        case 404:
+            return "check the service's address, and that didomi.auth.oauth is set."
+        case 429:
+            return "too many failed logins; wait, and check client id and secret."
+        case _:
+            return "look at the service's log."
 
 
 async def fetch_token(client: "httpx.AsyncClient", base_url: str, credentials: ClientCredentials) -> str:
@@ -69,7 +83,11 @@ async def fetch_token(client: "httpx.AsyncClient", base_url: str, credentials: C
         response = await client.post(url, data=fields)
     answer = _parsed(response)
     if response.status_code != 200 or not isinstance(answer, dict) or "access_token" not in answer:
-        error = answer.get("error", "no error given") if isinstance(answer, dict) else "no JSON"
+        # What is refused before the login is read is a problem (RFC 9457) with a title, not an OAuth error.
+        named = ("error", "title")
+        error = "no JSON"
+        if isinstance(answer, dict):
+            error = next((answer[name] for name in named if name in answer), "no error given")
         raise TokenRefusedError(response.status_code, str(error))
     return str(answer["access_token"])
 

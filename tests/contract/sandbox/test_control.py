@@ -244,6 +244,59 @@ async def test_a_reply_is_given_as_it_stands_and_so_many_times(api: httpx.AsyncC
     assert (await api.get(f"{CONTROL}/faults")).json()[0]["times"] == 0
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"match": {"method": "PATCH"}, "reply": BUSY}, id="json-body"),
+        pytest.param({"reply": {"status": 502, "body": "<h1>Bad Gateway</h1>"}}, id="text-body"),
+        pytest.param(
+            {"reply": {"status": 500, "headers": {"Content-Type": "application/json"}, "body": "{ not"}},
+            id="broken-json",
+        ),
+        pytest.param(
+            {"reply": {"status": 500, "headers": {"Content-Type": "application/json"}, "body": '{ "a": 1 }'}},
+            id="json-spelt-otherwise",
+        ),
+        pytest.param(
+            {"reply": {"status": 500, "headers": {"Content-Type": "application/json"}, "body": '"a"'}},
+            id="json-text",
+        ),
+        pytest.param({"reply": {"status": 503}, "delay_ms": 1500}, id="late-reply"),
+        pytest.param({"behaviour": "slow"}, id="slow"),
+        pytest.param({"behaviour": "slow", "delay_ms": 0}, id="slow-by-nothing"),
+        pytest.param({"match": {"new_didomikey": "customer-0001"}, "behaviour": "html"}, id="column"),
+    ],
+)
+async def test_the_faults_that_were_shown_can_be_put_back(
+    api: httpx.AsyncClient, app: SandboxApp, fault: dict[str, Any]
+) -> None:
+    await set_faults(api, fault)
+    given = app.environment.faults.standing
+    shown = (await api.get(f"{CONTROL}/faults")).json()
+
+    put = await api.put(f"{CONTROL}/faults", json=shown)
+
+    assert put.json() == shown
+    assert app.environment.faults.standing == given
+
+
+async def test_a_json_body_is_shown_as_it_was_given(api: httpx.AsyncClient) -> None:
+    await set_faults(api, {"reply": BUSY})
+
+    assert (await api.get(f"{CONTROL}/faults")).json()[0]["reply"]["body"] == BUSY["body"]
+
+
+async def test_rows_a_call_are_counted_anew_with_the_rows(api: httpx.AsyncClient) -> None:
+    for _ in range(3):
+        await api.patch(ROW, json=BODY)
+    await api.post(f"{CONTROL}/fill", json={"rows": 2})
+    await api.patch("contacts(00000000-0000-4000-8000-000000000001)", json=BODY)
+
+    stats = (await api.get(f"{CONTROL}/stats")).json()
+
+    assert (stats["rows_written"], stats["rows_per_call"], stats["calls"]["patch"]) == (1, 1.0, {"204": 4})
+
+
 async def test_a_fault_in_a_batch_strikes_only_its_part(api: httpx.AsyncClient) -> None:
     await set_faults(api, {"match": {"new_didomikey": "customer-0002"}, "reply": BUSY})
 

@@ -96,6 +96,23 @@ async def test_a_refused_login_says_so_without_the_secret(client: httpx.AsyncCli
     assert "wrong" not in str(caught.value) + repr(credentials)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        pytest.param(401, {"error": "invalid_client"}, "client id and secret", id="wrong-secret"),
+        pytest.param(403, {"title": "No entry."}, r"No entry.*allowed_addresses", id="address"),
+        pytest.param(404, {"detail": "Not Found"}, "didomi.auth.oauth is set", id="no-such-route"),
+        pytest.param(429, {"error": "slow_down"}, "wait", id="too-many"),
+        pytest.param(503, None, "log", id="something-else"),
+    ],
+)
+async def test_a_refused_login_says_what_to_do(status: int, body: object, said: str) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, json=body))
+    async with httpx.AsyncClient(transport=transport) as client:
+        with pytest.raises(TokenRefusedError, match=said):
+            await fetch_token(client, SERVICE, ClientCredentials("d", "s&s"))
+
+
 def test_instants_are_written_in_utc() -> None:
     paris = timezone(timedelta(hours=1))
 
