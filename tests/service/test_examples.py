@@ -1,8 +1,10 @@
 """What the README tells people to try works as it stands."""
 
 import json
+import re
 from pathlib import Path
 
+import yaml
 from click.testing import CliRunner
 
 from didomi_dataverse.cli import main
@@ -31,6 +33,29 @@ def test_the_example_notification_is_explained_by_the_example_configuration() ->
     assert columns["new_newsletter"] is True
     assert columns["donotbulkemail"] is True
     assert columns["donotphone"] is True
+
+
+def test_the_pieces_of_the_readme_are_a_whole_configuration(tmp_path: Path) -> None:
+    """Whoever copies the five steps, and nothing else, gets a service that starts."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    steps = readme.split("## Your first real configuration", 1)[1].split("\n## ", 1)[0]
+    pieces = re.findall(r"^```yaml\n(.*?)^```$", steps, re.MULTILINE | re.DOTALL)
+    config = tmp_path / "config.yaml"
+    config.write_text("\n".join(pieces), encoding="utf-8")
+
+    words = ["explain", str(ROOT / "notification.example.json"), "--config", str(config), "--json"]
+    told = CliRunner().invoke(main, words, env=ENVIRONMENT)
+
+    assert told.exit_code == 0, told.output
+    (view,) = json.loads(told.stdout)
+    assert view["columns"]["new_newsletter"]["value"] is True
+
+
+def test_the_example_lets_in_whoever_proves_who_it_is() -> None:
+    """With an address list in force, step 5 of the README would be answered 403."""
+    example = (ROOT / "config.example.yaml").read_text(encoding="utf-8")
+
+    assert "allowed_addresses" not in yaml.safe_load(example)["didomi"]["auth"]
 
 
 def test_every_command_has_help_and_is_in_the_readme() -> None:
