@@ -176,6 +176,9 @@ def attempt_of(concluded: Concluded, contact: Contact, now: datetime) -> Attempt
             "sources": list(value.sources),
             "notifications": list(value.notifications),
         }
+    # Of a rejected row some columns may have been written all the same: they need their evidence, too.
+    for name in outcome.confirmed if isinstance(outcome, Parked) else ():
+        columns[name] = {**columns[name], "confirmed": True}
     status, code, request_id = None, "", ""
     message = _POSTPONED_TEXTS[outcome.cause] if isinstance(outcome, Postponed) else ""
     match concluded.reply:

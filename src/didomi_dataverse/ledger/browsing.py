@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, and_, func, or_, select, update
 from didomi_dataverse.didomi.reading import Disposition, Reason
 from didomi_dataverse.ledger.contact import DeliveryState, Move, moved
 from didomi_dataverse.ledger.registers_json import EMPTY_WRITTEN
-from didomi_dataverse.ledger.tables import contacts, notifications
+from didomi_dataverse.ledger.tables import attempts, contacts, notifications
 from didomi_dataverse.ledger.views import Logged, logged_of
 
 _DIGEST_CHARACTERS = 64
@@ -44,12 +44,15 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParkedContact:
-    """A contact that waits for a person."""
+    """A contact that waits for a person. `changed_at` is when its choices last did. `parked_at` is None when
+    the attempt that parked it is not kept any more.
+    """
 
     contact_id: int
     identifier: str = field(repr=False)
     reason: str
     changed_at: datetime
+    parked_at: datetime | None
 
 
 def listed(connection: Connection, wanted: Wanted) -> list[Listed]:
@@ -120,8 +123,14 @@ def parked_after(connection: Connection, after: int, limit: int, reason: Reason 
 def parked_contacts(connection: Connection, limit: int) -> list[ParkedContact]:
     """Contacts that wait for a person, the latest change first."""
     columns = contacts.c
+    # Nothing is tried for a parked contact, so the attempt that parked it is its last.
+    parked_at = (
+        select(func.max(attempts.c.attempted_at)).where(attempts.c.contact_id == columns.id).scalar_subquery()
+    )
     rows = connection.execute(
-        select(columns.id, columns.identifier, columns.reason, columns.changed_at)
+        select(
+            columns.id, columns.identifier, columns.reason, columns.changed_at, parked_at.label("parked_at")
+        )
         .where(columns.state == DeliveryState.PARKED.value)
         .order_by(columns.changed_at.desc(), columns.id)
         .limit(limit)
@@ -132,6 +141,7 @@ def parked_contacts(connection: Connection, limit: int) -> list[ParkedContact]:
             identifier=row["identifier"],
             reason=row["reason"] or "",
             changed_at=row["changed_at"],
+            parked_at=row["parked_at"],
         )
         for row in rows
     ]
@@ -159,6 +169,11 @@ def contact_ids(connection: Connection, keys: Collection[str], numbers: Collecti
             .order_by(columns.id)
         ).scalars()
     )
+
+
+def key_of(connection: Connection, number: int) -> str | None:
+    """The key of the contact with this number."""
+    return connection.execute(select(contacts.c.key).where(contacts.c.id == number)).scalar_one_or_none()
 
 
 def parked_contact_ids(connection: Connection, after: int, limit: int) -> list[int]:

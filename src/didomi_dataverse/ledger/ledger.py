@@ -260,6 +260,12 @@ class Ledger:
         """What was tried for a contact, the latest first."""
         return await self._store.read(lambda connection: views.attempts_of(connection, contact_id, limit))
 
+    async def confirmations_of(self, contact_id: int, columns: Collection[str]) -> dict[str, Attempt]:
+        """For each of the columns the last attempt still kept in which Dataverse confirmed it."""
+        return await self._store.read(
+            lambda connection: views.confirmations_of(connection, contact_id, columns)
+        )
+
     async def listed(self, wanted: Wanted) -> list[Listed]:
         """Notifications that fit, the latest first, without their bodies."""
         return await self._store.read(lambda connection: browsing.listed(connection, wanted))
@@ -285,6 +291,10 @@ class Ledger:
     async def contact_ids(self, keys: Collection[str], numbers: Collection[int] = ()) -> list[int]:
         """The contacts with these keys or numbers that there are."""
         return await self._store.read(lambda connection: browsing.contact_ids(connection, keys, numbers))
+
+    async def key_of(self, number: int) -> str | None:
+        """The key of the contact with this number, None when there is none."""
+        return await self._store.read(lambda connection: browsing.key_of(connection, number))
 
     async def retry(self, contact_ids: Sequence[int], *, now: datetime) -> int:
         """Make parked and unmatched contacts due now; how many."""

@@ -1,7 +1,7 @@
 """The ledger as people and metrics read it. Nothing here writes, and nothing here is on the hot path."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -88,6 +88,47 @@ def attempts_of(connection: Connection, contact_id: int, limit: int) -> list[Att
         .limit(limit)
     )
     return [_attempt(row) for row in connection.execute(wanted).mappings()]
+
+
+_CONFIRMING = ("written", "created", "parked")
+_ATTEMPTS_PER_STATEMENT = 100
+
+
+def confirmations_of(connection: Connection, contact_id: int, columns: Collection[str]) -> dict[str, Attempt]:
+    """For each of the columns the last attempt, of those still kept, in which Dataverse confirmed it."""
+    found: dict[str, Attempt] = {}
+    wanted = set(columns)
+    before: int | None = None
+    # In portions, because somebody may have chosen often since a column was last written.
+    while wanted:
+        some = select(attempts).where(
+            attempts.c.contact_id == contact_id, attempts.c.outcome.in_(_CONFIRMING)
+        )
+        if before is not None:
+            some = some.where(attempts.c.id < before)
+        rows = (
+            connection.execute(some.order_by(attempts.c.id.desc()).limit(_ATTEMPTS_PER_STATEMENT))
+            .mappings()
+            .all()
+        )
+        if not rows:
+            break
+        before = rows[-1]["id"]
+        for row in rows:
+            attempt = _attempt(row)
+            confirmed = wanted & confirmed_in(attempt)
+            found.update(dict.fromkeys(confirmed, attempt))
+            wanted -= confirmed
+    return found
+
+
+def confirmed_in(attempt: Attempt) -> frozenset[str]:
+    """The columns that Dataverse confirmed in an attempt: all, none, or what a rejected row took all the
+    same.
+    """
+    if attempt.outcome == "parked":
+        return frozenset(name for name, sent in attempt.columns.items() if sent.get("confirmed"))
+    return frozenset(attempt.columns) if attempt.outcome in _CONFIRMING else frozenset()
 
 
 def next_due_at(connection: Connection) -> datetime | None:

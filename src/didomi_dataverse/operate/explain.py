@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from didomi_dataverse.didomi.item import Choice, Fact, Item, Selection, Subject, Unset, Value
-from didomi_dataverse.didomi.reading import Reading
+from didomi_dataverse.didomi.reading import Disposition, Reading
 from didomi_dataverse.ledger.contact import fold, resolve
 from didomi_dataverse.mapping.apply import ColumnValue, apply
 from didomi_dataverse.mapping.schema import Mapping as ColumnMapping
+from didomi_dataverse.mapping.schema import Picked, YesNo
 
 
 def explain(reading: Reading, mapping: ColumnMapping) -> dict[str, Any]:
@@ -25,8 +26,9 @@ def explain(reading: Reading, mapping: ColumnMapping) -> dict[str, Any]:
         "organization_user_id": None if reading.identity is None else reading.identity.identifier,
         "effective_at": None if reading.effective_at is None else reading.effective_at.isoformat(),
         "notes": list(reading.notes),
+        "deletes": None if reading.deletes is None else reading.deletes.value,
         "choices": [choice_view(choice) for choice in reading.choices],
-        "columns": {name: column_view(value) for name, value in values.values.items()},
+        "columns": {name: column_view(value, mapping) for name, value in values.values.items()},
         "findings": [{"rule": found.rule, "problem": found.problem} for found in values.findings],
     }
 
@@ -42,9 +44,22 @@ def choice_view(choice: Choice) -> dict[str, Any]:
     }
 
 
-def column_view(value: ColumnValue) -> dict[str, Any]:
-    """A column's value, the rule it comes from and the Didomi events it rests on."""
-    return {"value": value.value, "rule": value.rule, "sources": list(value.sources)}
+def column_view(value: ColumnValue, mapping: ColumnMapping) -> dict[str, Any]:
+    """A column's value, the rule it comes from, whether that turns yes into no, and the Didomi events it
+    rests on.
+    """
+    forms = (rule.form for rule in mapping.rules if rule.column == value.column)
+    return {
+        "value": value.value,
+        "rule": value.rule,
+        "inverted": any(isinstance(form, YesNo | Picked) and form.invert for form in forms),
+        "sources": list(value.sources),
+    }
+
+
+def rule_words(column: Mapping[str, Any]) -> str:
+    """The rule of a `column_view`, and whether it inverts."""
+    return f"{column['rule']}, inverted" if column["inverted"] else str(column["rule"])
 
 
 def subject_words(subject: Subject) -> str:
@@ -83,8 +98,10 @@ def readable(explained: Mapping[str, Any]) -> str:
     for choice in explained["choices"]:
         lines.append(f"  choice:  {choice['subject']} = {words(choice['value'])} ({choice['kind']})")
     for name, column in explained["columns"].items():
-        lines.append(f"  column:  {name} = {words(column['value'])}    by {column['rule']}")
-    if not explained["columns"]:
+        lines.append(f"  column:  {name} = {words(column['value'])}    by {rule_words(column)}")
+    if explained["deletes"] and explained["disposition"] == Disposition.APPLIED:
+        lines.append("  column:  depends on what else is known of the person: see `contacts show`")
+    elif not explained["columns"]:
         lines.append("  column:  none would be written")
     lines += [f"  finding: {found['problem']} at {found['rule']}" for found in explained["findings"]]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from didomi_dataverse.didomi.reading import Reading
 from didomi_dataverse.ledger.browsing import Listed, ParkedContact
 from didomi_dataverse.ledger.views import Logged
 from didomi_dataverse.mapping.schema import Mapping as ColumnMapping
-from didomi_dataverse.operate.explain import explain, words
+from didomi_dataverse.operate.explain import explain, rule_words, words
 from didomi_dataverse.operate.masking import MASKED, masked_body, shown_id
 from didomi_dataverse.redact import mask
 
@@ -34,6 +34,7 @@ def parked_contact_view(parked: ParkedContact) -> dict[str, Any]:
     """One contact that waits for a person, by the number that `contacts retry` takes."""
     return {
         "id": f"#{parked.contact_id}",
+        "parked_at": _time(parked.parked_at),
         "changed_at": _time(parked.changed_at),
         "reason": parked.reason,
         "person": mask(parked.identifier),
@@ -121,7 +122,7 @@ def readable(view: Mapping[str, Any]) -> str:
         for choice in view["choices"]
     ]
     lines += [
-        f"  column:    {name} = {words(column['value'])}    by {column['rule']}"
+        f"  column:    {name} = {words(column['value'])}    by {rule_words(column)}"
         for name, column in view["columns"].items()
     ]
     lines += [f"  finding:   {found['problem']} at {found['rule']}" for found in view["findings"]]

@@ -11,7 +11,7 @@ from tests.readings import choice, reading
 
 from didomi_dataverse.didomi.reading import Disposition, Reason
 from didomi_dataverse.ledger.browsing import Wanted
-from didomi_dataverse.ledger.contact import DeliveryState, Move
+from didomi_dataverse.ledger.contact import Attempt, DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
 
 SECOND = timedelta(seconds=1)
@@ -122,6 +122,47 @@ async def test_a_resync_forgets_what_was_confirmed(ledger: Ledger, clock: Frozen
     assert (claim.contact.key, claim.contact.written) == ("ada", {})
     # Of carol nothing is known that could be sent.
     assert await ledger.resync_all(now=START) == (1, 1)
+
+
+async def test_a_column_has_the_last_attempt_that_confirmed_it(ledger: Ledger, clock: FrozenClock) -> None:
+    """More attempts than one statement reads; of a rejected row only what it took counts."""
+    evidence: list[tuple[str, dict[str, dict[str, object]]]] = [
+        ("written", {"a": {}, "b": {}}),
+        ("parked", {"b": {"confirmed": True}, "c": {}}),
+        ("retried", {"a": {}, "c": {}}),
+    ]
+    evidence[2:2] = [("written", {"a": {}})] * 101
+    for number, (outcome, columns) in enumerate(evidence):
+        await record_one(ledger, choice(after=SECOND * number))
+        attempt = Attempt(attempted_at=START + SECOND * number, outcome=outcome, columns=columns)
+        await ledger.settle([settlement(await claim_one(ledger, clock), attempt=attempt)], now=clock.now())
+    contact_id = (await contact_of(ledger)).contact_id
+    found = await ledger.confirmations_of(contact_id, {"a", "b", "c"})
+    assert {name: attempt.attempted_at for name, attempt in found.items()} == {
+        "a": START + SECOND * 102,
+        "b": START + SECOND,
+    }
+    assert await ledger.confirmations_of(contact_id, set()) == {}
+
+
+async def test_a_contact_is_found_by_its_number(ledger: Ledger) -> None:
+    await record_one(ledger)
+    number = (await contact_of(ledger)).contact_id
+    assert await ledger.key_of(number) == "ada"
+    assert await ledger.key_of(number + 1) is None
+
+
+async def test_a_parked_contact_tells_when_it_was_parked(ledger: Ledger, clock: FrozenClock) -> None:
+    await record_one(ledger)
+    attempt = Attempt(attempted_at=START + SECOND, outcome="parked")
+    parked = settlement(await claim_one(ledger, clock), Move.PARKED, reason="rejected", attempt=attempt)
+    await ledger.settle([parked], now=clock.now())
+    (found,) = await ledger.parked_contacts(9)
+    assert (found.changed_at, found.parked_at) == (START, START + SECOND)
+    tomorrow = START + timedelta(days=1)
+    await ledger.purge(notifications_before=START, attempts_before=tomorrow, limit=9)
+    (found,) = await ledger.parked_contacts(9)
+    assert found.parked_at is None
 
 
 async def test_a_command_waits_while_the_service_writes(sqlite_url: str, clock: FrozenClock) -> None:

@@ -200,3 +200,14 @@ def test_every_outcome_is_an_allowed_move_and_what_waits_has_a_time(
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
 def test_retries_wait_between_a_second_and_a_quarter_of_an_hour(attempts: int, jitter: float) -> None:
     assert FIRST_RETRY / 2 <= retry_after(attempts, jitter) <= LONGEST_RETRY
+
+
+def test_an_attempt_remembers_what_a_rejected_row_took_all_the_same() -> None:
+    """What is confirmed has evidence, whatever became of the rest."""
+    grant = ColumnValue("new_ads", True, NOW, "mapping.gdpr.purposes.ads", ("E1",), ("n1",), False)
+    sent = {"new_newsletter": NEWS, "new_ads": grant}
+    rejected = Concluded(outcome=Parked(ParkReason.REJECTED, {"new_newsletter": NEWS}), sent=sent)
+    attempt = settlement(claim(), rejected, now=NOW, jitter=0.0).attempt
+    assert attempt is not None
+    assert attempt.columns["new_newsletter"]["confirmed"] is True
+    assert "confirmed" not in attempt.columns["new_ads"]

@@ -20,6 +20,7 @@ mapping:
   gdpr:
     purposes:
       newsletter: new_newsletter
+      email_ads: { column: donotbulkemail, invert: true }
       profiling: { preferences: { topics: { column: new_topics, as: choices, values: { sport: 1 } } } }
 """
 
@@ -46,10 +47,16 @@ def test_a_choice_is_shown_with_its_column_and_its_rule(configuration: Configura
     view, text = explained(configuration, body)
     assert view["disposition"] == "applied"
     assert view["columns"] == {
-        "new_newsletter": {"value": False, "rule": "mapping.gdpr.purposes.newsletter", "sources": ["E1"]},
+        "new_newsletter": {
+            "value": False,
+            "rule": "mapping.gdpr.purposes.newsletter",
+            "inverted": False,
+            "sources": ["E1"],
+        },
         "new_topics": {
             "value": "1",
             "rule": "mapping.gdpr.purposes.profiling.preferences.topics",
+            "inverted": False,
             "sources": ["E1"],
         },
     }
@@ -78,3 +85,23 @@ def test_what_is_not_applied_says_why_and_writes_nothing(configuration: Configur
 )
 def test_a_subject_is_spelt_like_its_place_in_the_mapping(subject: Subject, words: str) -> None:
     assert subject_words(subject) == words
+
+
+def test_an_inverted_column_says_so(configuration: Configuration) -> None:
+    body = event_created(event("E1", person("u-42"), [purpose("email_ads", enabled=False)], created_at=START))
+    _, text = explained(configuration, body)
+    assert "donotbulkemail = yes    by mapping.gdpr.purposes.email_ads, inverted" in text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"type": "event.deleted", "parameters": {"entity": {"id": "E1"}}}, id="event"),
+        pytest.param({"type": "user.deleted", "parameters": {"entity": {"id": "device"}}}, id="user"),
+    ],
+)
+def test_what_a_deletion_writes_is_not_known_from_it_alone(configuration: Configuration, body: Body) -> None:
+    view, text = explained(configuration, body)
+    assert view["disposition"] == "applied"
+    assert "column:  depends on what else is known of the person: see `contacts show`" in text
+    assert "none would be written" not in text
