@@ -1,14 +1,14 @@
 """`contacts show|retry|resync`: one person, and setting delivery going again."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from didomi_dataverse.app import find_contact
 from didomi_dataverse.cli_options import Failure, config_option, configuration_of, json_option, run, show
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.desk import open_desk
-from didomi_dataverse.operate.contact_view import readable
+from didomi_dataverse.operate.contact_view import SHOWN, contact_view, readable
 
 _IDS_HELP = "ID is an organization user id as Didomi has it, or a number from `parked list`: '#12'."
 
@@ -18,14 +18,27 @@ def contacts() -> None:
     """What is known of people, and what Dataverse was told."""
 
 
-@contacts.command("show")
-@click.argument("organization_user_id")
+@contacts.command("show", epilog=_IDS_HELP)
+@click.argument("name", metavar="ID")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=SHOWN,
+    show_default=True,
+    help="How many notifications, and how many attempts.",
+)
 @config_option
 @json_option
-def show_contact(organization_user_id: str, config: Path, *, as_json: bool) -> None:
+def show_contact(name: str, config: Path, limit: int, *, as_json: bool) -> None:
     """Show one person's choices, columns, notifications and attempts."""
     configuration = configuration_of(config)
-    view = run(find_contact(configuration, organization_user_id, clock=SystemClock()))
+
+    async def find() -> dict[str, Any] | None:
+        async with open_desk(configuration, clock=SystemClock()) as desk:
+            key = await desk.contact_key(name)
+            return await contact_view(desk.ledger, configuration.mapping, key, limit=limit)
+
+    view = run(find())
     if view is None:
         raise Failure(
             "No notification about this person was ever applied. Is the identifier spelt as in Didomi?"
@@ -41,13 +54,25 @@ def retry_contacts(ids: tuple[str, ...], config: Path, *, as_json: bool) -> None
     """Deliver parked people, and look for those without a row, now rather than later."""
     configuration = configuration_of(config)
 
-    async def retry() -> int:
+    async def retry() -> tuple[int, int]:
         async with open_desk(configuration, clock=SystemClock()) as desk:
-            return await desk.ledger.retry(await desk.contact_ids(ids), now=desk.clock.now())
+            found = set(await desk.contact_ids(ids))
+            return await desk.ledger.retry(sorted(found), now=desk.clock.now()), len(found)
 
-    retried = run(retry())
-    text = f"{retried} of {len(ids)} are due now; the others were neither parked nor without a row."
-    show({"due": retried}, text, as_json=as_json)
+    due, asked = run(retry())
+    show({"due": due}, retried_text(due, asked), as_json=as_json)
+
+
+def retried_text(due: int, asked: int) -> str:
+    """What `contacts retry` says of how many are due now."""
+    if due == 0:
+        nobody = "it was neither parked nor" if asked == 1 else f"none of the {asked} was parked or"
+        return f"Nothing changed: {nobody} without a row."
+    are = "is" if due == 1 else "are"
+    if due == asked:
+        return f"{due} {are} due now."
+    others = "the other was" if asked - due == 1 else "the others were"
+    return f"{due} of {asked} {are} due now; {others} neither parked nor without a row."
 
 
 @contacts.command("resync", epilog=_IDS_HELP)

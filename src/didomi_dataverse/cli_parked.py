@@ -1,5 +1,6 @@
 """`parked list|retry|discard`: everything that waits for a person."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,15 @@ def list_parked(config: Path, reason: str | None, limit: int, *, as_json: bool) 
     view = run(find())
     lines = [f"notification  {readable_line(one)}" for one in view["notifications"]]
     lines += [
-        f"contact       {one['changed_at']}  {one['id']}  {one['reason']}, {one['person']}"
+        f"contact       {_since(one)}  {one['id']}  {one['reason']}, {one['person']}"
         for one in view["contacts"]
     ]
     show(view, "\n".join(lines) or "Nothing is parked.", as_json=as_json)
+
+
+def _since(contact: Mapping[str, Any]) -> str:
+    """When it was parked; if that is not kept any more, when its choices last changed."""
+    return f"parked {contact['parked_at']}" if contact["parked_at"] else f"changed {contact['changed_at']}"
 
 
 @parked.command("retry")
@@ -68,7 +74,7 @@ def retry_parked(config: Path, reason: str | None, *, as_json: bool) -> None:
 
     replayed, due = run(retry())
     if not as_json and wanted is None:
-        click.echo(f"{due} parked contacts are due now.")
+        click.echo(due_text(due))
     tell_replayed(replayed, as_json=as_json)
 
 
@@ -80,11 +86,30 @@ def discard_parked(notification_ids: tuple[str, ...], config: Path, *, as_json: 
     """Say that nobody will act on these notifications: they are skipped, and deleted when they are old."""
     configuration = configuration_of(config)
 
-    async def discard() -> int:
+    async def discard() -> tuple[int, int]:
         async with open_desk(configuration, clock=SystemClock()) as desk:
-            found = [await desk.notification(one) for one in notification_ids]
-            return await desk.ledger.discard({logged.digest for logged in found})
+            found = {(await desk.notification(one)).digest for one in notification_ids}
+            return await desk.ledger.discard(found), len(found)
 
-    discarded = run(discard())
-    text = f"{discarded} of {len(notification_ids)} were parked, and are skipped now."
-    show({"discarded": discarded}, text, as_json=as_json)
+    discarded, asked = run(discard())
+    show({"discarded": discarded}, discarded_text(discarded, asked), as_json=as_json)
+
+
+def due_text(due: int) -> str:
+    """What `parked retry` says of how many contacts are due now."""
+    if due == 0:
+        return "No contact was parked."
+    return "1 parked contact is due now." if due == 1 else f"{due} parked contacts are due now."
+
+
+def discarded_text(discarded: int, asked: int) -> str:
+    """What `parked discard` says of how many notifications are skipped now."""
+    if discarded == 0:
+        return f"Nothing changed: {'it was not' if asked == 1 else f'none of the {asked} was'} parked."
+    were, are = ("was", "is") if discarded == 1 else ("were", "are")
+    count = str(discarded) if discarded == asked else f"{discarded} of {asked}"
+    text = f"{count} {were} parked, and {are} skipped now"
+    if discarded == asked:
+        return f"{text}."
+    others = "the other stays as it is" if asked - discarded == 1 else "the others stay as they are"
+    return f"{text}; {others}."

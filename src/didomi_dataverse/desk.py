@@ -16,6 +16,7 @@ from didomi_dataverse.ledger.views import Logged
 
 _MIN_PREFIX_CHARACTERS = 4
 _DIGEST_CHARACTERS = 64
+_NUMBER_CHARACTERS = 19
 
 
 class NotFoundError(DidomiDataverseError):
@@ -62,6 +63,16 @@ class Desk:
             raise NotFoundError(f"Several notifications' ids begin with {digits}. Write more of it.")
         return found[0]
 
+    async def contact_key(self, name: str) -> str:
+        """The key of an organization user id, or of a contact's number. Raises NotFoundError."""
+        number = _number_in(name)
+        if number is None:
+            return self.key_of(name)
+        key = await self.ledger.key_of(number)
+        if key is None:
+            raise NotFoundError(f"No contact has the number #{number}. Take one from `parked list`.")
+        return key
+
     async def contact_ids(self, names: Sequence[str]) -> list[int]:
         """The contacts of these organization user ids, or numbers as `parked list` shows them (#12).
 
@@ -69,11 +80,11 @@ class Desk:
         """
         ids: list[int] = []
         for name in names:
-            number = name.removeprefix("#")
-            if name.startswith("#") and number.isdecimal() and len(number) < 19:
-                found = await self.ledger.contact_ids((), (int(number),))
-            else:
+            number = _number_in(name)
+            if number is None:
                 found = await self.ledger.contact_ids((self.key_of(name),))
+            else:
+                found = await self.ledger.contact_ids((), (number,))
             if not found:
                 raise NotFoundError(
                     "No notification about one of these people was ever received. Are they spelt as in"
@@ -81,6 +92,13 @@ class Desk:
                 )
             ids += found
         return ids
+
+
+def _number_in(name: str) -> int | None:
+    """The number in #12, None when the name is an organization user id."""
+    number = name.removeprefix("#")
+    is_number = name.startswith("#") and number.isdecimal() and len(number) < _NUMBER_CHARACTERS
+    return int(number) if is_number else None
 
 
 @asynccontextmanager

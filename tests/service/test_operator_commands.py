@@ -22,6 +22,8 @@ ONE, TWO = "customer-0001", "customer-0002"
 LATER = timedelta(days=36_500)
 """The commands go by the clock on the wall, which is always ahead of the house's."""
 LOYALTY = "L-77-secret"
+NO = {"reply": {"status": 400, "body": {"error": {"code": "0x80044331", "message": "No."}}}}
+REJECTED = {"match": {"path": "contacts("}, "times": 1, **NO}
 
 
 @pytest.fixture
@@ -242,6 +244,57 @@ async def test_a_parked_person_is_listed_and_retried_by_number(house: House, con
     assert await answer(config, "contacts", "retry", parked["id"]) == {"due": 1}
     # The patience begins anew.
     assert await house.after(LATER) == ["unmatched"]
+
+
+async def test_a_parked_person_is_shown_by_number(house: House, config: Path) -> None:
+    await house.receive(says(ONE, minute=1, newsletter=False))
+    await house.put_faults(REJECTED)
+    assert await house.deliver() == ["parked"]
+    (parked,) = (await answer(config, "parked", "list"))["contacts"]
+    told = await run(config, "contacts", "show", parked["id"])
+    assert told.exit_code == 0, told.output
+    assert told.stdout.startswith(f"{ONE}: parked (rejected)")
+    assert "0x80044331" in told.stdout
+    assert "'#12'" in (await run(config, "contacts", "show", "--help")).stdout
+
+
+async def test_a_parked_person_is_listed_with_when_that_was(house: House, config: Path) -> None:
+    await house.receive(says(ONE, minute=1, newsletter=False))
+    house.clock.advance(timedelta(minutes=5))
+    await house.put_faults(REJECTED)
+    await house.deliver()
+    (parked,) = (await answer(config, "parked", "list"))["contacts"]
+    assert (parked["changed_at"], parked["parked_at"]) == (
+        "2026-03-01T12:00:00.000+00:00",
+        "2026-03-01T12:05:00.000+00:00",
+    )
+    told = await run(config, "parked", "list")
+    assert f"parked 2026-03-01T12:05:00.000+00:00  {parked['id']}  rejected" in told.stdout
+
+
+async def test_a_number_of_nobody_says_where_numbers_come_from(config: Path) -> None:
+    told = await run(config, "contacts", "show", "#999")
+    assert told.exit_code == 1
+    assert "No contact has the number #999. Take one from `parked list`." in told.stderr
+
+
+async def test_as_many_attempts_are_shown_as_are_asked_for(house: House, config: Path) -> None:
+    for minute in (1, 2, 3):
+        await house.receive(says(ONE, minute=minute, newsletter=bool(minute % 2)))
+        await house.after(timedelta(minutes=1))
+    shown = await answer(config, "contacts", "show", ONE, "--limit", "2")
+    assert (len(shown["attempts"]), len(shown["notifications"])) == (2, 2)
+    assert (await run(config, "contacts", "show", ONE, "--limit", "0")).exit_code == 2
+
+
+async def test_a_retry_and_a_discard_count_nobody_twice(house: House, config: Path) -> None:
+    await house.receive(says("customer-9999", minute=1, newsletter=True))
+    await house.deliver()
+    told = await run(config, "contacts", "retry", "customer-9999", "CUSTOMER-9999")
+    assert told.stdout.strip() == "1 is due now."
+    (recorded,) = await house.receive({"type": "event.invented", "parameters": {}})
+    told = await run(config, "parked", "discard", recorded.digest, recorded.digest[:12])
+    assert told.stdout.strip() == "1 was parked, and is skipped now."
 
 
 async def test_everything_parked_is_retried(house: House, config: Path) -> None:
