@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from didomi_dataverse.operate.contact_view import contact_view, readable
-from didomi_dataverse.sandbox.bodies import Body
+from didomi_dataverse.sandbox.bodies import Body, person, user_deleted, user_state
 from tests.service.house import House, says
 
 ONE = "customer-0001"
@@ -166,6 +166,23 @@ async def test_a_choice_that_another_purpose_still_says_is_not_deleted(house: Ho
         "new_consentchangedon": False,
         "new_didomievent": False,
         "new_newsletter": True,
+    }
+
+
+async def test_the_deletion_of_a_shared_device_is_shown_for_everybody_it_concerns(house: House) -> None:
+    """The log names one person for each notification."""
+    others = ("customer-0002", "customer-0003")
+    await house.receive(*(says(who, minute=1, device="tablet", newsletter=True) for who in (ONE, others[0])))
+    await house.receive(says(others[1], minute=1, device="phone", newsletter=True))
+    user = user_state(person(None, didomi_user_id="tablet"), [], version=9, updated_at=house.clock.now())
+    await house.receive(user_deleted(user))
+    kinds = {
+        who: [one["type"] for one in (await seen(house, who))[0]["notifications"]] for who in (ONE, *others)
+    }
+    assert kinds == {
+        ONE: ["user.deleted", "event.created"],
+        others[0]: ["user.deleted", "event.created"],
+        others[1]: ["event.created"],
     }
 
 

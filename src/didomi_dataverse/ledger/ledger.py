@@ -250,10 +250,14 @@ class Ledger:
         """The notification of this digest."""
         return await self._store.read(lambda connection: views.notification(connection, digest))
 
-    async def notifications_of(self, contact_id: int, limit: int) -> list[Logged]:
-        """What was received about a contact, the latest first."""
+    async def notifications_of(
+        self, contact_id: int, limit: int, didomi_users: Collection[str] = ()
+    ) -> list[Logged]:
+        """What was received about a contact, the latest first; with it, what deleted one of the Didomi
+        users.
+        """
         return await self._store.read(
-            lambda connection: views.notifications_of(connection, contact_id, limit)
+            lambda connection: views.notifications_of(connection, contact_id, limit, didomi_users)
         )
 
     async def attempts_of(self, contact_id: int, limit: int) -> list[Attempt]:

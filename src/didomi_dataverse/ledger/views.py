@@ -5,14 +5,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, and_, func, or_, select
 
 from didomi_dataverse.didomi.reading import Disposition, Reason
 from didomi_dataverse.ledger.claiming import CONTACT_COLUMNS, contact_of
 from didomi_dataverse.ledger.contact import Attempt, Contact, DeliveryState
 from didomi_dataverse.ledger.priority import Priority
 from didomi_dataverse.ledger.registers_json import decode_evidence
-from didomi_dataverse.ledger.tables import attempts, contacts, notifications
+from didomi_dataverse.ledger.tables import attempts, contacts, notifications, storable_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +68,21 @@ def notification(connection: Connection, digest: str) -> Logged | None:
     return None if row is None else logged_of(row)
 
 
-def notifications_of(connection: Connection, contact_id: int, limit: int) -> list[Logged]:
-    """What was received about a contact, the latest first."""
+def notifications_of(
+    connection: Connection, contact_id: int, limit: int, didomi_users: Collection[str] = ()
+) -> list[Logged]:
+    """What was received about a contact, the latest first; with it, what deleted one of the Didomi users."""
+    columns = notifications.c
+    # A row names one contact, and a Didomi user that is deleted may have spoken for several.
+    deletes_a_user = and_(
+        columns.didomi_user != "",
+        columns.didomi_user.in_(sorted(map(storable_text, didomi_users))),
+        columns.type == "user.deleted",
+        columns.disposition.in_((Disposition.APPLIED.value, Disposition.UNCHANGED.value)),
+    )
     wanted = (
         select(notifications)
-        .where(notifications.c.contact_id == contact_id)
+        .where(or_(columns.contact_id == contact_id, deletes_a_user))
         .order_by(notifications.c.id.desc())
         .limit(limit)
     )

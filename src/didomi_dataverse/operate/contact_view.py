@@ -28,7 +28,8 @@ async def contact_view(
     if contact is None:
         return None
     # One more than is shown tells whether there are more.
-    notifications = await ledger.notifications_of(contact.contact_id, limit + 1)
+    didomi_users = {user for _, user in contact.registers}
+    notifications = await ledger.notifications_of(contact.contact_id, limit + 1, didomi_users)
     attempts = await ledger.attempts_of(contact.contact_id, limit + 1)
     return {
         "organization_user_id": contact.identifier,

@@ -2,14 +2,15 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import Connection
 from tests.clocks import START, FrozenClock
 from tests.contract.ledger.steps import LEASE, claim_one, contact_of, record_one, settle_all, settlement
-from tests.readings import choice, reading
+from tests.readings import choice, new_digest, reading
 
-from didomi_dataverse.didomi.reading import Disposition, Reason
+from didomi_dataverse.didomi.reading import Disposition, Identity, Reason
 from didomi_dataverse.ledger.browsing import Wanted
 from didomi_dataverse.ledger.contact import Attempt, DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
@@ -143,6 +144,26 @@ async def test_a_column_has_the_last_attempt_that_confirmed_it(ledger: Ledger, c
         "b": START + SECOND,
     }
     assert await ledger.confirmations_of(contact_id, set()) == {}
+
+
+async def test_what_deleted_a_shared_user_is_among_each_ones_notifications(ledger: Ledger) -> None:
+    await record_one(ledger, key="bob")
+    deleted = replace(reading(), type="user.deleted", didomi_user="device-1")
+    await ledger.record([deleted])
+    await record_one(ledger)
+    number = (await contact_of(ledger)).contact_id
+
+    async def found(*didomi_users: str, limit: int = 9) -> list[str]:
+        logged = await ledger.notifications_of(number, limit, didomi_users)
+        return [one.type for one in logged]
+
+    await ledger.record(
+        [replace(deleted, digest=new_digest(), identity=Identity(key="bob", identifier="Bob"))]
+    )
+    assert await found() == ["event.created", "user.deleted"]
+    assert await found("device-1") == ["user.deleted", "event.created", "user.deleted"]
+    assert await found("device-1", limit=1) == ["user.deleted"]
+    assert await found("device-2", "") == ["event.created", "user.deleted"]
 
 
 async def test_a_contact_is_found_by_its_number(ledger: Ledger) -> None:
