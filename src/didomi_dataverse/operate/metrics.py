@@ -28,7 +28,7 @@ class Metrics:
         )
         self._refusals = Counter(
             f"{_PREFIX}_webhook_refusals",
-            "Webhook or token requests that were not accepted, by HTTP status.",
+            "Webhook requests that were not accepted, by HTTP status.",
             ["status"],
             registry=self.registry,
         )
