@@ -3,12 +3,12 @@ two.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, func, literal, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, func, literal, or_, select, true, update
 
 from didomi_dataverse.ledger import dialect
 from didomi_dataverse.ledger.contact import Attempt, Claim, Contact, DeliveryState, Move, Settlement, moved
@@ -53,16 +53,16 @@ _PARK_UNREADABLE = (
     .values(state=DeliveryState.PARKED.value, due_at=None, lease=None, reason=UNREADABLE)
 )
 _FORGET = update(contacts).where(contacts.c.id == bindparam("contact_id")).values(written=EMPTY_WRITTEN)
+_GIVEN_BACK: Mapping[str, object] = {
+    "state": moved(DeliveryState.DELIVERING, Move.POSTPONED).value,
+    "lease": None,
+    # Something may have been written that was never settled, so nothing is known of the row.
+    "written": EMPTY_WRITTEN,
+}
 _RELEASE = (
     update(contacts)
     .where(contacts.c.id == bindparam("contact_id"), contacts.c.lease == bindparam("held"))
-    .values(
-        state=moved(DeliveryState.DELIVERING, Move.POSTPONED).value,
-        due_at=bindparam("due_at"),
-        lease=None,
-        # Something may have been written that was never settled, so nothing is known of the row.
-        written=EMPTY_WRITTEN,
-    )
+    .values(due_at=bindparam("due_at"), **_GIVEN_BACK)
 )
 
 
@@ -197,36 +197,14 @@ def release(connection: Connection, claims: Sequence[Claim], now: datetime) -> N
     )
 
 
-def release_all(connection: Connection, now: datetime) -> int:
-    """Give every claim back, whoever holds it: for a process that knows itself to be alone. How many."""
+def release_all(connection: Connection, now: datetime, *, holder: str | None = None) -> int:
+    """Give every claim of a holder back that is known to be gone; without a name everybody's, for a process
+    that knows itself to be alone. How many.
+    """
+    delivering = contacts.c.state == DeliveryState.DELIVERING.value
+    theirs = true() if holder is None else func.substr(contacts.c.lease, 1, _HOLDER_CHARACTERS) == holder
     return connection.execute(
-        update(contacts)
-        .where(contacts.c.state == DeliveryState.DELIVERING.value)
-        .values(
-            state=moved(DeliveryState.DELIVERING, Move.POSTPONED).value,
-            due_at=now,
-            lease=None,
-            # Something may have been written that was never settled, so nothing is known of the row.
-            written=EMPTY_WRITTEN,
-        )
-    ).rowcount
-
-
-def release_all_of(connection: Connection, holder: str, now: datetime) -> int:
-    """Give every claim of one holder back, for a holder that is known to be gone. How many."""
-    return connection.execute(
-        update(contacts)
-        .where(
-            contacts.c.state == DeliveryState.DELIVERING.value,
-            func.substr(contacts.c.lease, 1, _HOLDER_CHARACTERS) == holder,
-        )
-        .values(
-            state=moved(DeliveryState.DELIVERING, Move.POSTPONED).value,
-            due_at=now,
-            lease=None,
-            # As in `release_all`.
-            written=EMPTY_WRITTEN,
-        )
+        update(contacts).where(delivering, theirs).values(due_at=now, **_GIVEN_BACK)
     ).rowcount
 
 

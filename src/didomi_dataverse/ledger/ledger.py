@@ -133,7 +133,9 @@ class Ledger:
 
     async def release_held_by(self, holder: str, *, now: datetime) -> int:
         """Give back whatever is claimed under a name, known to be so or not, due at `now`. How many."""
-        return await self._store.write(lambda connection: claiming.release_all_of(connection, holder, now))
+        return await self._store.write(
+            lambda connection: claiming.release_all(connection, now, holder=holder)
+        )
 
     # --- Replicas
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from didomi_dataverse.ledger.claiming import HOLDER_PREFIX, release_all_of
+from didomi_dataverse.ledger.claiming import HOLDER_PREFIX, release_all
 from didomi_dataverse.ledger.tables import meta
 from didomi_dataverse.ledger.watch import Beat, Beats
 
@@ -37,13 +37,13 @@ def bury(connection: Connection, replica: str, last: Beat, now: datetime) -> int
     buried = delete(meta).where(meta.c.key == HOLDER_PREFIX + replica, meta.c.value == _written(last))
     if connection.execute(buried).rowcount == 0:
         return None
-    return release_all_of(connection, replica, now)
+    return release_all(connection, now, holder=replica)
 
 
 def leave(connection: Connection, replica: str, now: datetime) -> None:
     """The replica ends in good order, and holds nothing that is still on its way."""
     connection.execute(delete(meta).where(meta.c.key == HOLDER_PREFIX + replica))
-    release_all_of(connection, replica, now)
+    release_all(connection, now, holder=replica)
 
 
 def forget_all(connection: Connection) -> None:
