@@ -4,8 +4,9 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select
 
 from didomi_dataverse.didomi.reading import Disposition, Reason
 from didomi_dataverse.ledger.claiming import CONTACT_COLUMNS, contact_of
@@ -73,20 +74,26 @@ def notifications_of(
 ) -> list[Logged]:
     """What was received about a contact, the latest first; with it, what deleted one of the Didomi users."""
     columns = notifications.c
-    # A row names one contact, and a Didomi user that is deleted may have spoken for several.
-    deletes_a_user = and_(
-        columns.didomi_user != "",
-        columns.didomi_user.in_(sorted(map(storable_text, didomi_users))),
-        columns.type == "user.deleted",
-        columns.disposition.in_((Disposition.APPLIED.value, Disposition.UNCHANGED.value)),
-    )
-    wanted = (
-        select(notifications)
-        .where(or_(columns.contact_id == contact_id, deletes_a_user))
-        .order_by(notifications.c.id.desc())
-        .limit(limit)
-    )
-    return [logged_of(row) for row in connection.execute(wanted).mappings()]
+    found = {
+        row["id"]: logged_of(row)
+        for row in connection.execute(_latest(columns.contact_id == contact_id, limit)).mappings()
+    }
+    if didomi_users:
+        # A row names one contact, and a Didomi user that is deleted may have spoken for several.
+        deletions = and_(
+            columns.didomi_user != "",
+            columns.didomi_user.in_(sorted(map(storable_text, didomi_users))),
+            columns.type == "user.deleted",
+        )
+        for row in connection.execute(_latest(deletions, limit)).mappings():
+            logged = logged_of(row)
+            if logged.disposition in {Disposition.APPLIED, Disposition.UNCHANGED}:
+                found[row["id"]] = logged
+    return [found[number] for number in sorted(found, reverse=True)[:limit]]
+
+
+def _latest(wanted: ColumnElement[bool], limit: int) -> Select[Any]:
+    return select(notifications).where(wanted).order_by(notifications.c.id.desc()).limit(limit)
 
 
 def attempts_of(connection: Connection, contact_id: int, limit: int) -> list[Attempt]:

@@ -182,10 +182,11 @@ async def test_what_is_known_of_a_contact_is_found_by_index(ledger: Ledger) -> N
 
     with _Plans(ledger).watched() as plans:
         await ledger.contact("ada")
-        await ledger.notifications_of(recorded.contact_id, 10)
+        await ledger.notifications_of(recorded.contact_id, 10, {"device-1"})
         await ledger.attempts_of(recorded.contact_id, 10)
+        await ledger.confirmations_of(recorded.contact_id, {"donotemail"})
 
-    assert len(plans) == 3
+    assert len(plans) == 5
     assert [plan for plan in plans if _scans(plan)] == []
 
 
