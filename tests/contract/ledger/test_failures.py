@@ -276,7 +276,8 @@ async def test_a_deadlock_is_tried_again(postgres_url: str, clock: FrozenClock) 
         ledger._store.write(lambda connection: lock_both(connection, ids[1], ids[0])),
     )
 
-    assert len(tries) == 3
+    # Whoever lost may come back before the other has what it waited for, and lose again.
+    assert len(tries) >= 3
     assert [(await contact_of(ledger, key)).attempts for key in ("ada", "bob")] == [1, 1]
     await ledger.close()
 
