@@ -83,7 +83,7 @@ class Sandbox:
 def running() -> Iterator[Sandbox]:
     """A sandbox of its own folder, ended with the block."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "didomi_dataverse.sandbox", "--dir", folder]
+        command = [sys.executable, "-m", "dataverse_sandbox", "--dir", folder]
         started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             yield Sandbox(started)

@@ -22,10 +22,10 @@ from tests.acceptance.crash import Replica, gauge, replica
 from tests.acceptance.processes import Town, eventually
 
 from didomi_dataverse.clock import SystemClock
-from didomi_dataverse.didomi import choice, notification
-from didomi_dataverse.didomi.reading import Identity, Reading
+from didomi_dataverse.didomi import interpret, notification
+from didomi_dataverse.didomi.interpreted import Identity, Reading
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.sandbox.bodies import event, event_created, person, purpose
+from didomi_sandbox.bodies import event, event_created, person, purpose
 
 MADE_AT = datetime(2026, 1, 1, tzinfo=UTC)
 _STALLED_AFTER_SECONDS = 60.0
@@ -151,7 +151,7 @@ async def fill(url: str, contacts: int) -> None:
     """
     now = datetime.now(UTC)
     (found,) = notification.parse(body(0, "p-0"))
-    model = choice.read(found, received_at=now, caller="header", policy=choice.ReadingPolicy())
+    model = interpret.read(found, received_at=now, caller="header", policy=interpret.ReadingPolicy())
     ledger = await Ledger.open(url, clock=SystemClock())
     try:
         for start in range(0, contacts, _FILL_ROWS):

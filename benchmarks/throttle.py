@@ -30,19 +30,19 @@ import httpx
 import stand
 import structlog
 
-from didomi_dataverse.app import reading_policy
+from dataverse_sandbox.app_registration import Application
+from dataverse_sandbox.server import SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
-from didomi_dataverse.configuration import Configuration, load_configuration
-from didomi_dataverse.dataverse.reply import Answered, CallKind, Exchange
-from didomi_dataverse.dataverse.write import Request, Write
+from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange
+from didomi_dataverse.dataverse.requests import Request, Write
 from didomi_dataverse.delivery.worker import DeliveryWorker
-from didomi_dataverse.didomi import choice, notification
+from didomi_dataverse.demo.sandbox_config import write_config
+from didomi_dataverse.didomi import interpret, notification
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.sandbox.application import Application
-from didomi_dataverse.sandbox.bodies import event, event_created, person, purpose
-from didomi_dataverse.sandbox.config_file import write_config
-from didomi_dataverse.sandbox.server import SandboxServer, running_sandbox
-from didomi_dataverse.senders import build_senders, first_pace, open_clients
+from didomi_dataverse.wiring.configuration import Configuration, load_configuration
+from didomi_dataverse.wiring.delivery import build_senders, first_pace, open_clients
+from didomi_dataverse.wiring.policies import reading_policy
+from didomi_sandbox.bodies import event, event_created, person, purpose
 
 WINDOW_S = 10
 WINDOWS = 7
@@ -143,7 +143,7 @@ class Run:
         return self.users * float(str(limits[name])) / WINDOW_S
 
 
-async def fill(url: str, policy: choice.ReadingPolicy, contacts: int) -> None:
+async def fill(url: str, policy: interpret.ReadingPolicy, contacts: int) -> None:
     """So many contacts become due."""
     clock = SystemClock()
     ledger = await Ledger.open_for_serving(url, clock=clock)
@@ -154,7 +154,7 @@ async def fill(url: str, policy: choice.ReadingPolicy, contacts: int) -> None:
             chosen = [purpose("newsletter", enabled=True)]
             body = event_created(event(f"e-{number}", person(f"k-{number}"), chosen, created_at=now))
             readings += [
-                choice.read(found, received_at=now, caller="benchmark", policy=policy)
+                interpret.read(found, received_at=now, caller="benchmark", policy=policy)
                 for found in notification.parse(json.dumps(body).encode())
             ]
         await ledger.record(readings)

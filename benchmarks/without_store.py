@@ -6,10 +6,10 @@ The other half of receive.py. Started by it; of no other use.
 import sys
 from collections.abc import Sequence
 
-from didomi_dataverse import app
-from didomi_dataverse.cli import main
-from didomi_dataverse.didomi.reading import Reading
-from didomi_dataverse.ledger.recording import Recorded
+from didomi_dataverse.cli.main import main
+from didomi_dataverse.didomi.interpreted import Reading
+from didomi_dataverse.ledger.ingest import Recorded
+from didomi_dataverse.service import app
 
 
 class NoStore:

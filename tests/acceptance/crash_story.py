@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from didomi_dataverse.sandbox.bodies import (
+from didomi_sandbox.bodies import (
     Body,
     Entity,
     event,

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from didomi_dataverse.sandbox.bodies import event, event_created, person, purpose
+from didomi_sandbox.bodies import event, event_created, person, purpose
 from tests.acceptance.crash import Replica, gauge, replica
 from tests.acceptance.processes import Town, eventually
 from tests.acceptance.test_service import secret_header

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from didomi_dataverse.sandbox.bodies import Body, event, event_created, person, purpose
+from didomi_sandbox.bodies import Body, event, event_created, person, purpose
 from tests.acceptance.processes import Town, eventually, run, started
 
 ONE = "customer-0001"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from didomi_dataverse.sandbox.server import SandboxServer, running_sandbox
-from tests.service.house import House, open_house
+from dataverse_sandbox.server import SandboxServer, running_sandbox
+from tests.service.harness import House, open_house
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,11 @@ import structlog
 from fastapi import FastAPI
 from structlog.testing import LogCapture
 
-from didomi_dataverse.didomi.choice import ReadingPolicy
-from didomi_dataverse.didomi.gate import Gate
-from didomi_dataverse.didomi.own_token import own_tokens
-from didomi_dataverse.didomi.reading import Disposition, Reading, Reason
-from didomi_dataverse.didomi.routes import build_router
+from didomi_dataverse.didomi.auth.access_tokens import own_tokens
+from didomi_dataverse.didomi.auth.authenticator import Gate
+from didomi_dataverse.didomi.http.webhook import build_router
+from didomi_dataverse.didomi.interpret import ReadingPolicy
+from didomi_dataverse.didomi.interpreted import Disposition, Reading, Reason
 from didomi_dataverse.errors import StoreError
 from tests.clocks import FrozenClock
 

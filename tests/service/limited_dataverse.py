@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 
+from dataverse_sandbox.errors import Refusal
+from dataverse_sandbox.limits import Limits, Usage, admit, charge
 from didomi_dataverse.dataverse.bulk import BulkMessage
-from didomi_dataverse.dataverse.carrier import BatchCarrier, SingleCarrier
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.multiple import MultipleCarrier
-from didomi_dataverse.dataverse.reply import Answered, CallKind, Exchange, NotAttempted
-from didomi_dataverse.dataverse.write import AlternateKey, Condition, Request, Resolve, Write
-from didomi_dataverse.delivery.pace import Pace
-from didomi_dataverse.delivery.sender import Lease, Sender
-from didomi_dataverse.delivery.turnstile import Turnstile
+from didomi_dataverse.dataverse.dispatch.base import BatchCarrier, SingleCarrier
+from didomi_dataverse.dataverse.dispatch.bulk import MultipleCarrier
+from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, NotAttempted
+from didomi_dataverse.dataverse.requests import AlternateKey, Condition, Request, Resolve, Write
+from didomi_dataverse.delivery.deliver import Lease, Sender
+from didomi_dataverse.delivery.rate_limit.limiter import Turnstile
+from didomi_dataverse.delivery.rate_limit.state import Pace
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.sandbox.limits import Limits, Usage, admit, charge
-from didomi_dataverse.sandbox.refusal import Refusal
 from tests.virtual_time import LoopClock
 
 ANY_ROW = AlternateKey("new_didomikey", "1")

@@ -13,12 +13,12 @@ import pytest
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
-from didomi_dataverse.delivery.pace import ALERT_PAUSE
-from didomi_dataverse.ledger.contact import DeliveryState
-from didomi_dataverse.operate.health import Lifecycle, build_health_router
-from didomi_dataverse.sandbox.application import Application
-from didomi_dataverse.sandbox.server import SandboxServer
-from tests.service.house import House, open_house, says
+from dataverse_sandbox.app_registration import Application
+from dataverse_sandbox.server import SandboxServer
+from didomi_dataverse.delivery.rate_limit.state import ALERT_PAUSE
+from didomi_dataverse.ledger.delivery_state import DeliveryState
+from didomi_dataverse.observability.health import Lifecycle, build_health_router
+from tests.service.harness import House, open_house, says
 
 ONE, TWO = "customer-0001", "customer-0002"
 WRONG_SECRET = "not-the-secret-at-all"

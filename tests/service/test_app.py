@@ -11,13 +11,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from didomi_dataverse.app import build_app
-from didomi_dataverse.configuration import load_configuration
 from didomi_dataverse.delivery.outcome import AlertReason
-from didomi_dataverse.delivery.pace import Pace, after_alert, after_throttle
+from didomi_dataverse.delivery.rate_limit.state import Pace, after_alert, after_throttle
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.operate.health import Lifecycle, build_health_router
+from didomi_dataverse.observability.health import Lifecycle, build_health_router
+from didomi_dataverse.service.app import build_app
+from didomi_dataverse.wiring.configuration import load_configuration
 from tests.clocks import FrozenClock
 
 CONFIG = """

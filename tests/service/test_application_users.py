@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from didomi_dataverse.ledger.contact import DeliveryState
-from didomi_dataverse.sandbox.application import Application
-from didomi_dataverse.sandbox.server import SandboxServer
-from tests.service.house import House, open_house, says
+from dataverse_sandbox.app_registration import Application
+from dataverse_sandbox.server import SandboxServer
+from didomi_dataverse.ledger.delivery_state import DeliveryState
+from tests.service.harness import House, open_house, says
 
 SECOND = "33333333-3333-4333-8333-333333333333"
 SECRET = "the-secret-of-the-second"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from didomi_dataverse.cli import main
+from didomi_dataverse.cli.main import main
 from tests.acceptance.processes import free_port
 
 CONFIG = """

@@ -4,9 +4,9 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from didomi_dataverse.operate.contact_view import contact_view, readable
-from didomi_dataverse.sandbox.bodies import Body, person, user_deleted, user_state
-from tests.service.house import House, says
+from didomi_dataverse.admin.contact_view import contact_view, readable
+from didomi_sandbox.bodies import Body, person, user_deleted, user_state
+from tests.service.harness import House, says
 
 ONE = "customer-0001"
 NO = {"reply": {"status": 400, "body": {"error": {"code": "0x80044331", "message": "No."}}}}

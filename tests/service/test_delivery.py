@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from didomi_dataverse.delivery.decide import FIRST_LOOK_AGAIN
-from didomi_dataverse.delivery.pace import ALERT_PAUSE
-from didomi_dataverse.ledger.contact import DeliveryState
-from didomi_dataverse.sandbox.bodies import event, event_created, person, purpose
-from didomi_dataverse.sandbox.server import SandboxServer
+from dataverse_sandbox.server import SandboxServer
+from didomi_dataverse.delivery.rate_limit.state import ALERT_PAUSE
+from didomi_dataverse.delivery.settle import FIRST_LOOK_AGAIN
+from didomi_dataverse.ledger.delivery_state import DeliveryState
+from didomi_sandbox.bodies import event, event_created, person, purpose
 from tests.clocks import START
-from tests.service.house import House, open_house, replaced, says
+from tests.service.harness import House, open_house, replaced, says
 
 ONE, TWO, THREE = "customer-0001", "customer-0002", "customer-0003"
 STRANGER = "customer-9999"

@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 from click.testing import CliRunner
 
-from didomi_dataverse.cli import main
+from didomi_dataverse.cli.main import main
+from tests.repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {
     "DIDOMI_CLIENT_SECRET": "x" * 32,
     "DIDOMI_WEBHOOK_SECRET": "y" * 32,

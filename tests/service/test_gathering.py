@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 
-from didomi_dataverse.delivery.pace import Pace
-from didomi_dataverse.delivery.sender import Lease, Sender
+from didomi_dataverse.delivery.deliver import Lease, Sender
+from didomi_dataverse.delivery.rate_limit.state import Pace
 from didomi_dataverse.delivery.worker import GATHER_FOR, DeliveryWorker
 from didomi_dataverse.ledger.ledger import Ledger
 from tests.service.limited_dataverse import Tenure

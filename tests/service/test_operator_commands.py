@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from didomi_dataverse.cli import main
-from didomi_dataverse.didomi.reading import Disposition, Reason
-from didomi_dataverse.ledger.contact import DeliveryState
-from didomi_dataverse.sandbox.bodies import Body, event, event_created, person, purpose
-from didomi_dataverse.sandbox.server import SandboxServer
+from dataverse_sandbox.server import SandboxServer
+from didomi_dataverse.cli.main import main
+from didomi_dataverse.didomi.interpreted import Disposition, Reason
+from didomi_dataverse.ledger.delivery_state import DeliveryState
+from didomi_sandbox.bodies import Body, event, event_created, person, purpose
 from tests.clocks import START
-from tests.readings import reading
-from tests.service.house import House, open_house, replaced, says
+from tests.notifications import reading
+from tests.service.harness import House, open_house, replaced, says
 
 ONE, TWO = "customer-0001", "customer-0002"
 LATER = timedelta(days=36_500)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from dataverse_sandbox.server import SandboxServer, running_sandbox
 from didomi_dataverse.errors import StoreUnavailableError
-from didomi_dataverse.ledger.contact import DeliveryState
+from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.sandbox.bodies import (
+from didomi_sandbox.bodies import (
     Body,
     Entity,
     event,
@@ -20,9 +21,8 @@ from didomi_dataverse.sandbox.bodies import (
     user_state,
     user_updated,
 )
-from didomi_dataverse.sandbox.server import SandboxServer, running_sandbox
 from tests.clocks import START
-from tests.service.house import House, open_house, replaced, says
+from tests.service.harness import House, open_house, replaced, says
 
 ONE = "customer-0001"
 CUT = {"match": {"method": "POST", "path": "$batch"}, "behaviour": "cut_after_commit", "times": 1}

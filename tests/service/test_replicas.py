@@ -13,13 +13,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from didomi_dataverse.delivery.tenure import Alone, Shared, within
+from didomi_dataverse.delivery.membership import Alone, Shared, within
 from didomi_dataverse.errors import StoreUnavailableError
-from didomi_dataverse.ledger.contact import Claim, DeliveryState, Move
+from didomi_dataverse.ledger.delivery_state import Claim, DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
 from tests.clocks import START, FrozenClock
 from tests.contract.ledger.steps import LEASE, contact_of, record_one, settlement
-from tests.readings import choice, reading
+from tests.notifications import choice, reading
 
 _T = TypeVar("_T")
 

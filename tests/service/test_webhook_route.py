@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from didomi_dataverse.didomi.caller import AddressList, StaticHeader
-from didomi_dataverse.didomi.gate import MAX_KNOWN_TOKENS, Gate, Way
-from didomi_dataverse.didomi.own_token import own_tokens
-from didomi_dataverse.didomi.reading import Disposition, Reason
+from didomi_dataverse.didomi.auth.access_tokens import own_tokens
+from didomi_dataverse.didomi.auth.authenticator import MAX_KNOWN_TOKENS, Gate, Way
+from didomi_dataverse.didomi.auth.credentials import StaticHeader
+from didomi_dataverse.didomi.auth.ip_allowlist import AddressList
+from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
 from tests.clocks import FrozenClock
 from tests.service.didomi_app import (
@@ -24,8 +25,8 @@ from tests.service.didomi_app import (
     captured_log,
     with_own_tokens,
 )
+from tests.unit.didomi.auth.keys import AUDIENCE, ISSUER, Provider, ec_jwk, ec_key, key_set, token
 from tests.unit.didomi.bodies import created, encoded, event
-from tests.unit.didomi.keys import AUDIENCE, ISSUER, Provider, ec_jwk, ec_key, key_set, token
 
 GOOD = encoded(created(event()))
 

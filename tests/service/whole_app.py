@@ -6,9 +6,9 @@ from pathlib import Path
 
 import httpx
 
-from didomi_dataverse.app import build_app
-from didomi_dataverse.configuration import load_configuration
-from didomi_dataverse.operate.health import Lifecycle
+from didomi_dataverse.observability.health import Lifecycle
+from didomi_dataverse.service.app import build_app
+from didomi_dataverse.wiring.configuration import load_configuration
 from tests.clocks import FrozenClock
 
 CONFIG = """

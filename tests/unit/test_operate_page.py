@@ -2,16 +2,15 @@
 
 import re
 from enum import StrEnum
-from pathlib import Path
 
 import pytest
 
 from didomi_dataverse.delivery.outcome import AlertReason, ParkReason
-from didomi_dataverse.ledger.contact import DeliveryState
-from didomi_dataverse.mapping.render import Trouble
-from didomi_dataverse.operate.metrics import Metrics
+from didomi_dataverse.ledger.delivery_state import DeliveryState
+from didomi_dataverse.mapping.convert import Trouble
+from didomi_dataverse.observability.metrics import Metrics
+from tests.repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "howto" / "operate.md").read_text(encoding="utf-8")
 LOGGED = re.compile(r'\b_?(?:log|journal)\.(debug|info|warning|error|exception)\(\s*"(\w+)"')
 

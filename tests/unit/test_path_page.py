@@ -1,10 +1,9 @@
 """docs/path.md shows the table of moves as it is."""
 
-from pathlib import Path
+from didomi_dataverse.ledger.delivery_state import MOVES, DeliveryState, Move
+from tests.repository import ROOT
 
-from didomi_dataverse.ledger.contact import MOVES, DeliveryState, Move
-
-PAGE = Path(__file__).parents[2] / "docs" / "path.md"
+PAGE = ROOT / "docs" / "path.md"
 
 
 def test_the_page_shows_every_move_and_no_other() -> None:

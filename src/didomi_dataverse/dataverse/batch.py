@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from didomi_dataverse.dataverse.error_body import read_answer
-from didomi_dataverse.dataverse.http_form import HttpForm, http_form, with_rows
-from didomi_dataverse.dataverse.reply import NotAttempted, Reply, Unknown
-from didomi_dataverse.dataverse.write import Request
+from didomi_dataverse.dataverse.encode import HttpForm, http_form, with_rows
+from didomi_dataverse.dataverse.errors.parse import read_answer
+from didomi_dataverse.dataverse.replies import NotAttempted, Reply, Unknown
+from didomi_dataverse.dataverse.requests import Request
 from didomi_dataverse.errors import ReplyMalformedError
 
 # dataverse.md 3.1: with a bare LF the server answers 400 "Stream was not readable".

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
-from didomi_dataverse.dataverse.error_catalogue import Action, entry_for
-from didomi_dataverse.dataverse.http_form import encode_json
-from didomi_dataverse.dataverse.key import ENTITY_SET, ID_COLUMN
-from didomi_dataverse.dataverse.reply import Answered
-from didomi_dataverse.dataverse.write import AlternateKey, RowId, Write
+from didomi_dataverse.dataverse.encode import encode_json
+from didomi_dataverse.dataverse.errors.classify import Action, entry_for
+from didomi_dataverse.dataverse.keys import ENTITY_SET, ID_COLUMN
+from didomi_dataverse.dataverse.replies import Answered
+from didomi_dataverse.dataverse.requests import AlternateKey, RowId, Write
 
 # dataverse.md 3.4: required on every target.
 _TYPE: Final = {"@odata.type": "Microsoft.Dynamics.CRM.contact"}

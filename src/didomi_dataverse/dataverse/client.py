@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from didomi_dataverse.clock import Clock
+from didomi_dataverse.dataverse.auth.token_cache import TokenCache
 from didomi_dataverse.dataverse.batch import decode_batch, encode_batch, is_multipart
 from didomi_dataverse.dataverse.bulk import (
     BulkMessage,
@@ -22,13 +23,12 @@ from didomi_dataverse.dataverse.bulk import (
     is_listed,
     is_success,
 )
-from didomi_dataverse.dataverse.error_body import is_web_api_error, read_answer
-from didomi_dataverse.dataverse.http_form import ASK_FOR_NAMES, http_form, with_rows
-from didomi_dataverse.dataverse.key import normal_guid
-from didomi_dataverse.dataverse.reply import Answered, CallKind, Exchange, Reply, Unknown
-from didomi_dataverse.dataverse.token import TokenCache
+from didomi_dataverse.dataverse.encode import ASK_FOR_NAMES, http_form, with_rows
+from didomi_dataverse.dataverse.errors.parse import is_web_api_error, read_answer
+from didomi_dataverse.dataverse.keys import normal_guid
+from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown
+from didomi_dataverse.dataverse.requests import Request, Write
 from didomi_dataverse.dataverse.transport import BearerAuth, hint_of, unknown_after
-from didomi_dataverse.dataverse.write import Request, Write
 from didomi_dataverse.errors import DataverseError, ReplyMalformedError
 
 

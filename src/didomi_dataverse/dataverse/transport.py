@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 
 import httpx
 
-from didomi_dataverse.dataverse.reply import Unknown
-from didomi_dataverse.dataverse.token import TokenCache
+from didomi_dataverse.dataverse.auth.token_cache import TokenCache
+from didomi_dataverse.dataverse.replies import Unknown
 
 
 class BearerAuth(httpx.Auth):

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from didomi_dataverse.dataverse.reply import Reply
-from didomi_dataverse.dataverse.write import JsonScalar
+from didomi_dataverse.dataverse.replies import Reply
+from didomi_dataverse.dataverse.requests import JsonScalar
 from didomi_dataverse.mapping.apply import ColumnValue
 
 

@@ -11,8 +11,8 @@ import uuid
 from enum import StrEnum
 from typing import assert_never
 
-from didomi_dataverse.didomi.reading import Identity, Reason
-from didomi_dataverse.didomi.text import storable
+from didomi_dataverse.didomi.interpreted import Identity, Reason
+from didomi_dataverse.text import storable
 
 MAX_CHARACTERS = 1_000
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from didomi_dataverse.didomi.body import Envelope, JsonObject, envelopes
-from didomi_dataverse.didomi.entity import Entity, event_of, name_of, user_of
-from didomi_dataverse.didomi.flatten import AmbiguousError, is_flat, rebuilt
-from didomi_dataverse.didomi.instant import instant
-from didomi_dataverse.didomi.notes import Notes
-from didomi_dataverse.didomi.reading import Reason
-from didomi_dataverse.didomi.text import clipped
+from didomi_dataverse.didomi.interpreted import Reason
+from didomi_dataverse.didomi.payload.entity import Entity, event_of, name_of, user_of
+from didomi_dataverse.didomi.payload.flatten import AmbiguousError, is_flat, rebuilt
+from didomi_dataverse.didomi.payload.json_body import Envelope, JsonObject, envelopes
+from didomi_dataverse.didomi.payload.timestamps import instant
+from didomi_dataverse.didomi.payload.warnings import Notes
+from didomi_dataverse.text import clipped
 
 DEFAULT_REGULATION = "gdpr"
 _MAX_WORD_CHARACTERS = 100

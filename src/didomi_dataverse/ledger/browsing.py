@@ -6,11 +6,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Select, and_, func, or_, select, update
 
-from didomi_dataverse.didomi.reading import Disposition, Reason
-from didomi_dataverse.ledger.contact import DeliveryState, Move, moved
-from didomi_dataverse.ledger.registers_json import EMPTY_WRITTEN
+from didomi_dataverse.didomi.interpreted import Disposition, Reason
+from didomi_dataverse.ledger.codec import EMPTY_WRITTEN
+from didomi_dataverse.ledger.delivery_state import DeliveryState, Move, moved
+from didomi_dataverse.ledger.queries import Logged, logged_of
 from didomi_dataverse.ledger.tables import attempts, contacts, notifications
-from didomi_dataverse.ledger.views import Logged, logged_of
 
 _DIGEST_CHARACTERS = 64
 _IDS_PER_STATEMENT = 512

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from didomi_dataverse.didomi.reading import Reading
+from didomi_dataverse.didomi.interpreted import Reading
 from didomi_dataverse.errors import StoreUnavailableError
-from didomi_dataverse.ledger.recording import Recorded
+from didomi_dataverse.ledger.ingest import Recorded
 
 Record = Callable[[Sequence[Reading]], Awaitable[list[Recorded]]]
 

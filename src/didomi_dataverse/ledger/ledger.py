@@ -10,18 +10,18 @@ from typing import Self
 from sqlalchemy import Connection
 
 from didomi_dataverse.clock import Clock
-from didomi_dataverse.didomi.reading import Reading, Reason
-from didomi_dataverse.ledger import browsing, claiming, presence, recording, upkeep, views
+from didomi_dataverse.didomi.interpreted import Reading, Reason
+from didomi_dataverse.ledger import browsing, claims, ingest, maintenance, queries, replicas
 from didomi_dataverse.ledger.browsing import Listed, ParkedContact, Wanted
-from didomi_dataverse.ledger.contact import Attempt, Claim, Contact, Settlement
-from didomi_dataverse.ledger.dialect import Engines, open_engines, shown
-from didomi_dataverse.ledger.migrate import migrate
-from didomi_dataverse.ledger.recording import Recorded
-from didomi_dataverse.ledger.serving_lock import ServingLock
-from didomi_dataverse.ledger.store import Store
-from didomi_dataverse.ledger.upkeep import Purged
-from didomi_dataverse.ledger.views import Counts, Logged
-from didomi_dataverse.ledger.watch import Beat, Beats
+from didomi_dataverse.ledger.database.dialect import Engines, open_engines, shown
+from didomi_dataverse.ledger.database.migrate import migrate
+from didomi_dataverse.ledger.database.serving_lock import ServingLock
+from didomi_dataverse.ledger.database.transactions import Store
+from didomi_dataverse.ledger.delivery_state import Attempt, Claim, Contact, Settlement
+from didomi_dataverse.ledger.ingest import Recorded
+from didomi_dataverse.ledger.maintenance import Purged
+from didomi_dataverse.ledger.queries import Counts, Logged
+from didomi_dataverse.ledger.replicas import Beat, Beats
 
 # A transaction of this many is over before anybody who waits for the writer notices.
 _CONTACTS_PER_STEP = 2_000
@@ -68,8 +68,8 @@ class Ledger:
             migrate(engines, shown_url=shown(url))
             if lock is not None:
                 # Whoever claimed before is gone: what it left under way need not wait for its leases to end.
-                store.write_here(lambda connection: claiming.release_all(connection, clock.now()))
-                store.write_here(presence.forget_all)
+                store.write_here(lambda connection: claims.release_all(connection, clock.now()))
+                store.write_here(replicas.forget_all)
         except BaseException:
             engines.dispose()
             if lock is not None:
@@ -93,7 +93,7 @@ class Ledger:
         if not readings:
             return []
         now = self._clock.now()
-        return await self._store.write(lambda connection: recording.record(connection, readings, now))
+        return await self._store.write(lambda connection: ingest.record(connection, readings, now))
 
     async def record_again(self, readings: Sequence[Reading]) -> list[Recorded]:
         """Fold notifications that are logged already, as they are read today, and have their contacts
@@ -102,7 +102,7 @@ class Ledger:
         if not readings:
             return []
         now = self._clock.now()
-        return await self._store.write(lambda connection: recording.record_again(connection, readings, now))
+        return await self._store.write(lambda connection: ingest.record_again(connection, readings, now))
 
     # --- Delivering
 
@@ -112,9 +112,7 @@ class Ledger:
         """At most `limit` contacts that are due, withdrawals first; nobody else gets them until the lease
         ends, which it does not while its holder beats.
         """
-        return await self._store.write(
-            lambda connection: claiming.claim(connection, now, limit, lease, holder)
-        )
+        return await self._store.write(lambda connection: claims.claim(connection, now, limit, lease, holder))
 
     async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> list[bool]:
         """Store what became of claims. False: the lease was no longer ours, and nothing was changed.
@@ -124,18 +122,16 @@ class Ledger:
         """
         if not settlements:
             return []
-        return await self._store.write(lambda connection: claiming.settle(connection, settlements, now))
+        return await self._store.write(lambda connection: claims.settle(connection, settlements, now))
 
-    async def release(self, claims: Sequence[Claim], *, now: datetime) -> None:
+    async def release(self, held: Sequence[Claim], *, now: datetime) -> None:
         """Give claims back, due at `now`. What Dataverse holds of them counts as unknown."""
-        if claims:
-            await self._store.write(lambda connection: claiming.release(connection, claims, now))
+        if held:
+            await self._store.write(lambda connection: claims.release(connection, held, now))
 
     async def release_held_by(self, holder: str, *, now: datetime) -> int:
         """Give back whatever is claimed under a name, known to be so or not, due at `now`. How many."""
-        return await self._store.write(
-            lambda connection: claiming.release_all(connection, now, holder=holder)
-        )
+        return await self._store.write(lambda connection: claims.release_all(connection, now, holder=holder))
 
     # --- Replicas
 
@@ -149,23 +145,23 @@ class Ledger:
 
         None when it was taken for gone meanwhile: what it held belongs to others, and it needs a new name.
         """
-        return await self._store.write(lambda connection: presence.beat(connection, replica, beat))
+        return await self._store.write(lambda connection: replicas.beat(connection, replica, beat))
 
     async def bury(self, replica: str, last: Beat, *, now: datetime) -> int | None:
         """Take a replica for gone that has not beaten since `last`: what it held is due at once. How many
         contacts that were; None when it has beaten, or somebody else was first.
         """
-        return await self._store.write(lambda connection: presence.bury(connection, replica, last, now))
+        return await self._store.write(lambda connection: replicas.bury(connection, replica, last, now))
 
     async def leave(self, replica: str, *, now: datetime) -> None:
         """The replica ends, and nothing that it held is on its way: all of it is due at once."""
-        await self._store.write(lambda connection: presence.leave(connection, replica, now))
+        await self._store.write(lambda connection: replicas.leave(connection, replica, now))
 
     async def next_due_at(self) -> datetime | None:
         """When to claim next: the earliest time at which a contact is due or a lease ends; None when none
         does.
         """
-        return await self._store.read(views.next_due_at)
+        return await self._store.read(queries.next_due_at)
 
     # --- Upkeep
 
@@ -177,7 +173,7 @@ class Ledger:
         over; what has been delivered meanwhile is then looked at twice and, being the same, not sent again.
         """
         stored = await self._store.read(
-            lambda connection: upkeep.meta_value(connection, upkeep.MAPPING_FINGERPRINT)
+            lambda connection: maintenance.meta_value(connection, maintenance.MAPPING_FINGERPRINT)
         )
         if stored == fingerprint:
             return 0
@@ -187,7 +183,9 @@ class Ledger:
             some, after = await self._remap_some(now, after)
             became_due += some
         await self._store.write(
-            lambda connection: upkeep.put_meta_value(connection, upkeep.MAPPING_FINGERPRINT, fingerprint)
+            lambda connection: maintenance.put_meta_value(
+                connection, maintenance.MAPPING_FINGERPRINT, fingerprint
+            )
         )
         return became_due
 
@@ -197,7 +195,9 @@ class Ledger:
 
         `target` names the environment and how rows are found there. In steps, as `remap`.
         """
-        stored = await self._store.read(lambda connection: upkeep.meta_value(connection, upkeep.TARGET))
+        stored = await self._store.read(
+            lambda connection: maintenance.meta_value(connection, maintenance.TARGET)
+        )
         if stored == target:
             return 0
         became_due = 0
@@ -205,17 +205,19 @@ class Ledger:
         while after is not None:
             some, after = await self._retarget_some(now, after)
             became_due += some
-        await self._store.write(lambda connection: upkeep.put_meta_value(connection, upkeep.TARGET, target))
+        await self._store.write(
+            lambda connection: maintenance.put_meta_value(connection, maintenance.TARGET, target)
+        )
         return became_due
 
     async def _retarget_some(self, now: datetime, after: int) -> tuple[int, int | None]:
         return await self._store.write(
-            lambda connection: upkeep.retarget_some(connection, now, after, _CONTACTS_PER_STEP)
+            lambda connection: maintenance.retarget_some(connection, now, after, _CONTACTS_PER_STEP)
         )
 
     async def _remap_some(self, now: datetime, after: int) -> tuple[int, int | None]:
         return await self._store.write(
-            lambda connection: upkeep.remap_some(connection, now, after, _CONTACTS_PER_STEP)
+            lambda connection: maintenance.remap_some(connection, now, after, _CONTACTS_PER_STEP)
         )
 
     async def purge(self, *, notifications_before: datetime, attempts_before: datetime, limit: int) -> Purged:
@@ -225,20 +227,20 @@ class Ledger:
         To be called again until nothing was deleted.
         """
         return await self._store.write(
-            lambda connection: upkeep.purge(connection, notifications_before, attempts_before, limit)
+            lambda connection: maintenance.purge(connection, notifications_before, attempts_before, limit)
         )
 
     async def check(self) -> None:
         """Commit something. Raises StoreUnavailableError when that does not work."""
         now = self._clock.now()
-        await self._store.write(lambda connection: upkeep.probe(connection, now))
+        await self._store.write(lambda connection: maintenance.probe(connection, now))
 
     async def identifier_hash_key(self) -> bytes:
         """32 random bytes, created once per store: every replica names a person by the same hash
-        (`redact.py`).
+        (`privacy.pseudonym`).
         """
-        key = await self._store.read(upkeep.hash_key)
-        return await self._store.write(upkeep.create_hash_key) if key is None else key
+        key = await self._store.read(maintenance.hash_key)
+        return await self._store.write(maintenance.create_hash_key) if key is None else key
 
     # --- For people and metrics
 
@@ -246,11 +248,11 @@ class Ledger:
         """The contact of this key. Raises ValueError when its stored state is not readable by this
         version.
         """
-        return await self._store.read(lambda connection: views.contact(connection, key))
+        return await self._store.read(lambda connection: queries.contact(connection, key))
 
     async def notification(self, digest: str) -> Logged | None:
         """The notification of this digest."""
-        return await self._store.read(lambda connection: views.notification(connection, digest))
+        return await self._store.read(lambda connection: queries.notification(connection, digest))
 
     async def notifications_of(
         self, contact_id: int, limit: int, didomi_users: Collection[str] = ()
@@ -259,17 +261,17 @@ class Ledger:
         users.
         """
         return await self._store.read(
-            lambda connection: views.notifications_of(connection, contact_id, limit, didomi_users)
+            lambda connection: queries.notifications_of(connection, contact_id, limit, didomi_users)
         )
 
     async def attempts_of(self, contact_id: int, limit: int) -> list[Attempt]:
         """What was tried for a contact, the latest first."""
-        return await self._store.read(lambda connection: views.attempts_of(connection, contact_id, limit))
+        return await self._store.read(lambda connection: queries.attempts_of(connection, contact_id, limit))
 
     async def confirmations_of(self, contact_id: int, columns: Collection[str]) -> dict[str, Attempt]:
         """For each of the columns the last attempt still kept in which Dataverse confirmed it."""
         return await self._store.read(
-            lambda connection: views.confirmations_of(connection, contact_id, columns)
+            lambda connection: queries.confirmations_of(connection, contact_id, columns)
         )
 
     async def listed(self, wanted: Wanted) -> list[Listed]:
@@ -333,7 +335,7 @@ class Ledger:
 
     async def counts(self) -> Counts:
         """How many contacts and notifications there are in every state. Counted: not for every request."""
-        return await self._store.read(views.counts)
+        return await self._store.read(queries.counts)
 
 
 def _serving_lock(engines: Engines) -> ServingLock | None:

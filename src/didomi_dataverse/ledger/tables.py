@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from didomi_dataverse.ledger.microseconds import from_microseconds, to_microseconds
+from didomi_dataverse.ledger.database.instants import from_microseconds, to_microseconds
 
 _MAX_CHARACTERS = 500
 

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from didomi_dataverse.didomi.item import UNSET, Choice, Fact, Item, Subject
-from didomi_dataverse.ledger.contact import JsonScalar, Resolved, Written, precedence
-from didomi_dataverse.mapping import schema
-from didomi_dataverse.mapping.render import Cell, Rendered, Trouble, moment, render, unset_cell
-from didomi_dataverse.mapping.schema import AnyPurpose, Moment, NewestMapped, NewestOf, Picked, Rule, SourceId
+from didomi_dataverse.consent.model import UNSET, Choice, Fact, Item, Subject
+from didomi_dataverse.consent.registers import JsonScalar, Resolved, precedence
+from didomi_dataverse.ledger.delivery_state import Written
+from didomi_dataverse.mapping import rules
+from didomi_dataverse.mapping.convert import Cell, Rendered, Trouble, moment, render, unset_cell
+from didomi_dataverse.mapping.rules import AnyPurpose, Moment, NewestMapped, NewestOf, Picked, Rule, SourceId
 
 _SHOWABLE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 _DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -65,7 +66,7 @@ class _Told:
     resolved: Resolved
 
 
-def apply(mapping: schema.Mapping, resolved: Mapping[Subject, Resolved]) -> ColumnValues:
+def apply(mapping: rules.Mapping, resolved: Mapping[Subject, Resolved]) -> ColumnValues:
     """The column values of a contact whose choices are `resolved` (ledger.contact.resolve)."""
     values: dict[str, ColumnValue] = {}
     findings: dict[Finding, None] = {}
@@ -125,7 +126,7 @@ def changed(values: ColumnValues, written: Mapping[str, Written]) -> dict[str, C
     return sent
 
 
-def for_creation(mapping: schema.Mapping, values: ColumnValues) -> dict[str, ColumnValue]:
+def for_creation(mapping: rules.Mapping, values: ColumnValues) -> dict[str, ColumnValue]:
     """Every mapped column as a created row must hold it: what was chosen, and "no consent" where nothing
     was.
 
@@ -167,7 +168,7 @@ def _finding(rule: Rule, trouble: Trouble, ids: tuple[str, ...]) -> Finding:
 
 
 def _under_any_purpose(
-    mapping: schema.Mapping, resolved: Mapping[Subject, Resolved]
+    mapping: rules.Mapping, resolved: Mapping[Subject, Resolved]
 ) -> dict[AnyPurpose, Resolved]:
     newest: dict[AnyPurpose, Resolved] = {}
     if not any(isinstance(rule.source, AnyPurpose) for rule in mapping.rules):

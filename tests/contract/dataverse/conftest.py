@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 import respx
 
+from didomi_dataverse.dataverse.auth.credentials import ClientSecret
+from didomi_dataverse.dataverse.auth.token_cache import TokenCache
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.credential import ClientSecret
-from didomi_dataverse.dataverse.opening import open_client
-from didomi_dataverse.dataverse.token import TokenCache
+from didomi_dataverse.dataverse.factory import open_client
 
 from .fakes import API, ONE, ORG, FakeEntra, FrozenClock
 

@@ -11,16 +11,16 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from dataverse_sandbox.server import SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
+from didomi_dataverse.dataverse.auth.credentials import ClientSecret
 from didomi_dataverse.dataverse.client import CallFailedError, DataverseClient
-from didomi_dataverse.dataverse.credential import ClientSecret
-from didomi_dataverse.dataverse.error_catalogue import Action, classify
-from didomi_dataverse.dataverse.key import fits_key_url
-from didomi_dataverse.dataverse.opening import open_client
-from didomi_dataverse.dataverse.reply import Answered, Reply, Unknown
-from didomi_dataverse.dataverse.write import AlternateKey, Condition, JsonScalar, LookUp, RowId, Write
+from didomi_dataverse.dataverse.errors.classify import Action, classify
+from didomi_dataverse.dataverse.factory import open_client
+from didomi_dataverse.dataverse.keys import fits_key_url
+from didomi_dataverse.dataverse.replies import Answered, Reply, Unknown
+from didomi_dataverse.dataverse.requests import AlternateKey, Condition, JsonScalar, LookUp, RowId, Write
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
-from didomi_dataverse.sandbox.server import SandboxServer, running_sandbox
 
 ADA = "00000000-0000-4000-8000-00000000000a"
 BOB = "00000000-0000-4000-8000-00000000000b"

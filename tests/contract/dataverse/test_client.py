@@ -9,10 +9,10 @@ import httpx
 import pytest
 import respx
 
+from didomi_dataverse.dataverse.auth.token_cache import TokenCache
 from didomi_dataverse.dataverse.client import CallFailedError, DataverseClient, WhoAmI
-from didomi_dataverse.dataverse.reply import Answered, NotAttempted, Reply, Unknown
-from didomi_dataverse.dataverse.token import TokenCache
-from didomi_dataverse.dataverse.write import AlternateKey, Condition, LookUp, RowId, Write
+from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply, Unknown
+from didomi_dataverse.dataverse.requests import AlternateKey, Condition, LookUp, RowId, Write
 from didomi_dataverse.errors import ReplyMalformedError, TokenRefusedError, TokenUnavailableError
 
 from .fakes import API, ONE, ORG, FakeEntra, FrozenClock

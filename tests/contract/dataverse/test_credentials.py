@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from dataverse_sandbox.app_registration import Application
+from dataverse_sandbox.server import SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
-from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.credential import (
+from didomi_dataverse.dataverse.auth.credentials import (
     ClientCertificate,
     Credential,
     CredentialUnreadableError,
@@ -33,10 +34,9 @@ from didomi_dataverse.dataverse.credential import (
     open_application,
     read_certificate,
 )
-from didomi_dataverse.dataverse.opening import open_client
+from didomi_dataverse.dataverse.client import DataverseClient
+from didomi_dataverse.dataverse.factory import open_client
 from didomi_dataverse.errors import TokenRefusedError
-from didomi_dataverse.sandbox.application import Application
-from didomi_dataverse.sandbox.server import SandboxServer, running_sandbox
 
 APP = "22222222-2222-4222-8222-222222222222"
 PASSPHRASE = "open sesame"

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from msal.exceptions import MsalServiceError  # type: ignore[import-untyped]
 
-from didomi_dataverse.dataverse.credential import ClientSecret
-from didomi_dataverse.dataverse.token import TokenCache, authority_url
+from didomi_dataverse.dataverse.auth.credentials import ClientSecret
+from didomi_dataverse.dataverse.auth.token_cache import TokenCache, authority_url
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
 
 from .fakes import Connections, FakeEntra, FrozenClock, granted

@@ -9,12 +9,12 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from didomi_dataverse.dataverse.auth.credentials import ClientSecret
+from didomi_dataverse.dataverse.auth.token_cache import TokenCache
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.credential import ClientSecret
-from didomi_dataverse.dataverse.opening import open_client
-from didomi_dataverse.dataverse.reply import Unknown
-from didomi_dataverse.dataverse.token import TokenCache
-from didomi_dataverse.dataverse.write import Condition, RowId, Write
+from didomi_dataverse.dataverse.factory import open_client
+from didomi_dataverse.dataverse.replies import Unknown
+from didomi_dataverse.dataverse.requests import Condition, RowId, Write
 
 from .fakes import FakeEntra, FrozenClock
 

@@ -9,7 +9,15 @@ import respx
 
 from didomi_dataverse.dataverse.bulk import BulkMessage, encode_creations, encode_updates
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.write import AlternateKey, Condition, LookUp, Request, Resolve, RowId, Write
+from didomi_dataverse.dataverse.requests import (
+    AlternateKey,
+    Condition,
+    LookUp,
+    Request,
+    Resolve,
+    RowId,
+    Write,
+)
 
 from .fakes import ONE
 

@@ -9,7 +9,7 @@ import sys
 
 from sqlalchemy import event
 from tests.clocks import FrozenClock
-from tests.readings import choice, reading
+from tests.notifications import choice, reading
 
 from didomi_dataverse.ledger.ledger import Ledger
 

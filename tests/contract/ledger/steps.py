@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 from tests.clocks import START, FrozenClock
-from tests.readings import choice, reading
+from tests.notifications import choice, reading
 
-from didomi_dataverse.didomi.item import Choice
-from didomi_dataverse.ledger.contact import Attempt, Claim, Contact, Move, Settlement
+from didomi_dataverse.consent.model import Choice
+from didomi_dataverse.ledger.delivery_state import Attempt, Claim, Contact, Move, Settlement
+from didomi_dataverse.ledger.ingest import Recorded
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.recording import Recorded
 
 LEASE = timedelta(minutes=1)
 

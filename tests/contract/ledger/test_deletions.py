@@ -9,16 +9,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.clocks import START, FrozenClock
 from tests.contract.ledger.steps import contact_of, settle_all
-from tests.readings import new_digest
+from tests.notifications import new_digest
 from tests.reference_fold import Deletion, Told, expected
 
-from didomi_dataverse.didomi.choice import ReadingPolicy, read
-from didomi_dataverse.didomi.item import UNSET, Item
+from didomi_dataverse.consent.model import UNSET, Item
+from didomi_dataverse.consent.registers import resolve
+from didomi_dataverse.didomi.interpret import ReadingPolicy, read
+from didomi_dataverse.didomi.interpreted import Disposition, Reading, Reason
 from didomi_dataverse.didomi.notification import parse
-from didomi_dataverse.didomi.reading import Disposition, Reading, Reason
-from didomi_dataverse.ledger.contact import DeliveryState, resolve
+from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.sandbox import bodies
+from didomi_sandbox import bodies
 
 SECOND = timedelta(seconds=1)
 LATER = START + timedelta(hours=1)

@@ -14,21 +14,21 @@ from sqlalchemy import Connection, event, select, update
 from tests.clocks import FrozenClock
 from tests.contract.ledger import crash
 from tests.contract.ledger.steps import claim_one, contact_of, record_one, settlement
-from tests.readings import choice, new_digest, reading
+from tests.notifications import choice, new_digest, reading
+from tests.repository import ROOT
 
-from didomi_dataverse.didomi.reading import Disposition, Reading, Reason
+from didomi_dataverse.didomi.interpreted import Disposition, Reading, Reason
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.ledger.tables import contacts
 
 SECOND = timedelta(seconds=1)
-REPOSITORY = Path(__file__).parents[3]
 
 
 def _run_until_crash(url: str, moment: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "tests.contract.ledger.crash", url, moment],
-        cwd=REPOSITORY,
+        cwd=ROOT,
         check=False,
         timeout=60,
     )

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from tests.readings import choice, reading
+from tests.notifications import choice, reading
 
-from didomi_dataverse.didomi.reading import Disposition, Reading
+from didomi_dataverse.didomi.interpreted import Disposition, Reading
 from didomi_dataverse.errors import StoreUnavailableError
 from didomi_dataverse.ledger.group_commit import GroupCommit
+from didomi_dataverse.ledger.ingest import Recorded
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.recording import Recorded
 
 
 class FakeLedger:

@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, event, inspect
 from tests.clocks import START, FrozenClock
 from tests.contract.ledger.steps import claim_all, record_one, settlement
-from tests.readings import choice, reading
+from tests.notifications import choice, reading
 
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.ledger.tables import metadata

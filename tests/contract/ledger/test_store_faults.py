@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from tests.clocks import FrozenClock
 from tests.contract.ledger.steps import record_one
+from tests.notifications import choice, reading
 from tests.postgres import PostgresServer, Standby, postgres_server
-from tests.readings import choice, reading
 
-from didomi_dataverse.didomi.reading import Reading
+from didomi_dataverse.didomi.interpreted import Reading
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
 from didomi_dataverse.ledger.ledger import Ledger
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from didomi_dataverse.dataverse.batch import decode_batch, encode_batch, is_multipart
-from didomi_dataverse.dataverse.key import fits_filter, fits_key_url, look_up_query, row_path
-from didomi_dataverse.dataverse.reply import Answered, NotAttempted, Reply, Unknown
-from didomi_dataverse.dataverse.write import AlternateKey, Condition, JsonScalar, LookUp, RowId, Write
+from didomi_dataverse.dataverse.keys import fits_filter, fits_key_url, look_up_query, row_path
+from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply, Unknown
+from didomi_dataverse.dataverse.requests import AlternateKey, Condition, JsonScalar, LookUp, RowId, Write
 from didomi_dataverse.errors import ReplyMalformedError
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

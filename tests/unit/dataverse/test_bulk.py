@@ -3,7 +3,7 @@
 import pytest
 
 from didomi_dataverse.dataverse.bulk import place_of
-from didomi_dataverse.dataverse.write import AlternateKey, Condition, RowId, Write
+from didomi_dataverse.dataverse.requests import AlternateKey, Condition, RowId, Write
 
 
 def place(value: str) -> tuple[str, str]:

@@ -4,10 +4,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from didomi_dataverse.didomi.choice import ReadingPolicy, read
-from didomi_dataverse.didomi.item import Basis, Item, Subject, Value
+from didomi_dataverse.consent.model import Basis, Item, Subject, Value
+from didomi_dataverse.didomi.interpret import ReadingPolicy, read
+from didomi_dataverse.didomi.interpreted import Reading
 from didomi_dataverse.didomi.notification import parse
-from didomi_dataverse.didomi.reading import Reading
 
 RECEIVED_AT = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
 CREATED_AT = datetime(2026, 10, 5, 10, 0, tzinfo=UTC)

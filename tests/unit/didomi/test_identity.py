@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from didomi_dataverse.didomi.identity import MAX_CHARACTERS, Normalize, identify
-from didomi_dataverse.didomi.reading import Identity, Reason
+from didomi_dataverse.didomi.interpreted import Identity, Reason
 
 GUID = "6f1c2d3e-0000-4000-8000-00000000abcd"
 HASH = hashlib.sha256(b"anna@example.com").hexdigest()

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import EllipsisType
 
-from didomi_dataverse.config_document import read_document
-from didomi_dataverse.didomi.item import Choice, Fact, Item, Kind, Selection, Subject, Value
+from didomi_dataverse.config.document import read_document
+from didomi_dataverse.consent.model import Choice, Fact, Item, Kind, Selection, Subject, Value
+from didomi_dataverse.consent.registers import Resolved
 from didomi_dataverse.errors import Problem
-from didomi_dataverse.ledger.contact import Resolved
-from didomi_dataverse.mapping import schema
+from didomi_dataverse.mapping import rules
 from didomi_dataverse.mapping.apply import ColumnValues, apply
-from didomi_dataverse.mapping.load import load_mapping
+from didomi_dataverse.mapping.parse import load_mapping
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -20,7 +20,7 @@ NEWSLETTER = Item("gdpr", "newsletter")
 
 def read(
     text: str, *, reserved: Mapping[str, str] | None = None
-) -> tuple[schema.Mapping, tuple[Problem, ...]]:
+) -> tuple[rules.Mapping, tuple[Problem, ...]]:
     """What the text under `mapping:` comes to, and what is wrong with it. Line 1 is `mapping:`."""
     document = read_document(
         f"mapping:\n{textwrap.indent(textwrap.dedent(text), '  ')}".encode(), "c.yaml", {}
@@ -29,14 +29,14 @@ def read(
     return load_mapping(document, reserved=reserved)
 
 
-def mapping(text: str) -> schema.Mapping:
+def mapping(text: str) -> rules.Mapping:
     """The mapping that the text stands for; it must be right."""
     found, problems = read(text)
     assert problems == ()
     return found
 
 
-def purposes(text: str) -> schema.Mapping:
+def purposes(text: str) -> rules.Mapping:
     """A mapping of `gdpr` with only these purposes, in YAML's flow form."""
     return mapping(f"gdpr: {{ purposes: {{ {text} }} }}")
 
@@ -77,6 +77,6 @@ def written(values: ColumnValues) -> dict[str, object]:
     return {column: value.value for column, value in values.values.items()}
 
 
-def columns(rules: schema.Mapping, resolved: Mapping[Subject, Resolved]) -> dict[str, object]:
+def columns(rules: rules.Mapping, resolved: Mapping[Subject, Resolved]) -> dict[str, object]:
     """Column → value of what a mapping makes of choices."""
     return written(apply(rules, resolved))

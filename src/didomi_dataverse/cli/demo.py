@@ -1,0 +1,15 @@
+"""`demo`: a story against a local Dataverse."""
+
+import click
+
+from didomi_dataverse.cli.options import Failure, run
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave the sandbox and the service running until Ctrl-C.")
+def demo(*, keep: bool) -> None:
+    """Play a story against a local Dataverse and show what it did to the Contact table."""
+    from didomi_dataverse.demo.run import run_demo
+
+    if not run(run_demo(keep=keep)):
+        raise Failure("A column is not as it must be; see the rows marked WRONG above.")

@@ -1,0 +1,1 @@
+"""The configuration: the document with its lines, the environment, and every setting."""

@@ -1,0 +1,1 @@
+"""What people chose: items, choices, registers and the fold. Pure; imports no other stage."""

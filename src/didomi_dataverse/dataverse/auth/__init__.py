@@ -1,0 +1,1 @@
+"""Access tokens of Microsoft Entra for the Web API."""

@@ -1,0 +1,1 @@
+"""The delivery modes: batch, bulk messages, and single calls."""

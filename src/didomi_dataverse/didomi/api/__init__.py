@@ -1,0 +1,1 @@
+"""Client of Didomi's REST API. Nothing is here yet."""

@@ -1,0 +1,1 @@
+"""The routes that Didomi calls: the webhook and the token endpoint."""

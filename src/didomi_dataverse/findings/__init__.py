@@ -1,0 +1,1 @@
+"""What can be wrong with a set-up. Nothing is here yet."""

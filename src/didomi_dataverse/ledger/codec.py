@@ -1,0 +1,218 @@
+"""Registers, confirmations and evidence as compact JSON text, and back.
+
+One notification usually speaks of many items, so what its choices share (time, user, source, digest) is
+written once, in `origins`, and referred to by number. ASCII only, whatever people typed: no database, driver
+or encoding has an opinion on it. Every text carries its version; a text of an unknown version is refused
+rather than half understood.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from didomi_dataverse.consent.model import (
+    UNSET,
+    Basis,
+    Choice,
+    Fact,
+    Item,
+    Kind,
+    Selection,
+    Subject,
+    Unset,
+    Value,
+)
+from didomi_dataverse.consent.registers import JsonScalar, Register, RegisterKey, Registers
+from didomi_dataverse.ledger.database.instants import from_microseconds, to_microseconds
+from didomi_dataverse.ledger.delivery_state import Written
+
+_VERSION = 1
+# Of registers in which something is deleted: a program that knows no deletions must not half understand them.
+_VERSION_WITH_DELETIONS = 2
+_BASES = (Basis.CONSENT, Basis.LEGITIMATE_INTEREST)
+_BASIS_NUMBERS = {basis: number for number, basis in enumerate(_BASES)}
+
+EMPTY_REGISTERS = '{"v":1,"origins":[],"registers":[]}'
+EMPTY_WRITTEN = '{"v":1,"columns":{}}'
+
+
+def encode_registers(registers: Registers) -> str:
+    """The text of registers that `fold` made: every choice names the subject and the user it is filed
+    under.
+    """
+    origins: dict[tuple[int | str, ...], int] = {}
+
+    def encoded(choice: Choice | None) -> list[Any] | None:
+        if choice is None:
+            return None
+        made_at = to_microseconds(choice.made_at)
+        origin: tuple[int | str, ...] = (made_at, choice.didomi_user, choice.source_id, choice.notification)
+        if choice.told_at is not None:
+            origin += (to_microseconds(choice.told_at),)
+        return [origins.setdefault(origin, len(origins)), _encode_value(choice.value)]
+
+    has_deletions = False
+    rows: list[Any] = []
+    for (subject, _), register in registers.items():
+        row: list[Any] = [_encode_subject(subject), encoded(register.statement), encoded(register.assertion)]
+        if register.buried or register.gone_until is not None:
+            has_deletions = True
+            gone_until = None if register.gone_until is None else to_microseconds(register.gone_until)
+            row += [gone_until, [encoded(choice) for choice in register.buried]]
+        rows.append(row)
+    version = _VERSION_WITH_DELETIONS if has_deletions else _VERSION
+    return _dumps({"v": version, "origins": list(origins), "registers": rows})
+
+
+def decode_registers(text: str) -> dict[RegisterKey, Register]:
+    """The registers. Raises ValueError when the text is not one of ours."""
+    if text == EMPTY_REGISTERS:
+        return {}
+    document = _loads(text, _VERSION, _VERSION_WITH_DELETIONS)
+    try:
+        origins = [
+            (
+                from_microseconds(made_at),
+                didomi_user,
+                source_id,
+                notification,
+                from_microseconds(told_at[0]) if told_at else None,
+            )
+            for made_at, didomi_user, source_id, notification, *told_at in document["origins"]
+        ]
+
+        def decoded(subject: Subject, kind: Kind, encoded: list[Any] | None) -> Choice | None:
+            if encoded is None:
+                return None
+            number, value = encoded
+            made_at, didomi_user, source_id, notification, told_at = origins[number]
+            return Choice(
+                subject=subject,
+                value=_decode_value(value),
+                made_at=made_at,
+                didomi_user=didomi_user,
+                kind=kind,
+                source_id=source_id,
+                notification=notification,
+                told_at=told_at,
+            )
+
+        registers: dict[RegisterKey, Register] = {}
+        for encoded_subject, encoded_statement, encoded_assertion, *deleted in document["registers"]:
+            subject = _decode_subject(encoded_subject)
+            statement = decoded(subject, Kind.STATEMENT, encoded_statement)
+            assertion = decoded(subject, Kind.ASSERTION, encoded_assertion)
+            gone_until: datetime | None = None
+            buried: list[Choice] = []
+            if deleted:
+                gone_until = None if deleted[0] is None else from_microseconds(deleted[0])
+                found = [decoded(subject, Kind.STATEMENT, one) for one in deleted[1]]
+                buried = [one for one in found if one is not None]
+            spoken = next((one for one in (statement, assertion, *buried) if one is not None), None)
+            if spoken is not None:
+                registers[subject, spoken.didomi_user] = Register(
+                    statement, assertion, tuple(buried), gone_until
+                )
+    except (KeyError, IndexError, TypeError, OverflowError) as error:
+        raise ValueError(
+            "The stored registers of a contact are not of the shape that this version writes."
+        ) from error
+    else:
+        return registers
+
+
+def encode_written(written: Mapping[str, Written]) -> str:
+    """The text of what Dataverse confirmed for each column."""
+    columns: dict[str, list[JsonScalar]] = {
+        column: [entry.value, None if entry.stated_at is None else to_microseconds(entry.stated_at)]
+        for column, entry in written.items()
+    }
+    return _dumps({"v": _VERSION, "columns": columns})
+
+
+def decode_written(text: str) -> dict[str, Written]:
+    """What Dataverse confirmed. Raises ValueError when the text is not one of ours."""
+    if text == EMPTY_WRITTEN:
+        return {}
+    document = _loads(text, _VERSION)
+    try:
+        return {
+            column: Written(value, None if stated_at is None else from_microseconds(stated_at))
+            for column, (value, stated_at) in document["columns"].items()
+        }
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(
+            "The stored confirmation of a contact is not of the shape that this version writes."
+        ) from error
+
+
+def encode_evidence(columns: Mapping[str, Mapping[str, object]]) -> str:
+    """The text of an attempt's columns. What JSON cannot spell is kept as its text: evidence must never be
+    the reason why a contact cannot be settled.
+    """
+    return _dumps_evidence(columns)
+
+
+def decode_evidence(text: str) -> dict[str, dict[str, object]]:
+    """An attempt's columns."""
+    columns: dict[str, dict[str, object]] = json.loads(text)
+    return columns
+
+
+# Built once: `json.dumps` with any option builds an encoder for every call, which costs as much as encoding
+# does.
+_dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_dumps_evidence = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+def _loads(text: str, *versions: int) -> dict[str, Any]:
+    document = json.loads(text)
+    version = document.get("v") if isinstance(document, dict) else None
+    if version not in versions:
+        raise ValueError(
+            f"The stored state of a contact is of version {version!r}; this program reads {versions[-1]}."
+        )
+    return document  # type: ignore[no-any-return]  # json.loads knows no types; the shape is checked where it is read
+
+
+def _encode_subject(subject: Subject) -> list[str | int]:
+    """An item has five parts, a fact two: the length tells them apart."""
+    if isinstance(subject, Fact):
+        return [subject.regulation, subject.path]
+    return [
+        subject.regulation,
+        subject.purpose,
+        subject.preference,
+        subject.channel,
+        _BASIS_NUMBERS[subject.basis],
+    ]
+
+
+def _decode_subject(parts: list[Any]) -> Subject:
+    return Fact(*parts) if len(parts) == 2 else _item(*parts)
+
+
+@lru_cache(maxsize=4096)
+def _item(regulation: str, purpose: str, preference: str, channel: str, basis: int) -> Item:
+    """Kept, because all contacts speak of the same few items. The ids are the organization's, not a
+    person's.
+    """
+    return Item(regulation, purpose, preference, channel, _BASES[basis])
+
+
+def _encode_value(value: Value) -> JsonScalar | list[Any]:
+    """JSON's own scalars stay what they are; a selection is a list of its text and its ids."""
+    if isinstance(value, Selection):
+        return [value.text, *value.ids]
+    return None if isinstance(value, Unset) else value
+
+
+def _decode_value(value: Any) -> Value:  # noqa: ANN401 - whatever JSON holds
+    if isinstance(value, list):
+        text, *ids = value
+        return Selection(tuple(ids), text)
+    if value is None:
+        return UNSET
+    return value  # type: ignore[no-any-return]

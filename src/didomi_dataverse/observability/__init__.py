@@ -1,0 +1,1 @@
+"""Health, metrics and logs: what a running service tells of itself."""

@@ -1,0 +1,112 @@
+"""`/livez`, `/readyz`, `/startupz`: may it live, get traffic, has it started (design.md 4.2)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http import HTTPStatus
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from didomi_dataverse.clock import Clock
+from didomi_dataverse.delivery.rate_limit.state import Pace
+from didomi_dataverse.errors import StoreError
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Where this process is between its start and its end."""
+
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    is_draining: bool = False
+
+    @property
+    def is_started(self) -> bool:
+        """The store is open and the sender runs."""
+        return self.started.is_set()
+
+
+def build_health_router(
+    *,
+    lifecycle: Lifecycle,
+    check_store: Callable[[], Awaitable[None]],
+    paces: Callable[[], Sequence[Pace]],
+    clock: Clock,
+    store_answers_within: timedelta = timedelta(seconds=5),
+) -> APIRouter:
+    """The three probes. `check_store` raises StoreError when nothing could be committed now; a store that
+    takes longer than `store_answers_within` to say so stalls.
+    """
+    router = APIRouter(tags=["probes"])
+
+    @router.get("/livez")
+    async def livez() -> JSONResponse:
+        """The process runs its event loop. Restart it when this does not answer."""
+        return JSONResponse({"status": "ok"})
+
+    @router.get("/startupz")
+    async def startupz() -> JSONResponse:
+        """The store is open and the sender runs."""
+        return _answer(
+            is_good=lifecycle.is_started, body={"status": "started" if lifecycle.is_started else "starting"}
+        )
+
+    @router.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """Can a notification be stored now? Dataverse being down is no reason to refuse any: it is told in
+        the body, and delivery goes on when it is back.
+        """
+        store = "ok"
+        try:
+            async with asyncio.timeout(store_answers_within.total_seconds()):
+                await check_store()
+        except StoreError as failed:
+            store = str(failed)
+        except TimeoutError:
+            store = (
+                f"The store did not answer within {store_answers_within.total_seconds():g} s: it stalls. "
+                "Look at the disk, or at the database server."
+            )
+        is_good = lifecycle.is_started and not lifecycle.is_draining and store == "ok"
+        status = "draining" if lifecycle.is_draining else "ready" if is_good else "unready"
+        return _answer(
+            is_good=is_good, body={"status": status, "store": store, "sender": _senders(paces(), clock)}
+        )
+
+    return router
+
+
+def _senders(paces: Sequence[Pace], clock: Clock) -> dict[str, object]:
+    """Delivery as a whole, and with several application users each of them by its number."""
+    users = [_sender(pace, clock) for pace in paces]
+    if len(users) == 1:
+        return users[0]
+    numbered = [{"user": str(number), **user} for number, user in enumerate(users, start=1)]
+    states = {str(user["state"]) for user in users}
+    state = next(
+        (word for word in ("delivering", "paused", "failing", "stopped") if word in states), "delivering"
+    )
+    worst = next((user for user in users if user["state"] == "stopped"), {})
+    return {**worst, "state": state, "users": numbered}
+
+
+def _sender(pace: Pace, clock: Clock) -> dict[str, object]:
+    """What an operator needs to know about delivery."""
+    if pace.alert is not None:
+        return {
+            "state": "stopped",
+            "reason": pace.alert.reason.value,
+            "what_to_do": pace.alert.advice,
+            "since": pace.alert.since.isoformat(),
+        }
+    if pace.failures:
+        until = {} if pace.paused_until is None else {"next_try_at": pace.paused_until.isoformat()}
+        return {"state": "failing", "failed_calls_in_a_row": pace.failures, **until}
+    if pace.is_paused(clock.now()) and pace.paused_until is not None:
+        return {"state": "paused", "until": pace.paused_until.isoformat()}
+    return {"state": "delivering", "parallel": pace.parallel}
+
+
+def _answer(*, is_good: bool, body: dict[str, object]) -> JSONResponse:
+    return JSONResponse(body, HTTPStatus.OK if is_good else HTTPStatus.SERVICE_UNAVAILABLE)

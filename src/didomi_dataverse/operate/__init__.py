@@ -1,1 +1,0 @@
-"""Health, metrics, logging, and read-only views for people."""

@@ -1,0 +1,1 @@
+"""Didomi, the ledger and Dataverse compared and repaired. Nothing is here yet."""

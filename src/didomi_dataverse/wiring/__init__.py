@@ -1,0 +1,1 @@
+"""From the configuration to the parts. No other package builds a part from settings."""

@@ -1,0 +1,138 @@
+"""From the settings to senders: one for each application user, each with its own token, mode and pace."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from didomi_dataverse.clock import Clock
+from didomi_dataverse.config.credentials import ApplicationUser
+from didomi_dataverse.config.settings import Dataverse
+from didomi_dataverse.dataverse.auth.credentials import (
+    ClientCertificate,
+    ClientSecret,
+    Credential,
+    FederatedToken,
+    ManagedIdentity,
+)
+from didomi_dataverse.dataverse.client import DataverseClient
+from didomi_dataverse.dataverse.dispatch.base import BatchCarrier, Carrier, SingleCarrier
+from didomi_dataverse.dataverse.dispatch.bulk import MultipleCarrier
+from didomi_dataverse.dataverse.factory import open_client
+from didomi_dataverse.delivery.deliver import Lease, Listener, Sender
+from didomi_dataverse.delivery.membership import Alone, Tenure
+from didomi_dataverse.delivery.rate_limit.limiter import Turnstile
+from didomi_dataverse.delivery.rate_limit.state import Pace
+from didomi_dataverse.delivery.settle import Patience
+from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.wiring.configuration import Configuration
+from didomi_dataverse.wiring.policies import match_policy
+
+LEASE_MARGIN = timedelta(seconds=60)
+"""What a lease lasts beyond one call at its longest: time to claim, to map, to begin a second call, to
+settle.
+"""
+
+
+def open_clients(settings: Dataverse, *, clock: Clock) -> tuple[DataverseClient, ...]:
+    """One client for each application user. Nothing is asked of anybody yet; each is to be closed."""
+    users = (settings, *settings.application_users)
+    return tuple(open_dataverse(settings, user=user, clock=clock) for user in users)
+
+
+def open_dataverse(
+    settings: Dataverse, *, clock: Clock, user: ApplicationUser | None = None
+) -> DataverseClient:
+    """The client of one application user, by default the first."""
+    user = user or settings
+    return open_client(
+        url=settings.url,
+        tenant_id=settings.tenant_id,
+        client_id=user.client_id,
+        credential=credential_of(user),
+        authority=settings.authority,
+        api_path=settings.api_path,
+        ca_bundle=settings.ca_bundle,
+        connect_timeout=settings.connect_timeout,
+        read_timeout=settings.read_timeout,
+        max_parallel=settings.max_parallel,
+        clock=clock,
+    )
+
+
+def credential_of(user: ApplicationUser) -> Credential:
+    """The one way to log in that is written for this user."""
+    if user.client_secret is not None:
+        return ClientSecret(user.client_secret.get_secret_value())
+    if user.client_certificate is not None:
+        written = user.client_certificate
+        passphrase = None if written.passphrase is None else written.passphrase.get_secret_value()
+        return ClientCertificate(file=written.file, passphrase=passphrase, send_chain=written.send_chain)
+    if user.federated_token_file is not None:
+        return FederatedToken(user.federated_token_file)
+    return ManagedIdentity(None if user.managed_identity is None else user.managed_identity.client_id)
+
+
+def open_carrier(settings: Dataverse, client: DataverseClient) -> Carrier:
+    """The delivery mode that the configuration asks for."""
+    match settings.bulk:
+        case "batch":
+            return BatchCarrier(client)
+        case "multiple":
+            return MultipleCarrier(client)
+        case "single":
+            return SingleCarrier(client)
+
+
+def first_pace(settings: Dataverse) -> Pace:
+    """The pace of a user of whom nothing is known yet."""
+    return Pace.at_start(max_parallel=settings.max_parallel, max_rows=settings.batch_rows)
+
+
+def build_senders(
+    configuration: Configuration,
+    clients: Sequence[DataverseClient],
+    *,
+    ledger: Ledger,
+    clock: Clock,
+    dice: Callable[[], float],
+    listener: Listener,
+    pseudonym: Callable[[str], str],
+    pace: Pace,
+    tenure: Tenure | None = None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> tuple[Sender, ...]:
+    """A sender for each client; `pace` is what each begins with. `tenure` None: nobody else serves from the
+    ledger.
+    """
+    settings = configuration.settings
+    # They share one: what one of them claimed, this process holds.
+    shared = tenure or Alone(ledger, clock=clock)
+    senders = []
+    for number, client in enumerate(clients, start=1):
+        turnstile = Turnstile(
+            user=str(number),
+            pace=pace,
+            clock=clock,
+            dice=dice,
+            listener=listener,
+            replicas=lambda: shared.replicas,
+            sleep=sleep,
+        )
+        senders.append(
+            Sender(
+                ledger=ledger,
+                carrier=open_carrier(settings.dataverse, client),
+                mapping=configuration.mapping,
+                policy=match_policy(settings),
+                patience=Patience(unmatched_for=settings.contact.unmatched.retry_for),
+                lease=Lease(holds_for=client.longest_call + LEASE_MARGIN, longest_call=client.longest_call),
+                turnstile=turnstile,
+                is_alone=len(clients) == 1,
+                clock=clock,
+                dice=dice,
+                listener=listener,
+                pseudonym=pseudonym,
+                tenure=shared,
+            )
+        )
+    return tuple(senders)

@@ -1,0 +1,56 @@
+"""From the configuration to the policies of pure functions, and to fingerprints of what they depend on."""
+
+import hashlib
+import json
+
+from didomi_dataverse.config.settings import Settings
+from didomi_dataverse.delivery.write_flow import MatchBy, MatchPolicy, OnMany
+from didomi_dataverse.didomi.identity import Normalize
+from didomi_dataverse.didomi.interpret import OnUserDeleted, ReadingPolicy
+from didomi_dataverse.mapping.rules import mapped_regulations
+from didomi_dataverse.wiring.configuration import Configuration
+
+
+def match_policy(settings: Settings) -> MatchPolicy:
+    """How rows are found, and whether they may be made."""
+    contact = settings.contact
+    match = contact.match
+    if match.contactid:
+        by, column = MatchBy.CONTACT_ID, ""
+    elif match.alternate_key is not None:
+        by, column = MatchBy.ALTERNATE_KEY, match.alternate_key
+    else:
+        by, column = MatchBy.COLUMN, match.column or ""
+    return MatchPolicy(
+        by=by,
+        column=column,
+        upsert=contact.upsert,
+        on_many=OnMany(contact.on_many),
+        on_create=contact.on_create,
+    )
+
+
+def target_of(settings: Settings) -> str:
+    """Where is written to: the environment, and how rows are found in it. What was confirmed for one target
+    says nothing about another.
+    """
+    match = settings.contact.match.model_dump(mode="json")
+    return hashlib.sha256(json.dumps([settings.dataverse.url, match], sort_keys=True).encode()).hexdigest()
+
+
+def rules_of(configuration: Configuration) -> str:
+    """What decides about known contacts: the mapping, and what is done when no row matches, or several."""
+    contact = configuration.settings.contact
+    return f"{configuration.mapping.fingerprint}:{contact.upsert}:{contact.on_many}"
+
+
+def reading_policy(configuration: Configuration) -> ReadingPolicy:
+    """What of the configuration decides how a notification is read."""
+    settings = configuration.settings
+    match = settings.contact.match
+    return ReadingPolicy(
+        organization_id=settings.didomi.organization_id,
+        mapped_regulations=mapped_regulations(configuration.mapping),
+        normalize=Normalize.GUID if match.contactid else Normalize(match.normalize),
+        on_user_deleted=OnUserDeleted(settings.didomi.on_user_deleted),
+    )

@@ -1,0 +1,40 @@
+"""From the configuration to the parts that receive: who may call, and how a notification is read."""
+
+from collections.abc import Callable
+
+from didomi_dataverse.config.settings import Auth
+from didomi_dataverse.didomi.auth.access_tokens import own_tokens
+from didomi_dataverse.didomi.auth.authenticator import Gate
+from didomi_dataverse.didomi.auth.credentials import StaticHeader
+from didomi_dataverse.didomi.auth.ip_allowlist import AddressList
+from didomi_dataverse.didomi.auth.jwks import Fetch, JwksVerifier
+
+
+def gate_of(auth: Auth, *, fetch: Fetch, monotonic: Callable[[], float]) -> Gate:
+    """The gate that a configuration asks for. `fetch` gets an identity provider's keys when needed."""
+    oauth, jwt, header = auth.oauth, auth.jwt, auth.header
+    return Gate(
+        own_tokens=None
+        if oauth is None
+        else own_tokens(
+            client_id=oauth.client_id,
+            client_secrets=[secret.get_secret_value() for secret in oauth.client_secret],
+            lifetime=oauth.token_lifetime,
+        ),
+        customer_tokens=None
+        if jwt is None
+        else JwksVerifier(
+            issuer=jwt.issuer,
+            audience=jwt.audience,
+            jwks_url=jwt.jwks_url,
+            fetch=fetch,
+            monotonic=monotonic,
+        ),
+        header=None
+        if header is None
+        else StaticHeader(
+            name=header.name, values=tuple(secret.get_secret_value() for secret in header.value)
+        ),
+        addresses=AddressList(allowed=auth.allowed_addresses, trusted_proxies=auth.trusted_proxies),
+        anonymous=auth.anonymous,
+    )

@@ -1,0 +1,42 @@
+"""docs/sandbox.md says what there is: every switch with its default, every control route, every behaviour."""
+
+import json
+import re
+from dataclasses import fields
+
+import httpx
+import pytest
+
+from dataverse_sandbox.fault import Behaviour
+from dataverse_sandbox.options import Switches
+from dataverse_sandbox.users import KNOWN
+from tests.contract.dataverse_sandbox.conftest import CONTROL
+from tests.repository import ROOT
+
+PAGE = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
+
+
+def test_every_switch_stands_there_with_its_default() -> None:
+    told = dict(re.findall(r"^\| `(\w+)` \| `(\w+)`", PAGE, re.MULTILINE))
+
+    assert {name: _value(word) for name, word in told.items()} == {
+        switch.name: switch.default for switch in fields(Switches)
+    }
+
+
+def _value(word: str) -> object:
+    return json.loads(word) if re.fullmatch(r"true|false|null|\d+", word) else word
+
+
+@pytest.mark.parametrize("word", [*Behaviour, *KNOWN])
+def test_every_behaviour_and_privilege_stands_there(word: str) -> None:
+    assert re.search(rf"\b{word}\b", PAGE)
+
+
+async def test_every_control_route_stands_there(api: httpx.AsyncClient) -> None:
+    known = (await api.get(f"{CONTROL}/nothing")).json()["error"]
+
+    routes = re.findall(r"^\| ((?:`\w+`, )?`\w+ \w+`)", PAGE, re.MULTILINE)
+    assert {route.strip("`").rpartition(" ")[2] for route in routes} == set(
+        re.findall(r"\w+", known.partition(";")[2])
+    ) - {"are", "known"}

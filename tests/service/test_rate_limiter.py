@@ -1,0 +1,275 @@
+"""Turns for calls: who waits, who is sent away, and what a call's end teaches."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+
+from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown
+from didomi_dataverse.dataverse.requests import Condition, Request, RowId, Write
+from didomi_dataverse.delivery.rate_limit.limiter import LONGEST_WAIT, Turnstile
+from didomi_dataverse.delivery.rate_limit.state import Limit, Pace, Stated, after_throttle, wait_before_call
+from tests.clocks import FrozenClock
+
+WRITE = Write(RowId("00000000-0000-4000-8000-00000000000a"), Condition.UPDATE_ONLY, {"donotemail": True})
+
+
+@dataclass(slots=True)
+class Stage:
+    """A turnstile whose time passes only while somebody sleeps."""
+
+    clock: FrozenClock = field(default_factory=FrozenClock)
+    slept: list[float] = field(default_factory=list)
+    paces: list[Pace] = field(default_factory=list)
+
+    async def sleep(self, seconds: float) -> None:
+        # Whoever else comes in this moment comes before it is over.
+        await asyncio.sleep(0)
+        self.slept.append(seconds)
+        self.clock.advance(timedelta(seconds=seconds))
+
+    def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
+        """Counted elsewhere."""
+
+    def paced(self, user: str, pace: Pace) -> None:
+        assert user == "1"
+        self.paces.append(pace)
+
+    def turnstile(self, pace: Pace) -> Turnstile:
+        return Turnstile(
+            user="1", pace=pace, clock=self.clock, dice=lambda: 0.0, listener=self, sleep=self.sleep
+        )
+
+
+def known(stage: Stage, *, calls: int) -> Pace:
+    """A pace that knows how many calls a window of 300 s holds, after its pause."""
+    pace = after_throttle(
+        Pace.at_start(max_parallel=4, max_rows=50),
+        retry_after=None,
+        now=stage.clock.now(),
+        jitter=0.0,
+        limit=Limit.REQUESTS,
+        stated=Stated(calls, timedelta(seconds=300)),
+    )
+    stage.clock.advance(timedelta(seconds=310))
+    return pace
+
+
+def exchange(*replies: Reply, kind: CallKind = CallKind.BATCH, seconds: float = 0.1) -> Exchange:
+    return Exchange(replies=replies, duration=timedelta(seconds=seconds), kind=kind)
+
+
+async def test_whoever_may_begin_begins_at_once() -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    assert [await turnstile.begin(lambda: True) for _ in range(100)] == [True] * 100
+    assert stage.slept == []
+
+
+async def test_calls_go_out_evenly_once_the_limit_is_known() -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(known(stage, calls=600))
+    began = []
+    for _ in range(60):
+        assert await turnstile.begin(lambda: True)
+        began.append(stage.clock.now())
+    # The first few use up what was saved; then one every 300 s / (600 x 0.97).
+    steady = began[-1] - began[30]
+    assert steady.total_seconds() == pytest.approx(29 * 300 / 582, rel=0.01)
+
+
+async def test_nobody_waits_long_with_contacts_in_hand() -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(known(stage, calls=600))
+    turns = await asyncio.gather(*(turnstile.begin(lambda: True) for _ in range(30)))
+    # Those that came first are served, the others are sent away.
+    assert turns == sorted(turns, reverse=True)
+    assert turns[0]
+    assert not turns[-1]
+    assert 0 < sum(stage.slept) <= LONGEST_WAIT.total_seconds() + 1
+
+
+async def test_however_slow_the_pace_one_call_after_another_comes_to_its_turn() -> None:
+    """A round of two calls would otherwise never come to the second."""
+    stage = Stage()
+    turnstile = stage.turnstile(known(stage, calls=30))
+    assert [await turnstile.begin(lambda: True) for _ in range(6)] == [True] * 6
+    assert max(stage.slept) == pytest.approx(300 / 30 / 0.97)
+
+
+@pytest.mark.parametrize(
+    ("message", "stated"),
+    [
+        pytest.param(
+            "Number of requests exceeded the limit of 6000 over time window of 300 seconds.",
+            Stated(6_000, timedelta(seconds=300)),
+            id="calls",
+        ),
+        pytest.param(
+            "Combined execution time of incoming requests exceeded limit of 1,200,000 milliseconds over time "
+            "window of 300 seconds. Try again later.",
+            Stated(1_200, timedelta(seconds=300)),
+            id="run time",
+        ),
+        pytest.param("exceeded the limit of 0 over time window of 300 seconds", None, id="nothing"),
+        pytest.param("exceeded the limit of 9 over time window of 0 seconds", None, id="no window"),
+        pytest.param("exceeded the limit of 9 over time window of 1.2.3 seconds", None, id="no number"),
+        pytest.param("Too many requests.", None, id="another text"),
+    ],
+)
+async def test_the_text_says_what_a_server_holds(message: str, stated: Stated | None) -> None:
+    """dataverse.md 4.1: the patterns of the messages."""
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    code = "0x80072321" if "milliseconds" in message else "0x80072322"
+    turnstile.end((WRITE,), exchange(Answered(status=429, code=code, message=message, whole_call=True)))
+    pace = turnstile.pace
+    learnt, documented = (pace.seconds, 1_200) if "milliseconds" in message else (pace.calls, 6_000)
+    expected = stated or Stated(documented, timedelta(seconds=300))
+    assert (learnt.stated, learnt.window) == (expected.holds, expected.window)
+
+
+async def test_replicas_divide_what_is_recommended_to_all_of_them() -> None:
+    """dataverse.md 4.1."""
+    stage = Stage()
+    turnstile = Turnstile(
+        user="1",
+        pace=Pace.at_start(max_parallel=20, max_rows=50),
+        clock=stage.clock,
+        dice=lambda: 0.0,
+        listener=stage,
+        replicas=lambda: 3,
+    )
+    answered = Exchange(
+        replies=(Answered(status=204),), duration=timedelta(seconds=1), parallel_hint=10, kind=CallKind.BATCH
+    )
+    turnstile.end((WRITE,), answered)
+    assert turnstile.pace.parallel == 3
+
+
+async def test_a_pause_or_a_lease_that_ends_sends_away() -> None:
+    stage = Stage()
+    pace = Pace.at_start(max_parallel=4, max_rows=50)
+    assert not await stage.turnstile(pace).begin(lambda: False)
+    paused = after_throttle(
+        pace, retry_after=timedelta(minutes=1), now=stage.clock.now(), jitter=0.0, limit=Limit.NONE
+    )
+    assert not await stage.turnstile(paused).begin(lambda: True)
+    stage.clock.advance(timedelta(minutes=1))
+    assert await stage.turnstile(paused).begin(lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "knows_calls", "knows_seconds"),
+    [
+        pytest.param("0x80072322", 429, True, False, id="requests"),
+        pytest.param("0x80072321", 429, False, True, id="run time"),
+        pytest.param("0x80072326", 429, False, False, id="concurrency"),
+        pytest.param("", 429, True, True, id="without a code"),
+        pytest.param("", 503, False, False, id="unavailable"),
+    ],
+)
+async def test_the_code_names_the_limit(
+    code: str, status: int, *, knows_calls: bool, knows_seconds: bool
+) -> None:
+    """dataverse.md 4.1."""
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    reply = Answered(status=status, code=code, whole_call=True, retry_after=timedelta(seconds=7))
+
+    turnstile.end((WRITE,), exchange(reply))
+
+    pace = turnstile.pace
+    assert (pace.calls.holds is not None, pace.seconds.holds is not None) == (knows_calls, knows_seconds)
+    assert wait_before_call(pace, stage.clock.now()) >= timedelta(seconds=7)
+    assert stage.paces == [pace]
+
+
+@pytest.mark.parametrize(
+    ("reply", "rows", "is_paused"),
+    [
+        pytest.param(Answered(status=413, whole_call=True), 20, False, id="too large"),
+        pytest.param(Answered(status=500, code="0x80044151", whole_call=True), 20, False, id="SQL time-out"),
+        pytest.param(Unknown("read_timeout"), 10, True, id="no answer in time"),
+        pytest.param(Unknown("cut"), 25, True, id="cut"),
+        pytest.param(Answered(status=204), 50, False, id="fine"),
+    ],
+)
+async def test_rows_per_call_follow_what_became_of_the_last(
+    reply: Reply, rows: int, *, is_paused: bool
+) -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+
+    turnstile.end((WRITE,) * 40, exchange(*(reply,) * 40))
+
+    assert (turnstile.pace.rows, turnstile.pace.is_paused(stage.clock.now())) == (rows, is_paused)
+
+
+async def test_a_question_about_the_table_teaches_nothing() -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    turnstile.end((), exchange(Answered(status=200), kind=CallKind.METADATA, seconds=30))
+    assert (turnstile.pace.rows, turnstile.pace.successes) == (50, 0)
+
+
+@dataclass(slots=True)
+class SetBack(FrozenClock):
+    """Clocks of which somebody sets the one on the wall."""
+
+    by: timedelta = timedelta()
+
+    def __post_init__(self) -> None:
+        FrozenClock.__init__(self)
+
+    def now(self) -> datetime:
+        return FrozenClock.now(self) - self.by
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=1), timedelta(hours=-1)])
+async def test_a_clock_that_is_set_delays_no_call(by: timedelta) -> None:
+    clock = SetBack()
+    stage = Stage(clock)
+    turnstile = stage.turnstile(known(stage, calls=6_000))
+    assert await turnstile.begin(lambda: True)
+    turnstile.end((WRITE,), exchange(Answered(status=204)))
+    clock.by = by
+    assert await turnstile.begin(lambda: True)
+    assert sum(stage.slept) < 1
+
+
+async def test_calls_that_were_never_answered_do_not_use_up_the_time_limit() -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=8, max_rows=50))
+    text = "exceeded limit of 1,200,000 milliseconds over time window of 300 seconds."
+    throttled = Answered(status=429, code="0x80072321", message=text, whole_call=True)
+    for reply in (Answered(status=204), throttled):
+        await turnstile.begin(lambda: True)
+        turnstile.end((WRITE,), exchange(reply, seconds=0.5))
+    stage.clock.advance(timedelta(seconds=400))
+    for _ in range(4):
+        await turnstile.begin(lambda: True)
+    stage.clock.advance(timedelta(seconds=180))
+    for _ in range(4):
+        turnstile.end((WRITE,), exchange(Unknown("read_timeout"), seconds=180))
+    assert wait_before_call(turnstile.pace, stage.clock.now()) <= timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "limit of 6000 over time window of 300000000000000 seconds",
+        "limit of 6000 over time window of 0.001 seconds",
+        f"limit of {'9' * 400} over time window of 300 seconds",
+        f"limit of {'9' * 5_000} over time window of 300 seconds",
+    ],
+)
+async def test_a_limit_that_nobody_can_mean_is_not_believed(text: str) -> None:
+    stage = Stage()
+    turnstile = stage.turnstile(Pace.at_start(max_parallel=8, max_rows=50))
+    await turnstile.begin(lambda: True)
+    turnstile.end((WRITE,), exchange(Answered(status=429, code="0x80072322", message=text, whole_call=True)))
+    assert turnstile.pace.calls.window == timedelta(seconds=300)
+    assert turnstile.pace.is_paused(stage.clock.now())

@@ -1,0 +1,162 @@
+"""Our own access tokens: they need no store, and die with their secret."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+
+from didomi_dataverse.didomi.auth.access_tokens import AUDIENCE, ISSUER, OwnTokens, own_tokens
+from didomi_dataverse.errors import CredentialsError
+
+NOW = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
+SECRET = "first-secret-of-the-client"
+
+
+def tokens_of(*secrets: str, client_id: str = "didomi") -> OwnTokens:
+    return own_tokens(client_id=client_id, client_secrets=secrets or (SECRET,))
+
+
+def issued(tokens: OwnTokens, secret: str = SECRET, *, now: datetime = NOW) -> str:
+    key = tokens.key_for(tokens.client_id.encode(), secret.encode())
+    assert key is not None
+    return tokens.issue(key, now)
+
+
+def forged(**changes: object) -> str:
+    """A token signed with the right key, with claims of the caller's choice. None leaves a claim out."""
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "didomi", "exp": NOW.timestamp() + 60, **changes}
+    return jwt.encode(
+        {name: claim for name, claim in claims.items() if claim is not None},
+        tokens_of().keys[0],
+        algorithm="HS256",
+    )
+
+
+def test_a_token_survives_a_restart_and_is_good_at_every_replica() -> None:
+    token = issued(tokens_of())
+
+    tokens_of().check(token, NOW)
+
+
+@pytest.mark.parametrize(
+    ("after", "is_good"),
+    [
+        pytest.param(timedelta(0), True, id="at once"),
+        pytest.param(timedelta(hours=24), True, id="at its end"),
+        pytest.param(timedelta(hours=24, minutes=4, seconds=59), True, id="within the leeway"),
+        pytest.param(timedelta(hours=24, minutes=5), False, id="after the leeway"),
+    ],
+)
+def test_a_token_is_good_for_a_day_and_a_leeway(after: timedelta, is_good: bool) -> None:
+    tokens = tokens_of()
+    token = issued(tokens)
+
+    if is_good:
+        tokens.check(token, NOW + after)
+    else:
+        with pytest.raises(CredentialsError, match="expired"):
+            tokens.check(token, NOW + after)
+
+
+def test_tokens_of_both_secrets_are_good_while_one_is_changed_for_the_other() -> None:
+    before, during, after = tokens_of("old"), tokens_of("new", "old"), tokens_of("new")
+    old_token, new_token = issued(before, "old"), issued(during, "new")
+
+    during.check(old_token, NOW)
+    during.check(issued(during, "old"), NOW)
+    after.check(new_token, NOW)
+
+
+def test_a_token_dies_with_its_secret() -> None:
+    token = issued(tokens_of("new", "old"), "old")
+
+    with pytest.raises(CredentialsError, match="retired"):
+        tokens_of("new").check(token, NOW)
+
+
+def test_a_token_is_for_one_client() -> None:
+    """The key is derived from the client's id as well."""
+    token = issued(tokens_of(client_id="other"))
+
+    assert tokens_of(client_id="other").keys != tokens_of().keys
+    with pytest.raises(CredentialsError):
+        tokens_of().check(token, NOW)
+
+
+FOREVER: dict[str, object] = {"iss": ISSUER, "aud": AUDIENCE, "sub": "didomi", "exp": 9e9}
+
+
+def part(members: dict[str, object]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(members).encode()).rstrip(b"=").decode()
+
+
+def nested(levels: int) -> str:
+    return base64.urlsafe_b64encode(b'{"a":' + b"[" * levels).rstrip(b"=").decode()
+
+
+def _unsigned() -> str:
+    return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(FOREVER)}."
+
+
+def _with_changed_claims() -> str:
+    head, _, signature = issued(tokens_of()).split(".")
+    return f"{head}.{part(FOREVER)}.{signature}"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("abc", id="no JWT"),
+        pytest.param("a.b.c", id="three parts of nothing"),
+        pytest.param(_unsigned(), id="not signed"),
+        pytest.param(_with_changed_claims(), id="claims changed"),
+        pytest.param(issued(tokens_of())[:-2], id="cut off"),
+        pytest.param(forged(iss="elsewhere"), id="another issuer"),
+        pytest.param(forged(aud="elsewhere"), id="another audience"),
+        pytest.param(forged(sub="other"), id="another client"),
+        pytest.param(forged(sub=None), id="no client"),
+        pytest.param(forged(exp=None), id="no end"),
+        pytest.param(forged(exp="never"), id="an end that is no number"),
+        pytest.param(forged(exp=True), id="an end that is true"),
+        pytest.param(forged(exp=float("nan")), id="an end that is not a number"),
+        pytest.param(forged(exp=float("inf")), id="an end that never comes"),
+        pytest.param(forged(exp=10**400), id="an end beyond arithmetic"),
+        pytest.param(f"{nested(3_000)}.e30.", id="a head nested deeper than the library can read"),
+        pytest.param(forged(nbf=NOW.timestamp() + 600), id="not yet"),
+        pytest.param(
+            jwt.encode(FOREVER, SECRET * 2, "HS256"),
+            id="signed with the secret itself",
+        ),
+    ],
+)
+def test_any_other_token_is_refused(token: str) -> None:
+    with pytest.raises(CredentialsError):
+        tokens_of().check(token, NOW)
+
+
+@pytest.mark.parametrize(
+    ("client_id", "secret", "earns"),
+    [
+        pytest.param("didomi", "new", 0, id="first secret"),
+        pytest.param("didomi", "old", 1, id="second secret"),
+        pytest.param("didomi", "older", None, id="wrong secret"),
+        pytest.param("other", "new", None, id="wrong client"),
+        pytest.param("", "", None, id="empty"),
+    ],
+)
+def test_credentials_earn_the_key_of_their_secret(client_id: str, secret: str, earns: int | None) -> None:
+    tokens = tokens_of("new", "old")
+
+    key = tokens.key_for(client_id.encode(), secret.encode())
+
+    assert key == (None if earns is None else tokens.keys[earns])
+
+
+def test_nothing_secret_is_shown() -> None:
+    tokens = tokens_of()
+
+    assert SECRET not in repr(tokens)
+    assert repr(tokens.keys[0]) not in repr(tokens)

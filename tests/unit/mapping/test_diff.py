@@ -1,0 +1,157 @@
+"""Which columns Dataverse still has to be told (design.md 5, "Diff")."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from didomi_dataverse.consent.model import Item, Subject
+from didomi_dataverse.consent.registers import Resolved
+from didomi_dataverse.ledger.delivery_state import Written
+from didomi_dataverse.mapping import rules
+from didomi_dataverse.mapping.apply import ColumnValue, apply, changed
+
+from .mappings import HOUR, NEWSLETTER, NOON, chosen, mapping, purposes
+
+OTHER = Item("gdpr", "other")
+RULES = purposes("newsletter: { consent: c, changed_at: c_at }, other: { consent: d, changed_at: d_at }")
+STAMPED = mapping(
+    "gdpr: { purposes: { newsletter: c, other: d }, stamps: { changed_at: at, notification_id: by } }"
+)
+
+
+def confirmed(values: Mapping[str, ColumnValue]) -> dict[str, Written]:
+    return {column: Written(value.value, value.stated_at) for column, value in values.items()}
+
+
+def sent(
+    rules: rules.Mapping, before: Mapping[Subject, Resolved], after: Mapping[Subject, Resolved]
+) -> set[str]:
+    """The columns sent for `after`, once everything of `before` is confirmed."""
+    return set(changed(apply(rules, after), confirmed(apply(rules, before).values)))
+
+
+def test_everything_is_sent_at_first() -> None:
+    values = apply(RULES, chosen(NEWSLETTER, True))
+
+    assert changed(values, {}) == values.values
+
+
+def test_nothing_is_sent_twice() -> None:
+    assert sent(RULES, chosen(NEWSLETTER, True), chosen(NEWSLETTER, True)) == set()
+
+
+def test_only_what_differs_is_sent() -> None:
+    before = chosen(NEWSLETTER, True) | chosen(OTHER, True)
+
+    assert sent(RULES, before, before | chosen(OTHER, False, at=NOON + HOUR)) == {"d", "d_at"}
+
+
+def test_a_value_that_differs_is_sent_even_without_a_statement() -> None:
+    """A snapshot healed a notification that we missed."""
+    assert sent(
+        RULES, chosen(NEWSLETTER, True), chosen(NEWSLETTER, False, at=NOON + HOUR, stated_at=None)
+    ) == {
+        "c",
+        "c_at",
+    }
+
+
+def test_a_repeated_choice_is_sent_to_override_an_edit_in_the_crm() -> None:
+    assert sent(RULES, chosen(NEWSLETTER, True), chosen(NEWSLETTER, True, at=NOON + HOUR)) == {"c", "c_at"}
+
+
+def test_a_first_statement_is_sent_although_a_snapshot_told_the_same() -> None:
+    assert "c" in sent(RULES, chosen(NEWSLETTER, True, stated_at=None), chosen(NEWSLETTER, True))
+
+
+def test_an_older_statement_sends_nothing() -> None:
+    assert sent(RULES, chosen(NEWSLETTER, True), chosen(NEWSLETTER, True, stated_at=NOON - HOUR)) == set()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(True, 1, id="an option where a Yes was"),
+        pytest.param(False, 0, id="an option where a No was"),
+        pytest.param(1, 1.0, id="a decimal where an integer was"),
+        pytest.param("1", 1, id="an integer where text was"),
+        pytest.param(None, False, id="a No where nothing was"),
+    ],
+)
+def test_values_of_another_type_differ(before: Any, after: Any) -> None:  # noqa: ANN401 - any column value
+    values = apply(RULES, chosen(NEWSLETTER, True))
+    value = ColumnValue("c", after, None, "r", (), (), withdrawal=False)
+
+    assert changed(type(values)({"c": value}), {"c": Written(before, NOON)}) == {"c": value}
+
+
+# --- Stamps ---------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_that_only_moves_the_stamp_sends_nothing() -> None:
+    before = chosen(NEWSLETTER, True, stated_at=None)
+    after = chosen(NEWSLETTER, True, at=NOON + HOUR, stated_at=None, source_id="U1:17")
+
+    assert sent(RULES, before, after) == set()
+    assert (
+        sent(STAMPED, before, {**after, **chosen(NEWSLETTER, True, at=NOON + HOUR, stated_at=None)}) == set()
+    )
+
+
+def test_a_stamp_that_moved_goes_with_a_column_that_it_speaks_of() -> None:
+    before = chosen(NEWSLETTER, True, stated_at=None) | chosen(OTHER, True, stated_at=None)
+    snapshot = chosen(NEWSLETTER, True, at=NOON + HOUR, stated_at=None) | chosen(
+        OTHER, False, at=NOON + HOUR, stated_at=None
+    )
+
+    assert sent(RULES, before, snapshot) == {"d", "d_at"}
+    assert sent(STAMPED, before, snapshot) == {"d", "at"}
+
+
+def test_a_stamp_that_was_never_written_goes_by_itself() -> None:
+    resolved = chosen(NEWSLETTER, True)
+    without = confirmed(apply(purposes("newsletter: c"), resolved).values)
+
+    assert set(changed(apply(STAMPED, resolved), without)) == {"at", "by"}
+
+
+def test_a_stamp_in_another_form_goes_by_itself() -> None:
+    """The rule was changed: only differences go out, but this is one."""
+    resolved = chosen(NEWSLETTER, True)
+    values = apply(STAMPED, resolved)
+    as_date: dict[str, Written] = {**confirmed(values.values), "at": Written("2026-03-01", NOON)}
+
+    assert set(changed(values, as_date)) == {"at"}
+
+
+def test_a_stamp_that_replaces_a_created_row_s_empty_one_goes_out() -> None:
+    values = apply(STAMPED, chosen(NEWSLETTER, True, stated_at=None))
+    empty: dict[str, Written] = {
+        **confirmed(values.values),
+        "at": Written(None, None),
+        "by": Written(None, None),
+    }
+
+    assert set(changed(values, empty)) == {"at", "by"}
+
+
+def test_a_statement_on_what_only_a_stamp_tells_of_is_sent() -> None:
+    rules = purposes("newsletter: { changed_at: at }")
+
+    assert sent(rules, chosen(NEWSLETTER, True), chosen(NEWSLETTER, False, at=NOON + HOUR)) == {"at"}
+
+
+def test_a_stamp_never_goes_with_a_column_of_another_regulation() -> None:
+    rules = mapping(
+        "gdpr: { purposes: { a: c }, stamps: { changed_at: at } }\n"
+        "cpra: { purposes: { a: d }, stamps: { changed_at: at2 } }"
+    )
+    gdpr, cpra = Item("gdpr", "a"), Item("cpra", "a")
+    before = chosen(gdpr, True, stated_at=None) | chosen(cpra, True)
+
+    def later(at: datetime) -> Mapping[Subject, Resolved]:
+        return chosen(gdpr, True, at=at, stated_at=None) | chosen(cpra, False, at=at)
+
+    assert sent(rules, before, later(NOON + HOUR)) == {"d", "at2"}
