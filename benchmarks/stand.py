@@ -23,7 +23,7 @@ from tests.acceptance.processes import Town, eventually
 
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.didomi import interpret, notification
-from didomi_dataverse.didomi.interpreted import Identity, Reading
+from didomi_dataverse.didomi.interpreted import Identity, InterpretedNotification
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_sandbox.bodies import event, event_created, person, purpose
 
@@ -150,8 +150,10 @@ async def fill(url: str, contacts: int) -> None:
     Everything that `Ledger.record` does is done; what comes before it, reading a body, is done once.
     """
     now = datetime.now(UTC)
-    (found,) = notification.parse(body(0, "p-0"))
-    model = interpret.read(found, received_at=now, caller="header", policy=interpret.ReadingPolicy())
+    (found,) = notification.parse_notifications(body(0, "p-0"))
+    model = interpret.interpret(
+        found, received_at=now, caller="header", policy=interpret.InterpretationPolicy()
+    )
     ledger = await Ledger.open(url, clock=SystemClock())
     try:
         for start in range(0, contacts, _FILL_ROWS):
@@ -161,7 +163,7 @@ async def fill(url: str, contacts: int) -> None:
         await ledger.close()
 
 
-def _of_person(model: Reading, number: int) -> Reading:
+def _of_person(model: InterpretedNotification, number: int) -> InterpretedNotification:
     key, event_id, digest = f"p-{number}", f"event-{number}", f"{number:064x}"
     device = f"didomi-{key}"
     return replace(

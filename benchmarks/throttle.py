@@ -143,7 +143,7 @@ class Run:
         return self.users * float(str(limits[name])) / WINDOW_S
 
 
-async def fill(url: str, policy: interpret.ReadingPolicy, contacts: int) -> None:
+async def fill(url: str, policy: interpret.InterpretationPolicy, contacts: int) -> None:
     """So many contacts become due."""
     clock = SystemClock()
     ledger = await Ledger.open_for_serving(url, clock=clock)
@@ -154,8 +154,8 @@ async def fill(url: str, policy: interpret.ReadingPolicy, contacts: int) -> None
             chosen = [purpose("newsletter", enabled=True)]
             body = event_created(event(f"e-{number}", person(f"k-{number}"), chosen, created_at=now))
             readings += [
-                interpret.read(found, received_at=now, caller="benchmark", policy=policy)
-                for found in notification.parse(json.dumps(body).encode())
+                interpret.interpret(found, received_at=now, caller="benchmark", policy=policy)
+                for found in notification.parse_notifications(json.dumps(body).encode())
             ]
         await ledger.record(readings)
     await ledger.close()

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from didomi_dataverse.cli.main import main
-from didomi_dataverse.didomi.interpreted import Reading
-from didomi_dataverse.ledger.ingest import Recorded
+from didomi_dataverse.didomi.interpreted import InterpretedNotification
+from didomi_dataverse.ledger.ingest import Ingested
 from didomi_dataverse.service import app
 
 
@@ -18,10 +18,10 @@ class NoStore:
     def __init__(self, _record: object) -> None:
         """Takes what a group commit takes."""
 
-    async def record(self, readings: Sequence[Reading]) -> list[Recorded]:
+    async def record(self, readings: Sequence[InterpretedNotification]) -> list[Ingested]:
         """Nothing is recorded."""
         return [
-            Recorded(one.digest, one.disposition, one.reason, duplicate=False, contact_id=1, withdrawal=False)
+            Ingested(one.digest, one.disposition, one.reason, duplicate=False, contact_id=1, withdrawal=False)
             for one in readings
         ]
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from hypothesis import strategies as st
 
 from didomi_dataverse.consent.model import Basis, Choice, Fact, Item, Kind, Selection, Subject, Value
-from didomi_dataverse.didomi.interpreted import Disposition, Identity, Reading, Reason
+from didomi_dataverse.didomi.interpreted import Disposition, Identity, InterpretedNotification, Reason
 from tests.clocks import START
 
 NEWSLETTER = Item("gdpr", "newsletter")
@@ -54,9 +54,9 @@ def reading(
     didomi_user: str = "device-1",
     source_id: str = "event-1",
     notes: tuple[str, ...] = (),
-) -> Reading:
+) -> InterpretedNotification:
     """A notification about the person `key`, None for one that names nobody."""
-    return Reading(
+    return InterpretedNotification(
         digest=new_digest() if digest is None else digest,
         body=body,
         received_at=received_at,

@@ -22,35 +22,35 @@ class DidomiDataverseError(Exception):
     """Base of everything this package raises on purpose."""
 
 
-class SenderError(DidomiDataverseError):
+class CallerError(DidomiDataverseError):
     """The caller's fault. `status` is the HTTP answer, `title` its short, data-free text."""
 
     status = 400
     title = "The request cannot be used."
 
 
-class NotJsonError(SenderError):
+class NotJsonError(CallerError):
     """The body is not a JSON object or a list of JSON objects (didomi.md 1.5, rule 5)."""
 
     status = 400
     title = "The body is not a JSON object or a list of JSON objects."
 
 
-class CredentialsError(SenderError):
+class CredentialsError(CallerError):
     """No configured way of authenticating accepted this caller (didomi.md 1.5, rule 3)."""
 
     status = 401
     title = "Missing or wrong credentials."
 
 
-class AddressRefusedError(SenderError):
+class AddressRefusedError(CallerError):
     """The caller's network address is not on the configured list (didomi.md 1.9)."""
 
     status = 403
     title = "This address may not call."
 
 
-class BodyTooLargeError(SenderError):
+class BodyTooLargeError(CallerError):
     """The body exceeds the configured size (didomi.md 1.5, rule 4)."""
 
     status = 413

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dataverse_sandbox.server import SandboxServer, running_sandbox
-from tests.service.harness import House, open_house
+from tests.service.harness import Harness, open_house
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def mode() -> str:
 
 
 @pytest.fixture
-async def house(sandbox: SandboxServer, tmp_path: Path, mode: str) -> AsyncIterator[House]:
+async def house(sandbox: SandboxServer, tmp_path: Path, mode: str) -> AsyncIterator[Harness]:
     """The configuration of `didomi-dataverse sandbox`, unchanged but for the mode."""
     async with open_house(sandbox, tmp_path, mode=mode) as opened:
         yield opened

@@ -12,11 +12,11 @@ import structlog
 from fastapi import FastAPI
 from structlog.testing import LogCapture
 
-from didomi_dataverse.didomi.auth.access_tokens import own_tokens
-from didomi_dataverse.didomi.auth.authenticator import Gate
+from didomi_dataverse.didomi.auth.access_tokens import create_issuer
+from didomi_dataverse.didomi.auth.authenticator import WebhookAuthenticator
 from didomi_dataverse.didomi.http.webhook import build_router
-from didomi_dataverse.didomi.interpret import ReadingPolicy
-from didomi_dataverse.didomi.interpreted import Disposition, Reading, Reason
+from didomi_dataverse.didomi.interpret import InterpretationPolicy
+from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
 from didomi_dataverse.errors import StoreError
 from tests.clocks import FrozenClock
 
@@ -39,11 +39,11 @@ class Kept:
 class Store:
     """Keeps every reading by its digest; `fails_with` makes the next call fail."""
 
-    readings: list[Reading] = field(default_factory=list)
+    readings: list[InterpretedNotification] = field(default_factory=list)
     calls: int = 0
     fails_with: StoreError | None = None
 
-    async def receive(self, readings: Sequence[Reading]) -> Sequence[Kept]:
+    async def receive(self, readings: Sequence[InterpretedNotification]) -> Sequence[Kept]:
         self.calls += 1
         if self.fails_with is not None:
             raise self.fails_with
@@ -87,11 +87,11 @@ class Chunks:
 class Receiver:
     """A running application and everything around it."""
 
-    gate: Gate = field(default_factory=lambda: Gate(anonymous=True))
+    gate: WebhookAuthenticator = field(default_factory=lambda: WebhookAuthenticator(anonymous=True))
     clock: FrozenClock = field(default_factory=FrozenClock)
     store: Store = field(default_factory=Store)
     tally: Tally = field(default_factory=Tally)
-    policy: Any = field(default_factory=lambda: ReadingPolicy(organization_id="acme"))
+    policy: Any = field(default_factory=lambda: InterpretationPolicy(organization_id="acme"))
     body_timeout: timedelta = timedelta(seconds=30)
 
     def app(self) -> FastAPI:
@@ -127,7 +127,9 @@ class Receiver:
 
 
 def with_own_tokens() -> Receiver:
-    return Receiver(gate=Gate(own_tokens=own_tokens(client_id=CLIENT_ID, client_secrets=[SECRET])))
+    return Receiver(
+        gate=WebhookAuthenticator(own_tokens=create_issuer(client_id=CLIENT_ID, client_secrets=[SECRET]))
+    )
 
 
 async def ask(

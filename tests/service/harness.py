@@ -20,21 +20,21 @@ from dataverse_sandbox.server import SandboxServer
 from didomi_dataverse.admin.explain import read_body
 from didomi_dataverse.dataverse.replies import CallKind, Exchange
 from didomi_dataverse.dataverse.requests import Request
-from didomi_dataverse.delivery.deliver import Sender
 from didomi_dataverse.delivery.outcome import Concluded
 from didomi_dataverse.delivery.rate_limit.limiter import LONGEST_WAIT
-from didomi_dataverse.delivery.rate_limit.state import Pace
+from didomi_dataverse.delivery.rate_limit.state import RateLimitState
+from didomi_dataverse.delivery.sender import Sender
 from didomi_dataverse.delivery.settle import outcome_word
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.demo.sandbox_config import write_config
 from didomi_dataverse.ledger.delivery_state import Claim, Contact
-from didomi_dataverse.ledger.ingest import Recorded
+from didomi_dataverse.ledger.ingest import Ingested
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.mapping.apply import Finding
 from didomi_dataverse.observability.metrics import Metrics
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
 from didomi_dataverse.wiring.delivery import build_senders, open_clients
-from didomi_dataverse.wiring.policies import rules_of, target_of
+from didomi_dataverse.wiring.policies import mapping_fingerprint, target_fingerprint
 from didomi_sandbox.bodies import Body, event, event_created, person, purpose
 from tests.clocks import FrozenClock
 
@@ -65,13 +65,13 @@ class Heard:
     def found(self, findings: Sequence[Finding]) -> None:
         self.findings += findings
 
-    def paced(self, user: str, pace: Pace) -> None:
+    def paced(self, user: str, pace: RateLimitState) -> None:
         """Tests read the sender's pace itself, or what the metrics say of it."""
         self.metrics.paced(user, pace)
 
 
 @dataclass(slots=True)
-class House:
+class Harness:
     """Everything a test needs its hands on."""
 
     sandbox: SandboxServer
@@ -88,7 +88,7 @@ class House:
         """The sender of the first application user, in most tests the only one."""
         return self.senders[0]
 
-    async def receive(self, *bodies: Body) -> list[Recorded]:
+    async def receive(self, *bodies: Body) -> list[Ingested]:
         """Takes notifications in, one commit for all."""
         readings = [
             reading
@@ -160,7 +160,7 @@ async def open_house(
     clock: FrozenClock | None = None,
     max_rows: int | None = None,
     mode: str = "batch",
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Harness]:
     """A house on the configuration that the sandbox writes, after `change` has edited its text.
 
     Opened twice on one folder it finds what it stored before, as after a restart.
@@ -173,8 +173,8 @@ async def open_house(
     configuration = load_configuration(path, {})
     settings = configuration.settings
     ledger = await Ledger.open_for_serving(settings.store.url.get_secret_value(), clock=clock)
-    await ledger.retarget(target_of(settings), now=clock.now())
-    await ledger.remap(rules_of(configuration), now=clock.now())
+    await ledger.retarget(target_fingerprint(settings), now=clock.now())
+    await ledger.remap(mapping_fingerprint(configuration), now=clock.now())
     clients = open_clients(settings.dataverse, clock=clock)
     heard = Heard()
     senders = build_senders(
@@ -185,14 +185,14 @@ async def open_house(
         dice=lambda: 0.0,
         listener=heard,
         pseudonym=lambda key: f"hash-of-{len(key)}",
-        pace=Pace.at_start(max_parallel=4, max_rows=max_rows or settings.dataverse.batch_rows),
+        pace=RateLimitState.at_start(max_parallel=4, max_rows=max_rows or settings.dataverse.batch_rows),
     )
     for sender in senders:
         sender._turnstile._sleep = _passing(clock)
     worker = DeliveryWorker(ledger=ledger, senders=senders, clock=clock)
     async with httpx.AsyncClient(verify=tls_context(sandbox)) as http:
         try:
-            yield House(sandbox, configuration, ledger, senders, worker, clock, heard, http)
+            yield Harness(sandbox, configuration, ledger, senders, worker, clock, heard, http)
         finally:
             for client in clients:
                 await client.aclose()

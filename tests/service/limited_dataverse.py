@@ -15,23 +15,23 @@ from dataverse_sandbox.errors import Refusal
 from dataverse_sandbox.limits import Limits, Usage, admit, charge
 from didomi_dataverse.dataverse.bulk import BulkMessage
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.dispatch.base import BatchCarrier, SingleCarrier
-from didomi_dataverse.dataverse.dispatch.bulk import MultipleCarrier
+from didomi_dataverse.dataverse.dispatch.base import BatchDispatcher, SingleDispatcher
+from didomi_dataverse.dataverse.dispatch.bulk import BulkDispatcher
 from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, NotAttempted
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, Request, Resolve, Write
-from didomi_dataverse.delivery.deliver import Lease, Sender
-from didomi_dataverse.delivery.rate_limit.limiter import Turnstile
-from didomi_dataverse.delivery.rate_limit.state import Pace
+from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter
+from didomi_dataverse.delivery.rate_limit.state import RateLimitState
+from didomi_dataverse.delivery.sender import Lease, Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.ledger.ledger import Ledger
 from tests.virtual_time import LoopClock
 
 ANY_ROW = AlternateKey("new_didomikey", "1")
 STORE_S = 0.005
-CARRIERS: Mapping[str, type[BatchCarrier | MultipleCarrier | SingleCarrier]] = {
-    "batch": BatchCarrier,
-    "multiple": MultipleCarrier,
-    "single": SingleCarrier,
+CARRIERS: Mapping[str, type[BatchDispatcher | BulkDispatcher | SingleDispatcher]] = {
+    "batch": BatchDispatcher,
+    "multiple": BulkDispatcher,
+    "single": SingleDispatcher,
 }
 
 
@@ -167,7 +167,7 @@ class Replica:
     mode: str
     max_parallel: int = 4
     max_rows: int = 10
-    turnstile: Turnstile = field(init=False)
+    turnstile: RateLimiter = field(init=False)
     written: int = 0
     not_attempted: int = 0
     longest_held: float = 0.0
@@ -177,25 +177,25 @@ class Replica:
     )
 
     def __post_init__(self) -> None:
-        self.turnstile = Turnstile(
+        self.turnstile = RateLimiter(
             user="1",
-            pace=Pace.at_start(max_parallel=self.max_parallel, max_rows=self.max_rows),
+            pace=RateLimitState.at_start(max_parallel=self.max_parallel, max_rows=self.max_rows),
             clock=LoopClock(),
             dice=self.dataverse.dice.random,
             listener=self,
         )
         self._carrier = CARRIERS[self.mode](cast("DataverseClient", Client(self.dataverse)))
 
-    _carrier: BatchCarrier | MultipleCarrier | SingleCarrier = field(init=False)
+    _carrier: BatchDispatcher | BulkDispatcher | SingleDispatcher = field(init=False)
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> RateLimitState:
         return self.turnstile.pace
 
     def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
         """Counted at the other end."""
 
-    def paced(self, user: str, pace: Pace) -> None:
+    def paced(self, user: str, pace: RateLimitState) -> None:
         """Read when it is asked for."""
 
     async def begin(self) -> bool:

@@ -18,7 +18,7 @@ from dataverse_sandbox.server import SandboxServer
 from didomi_dataverse.delivery.rate_limit.state import ALERT_PAUSE
 from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_dataverse.observability.health import Lifecycle, build_health_router
-from tests.service.harness import House, open_house, says
+from tests.service.harness import Harness, open_house, says
 
 ONE, TWO = "customer-0001", "customer-0002"
 WRONG_SECRET = "not-the-secret-at-all"
@@ -28,45 +28,45 @@ WRONG_SECRET = "not-the-secret-at-all"
 class Trouble:
     """How it begins and ends, and what a person must read."""
 
-    begins: Callable[[House], Awaitable[object]]
-    ends: Callable[[House], Awaitable[object]]
+    begins: Callable[[Harness], Awaitable[object]]
+    ends: Callable[[Harness], Awaitable[object]]
     says: str
     reason: str = "refused"
     config: tuple[tuple[str, str], ...] = ()
 
 
-def refused(status: int, code: str, **match: str) -> Callable[[House], Awaitable[object]]:
+def refused(status: int, code: str, **match: str) -> Callable[[Harness], Awaitable[object]]:
     body = {"error": {"code": code, "message": "No."}}
 
-    async def begins(house: House) -> None:
+    async def begins(house: Harness) -> None:
         await house.put_faults({"match": match, "reply": {"status": status, "body": body}})
 
     return begins
 
 
-async def no_more_faults(house: House) -> None:
+async def no_more_faults(house: Harness) -> None:
     await house.put_faults()
 
 
-async def key_inactive(house: House) -> None:
+async def key_inactive(house: Harness) -> None:
     await key(house, "Pending")
 
 
-async def key_active(house: House) -> None:
+async def key_active(house: Harness) -> None:
     await key(house, "Active")
 
 
-async def key(house: House, status: str) -> None:
+async def key(house: Harness, status: str) -> None:
     keys: Mapping[str, Mapping[str, Any]] = (await house.control("GET", "schema"))["keys"]
     name = next(name for name, spec in keys.items() if spec["columns"] == ["new_didomikey"])
     await house.control("PUT", "schema", {"keys": {name: {"columns": ["new_didomikey"], "status": status}}})
 
 
-async def nothing(house: House) -> None:
+async def nothing(house: Harness) -> None:
     """It is wrong from the start."""
 
 
-async def secret_accepted(house: House) -> None:
+async def secret_accepted(house: Harness) -> None:
     identity = house.sandbox.identity
     house.sandbox.app.entra.register(identity.client_id, Application(client_secret=WRONG_SECRET))
 
@@ -100,7 +100,7 @@ def mode(request: pytest.FixtureRequest) -> str:
     return found
 
 
-async def readyz(house: House) -> httpx.Response:
+async def readyz(house: Harness) -> httpx.Response:
     """The probe over the senders of this house."""
 
     async def check_store() -> None:
@@ -174,7 +174,7 @@ async def test_the_sender_stops_says_what_to_do_and_goes_on_by_itself(
         assert house.heard.metrics.registry.get_sample_value("didomi_dataverse_sender_alert", labels) == 0
 
 
-async def test_one_call_at_a_time_asks_whether_it_is_mended(house: House) -> None:
+async def test_one_call_at_a_time_asks_whether_it_is_mended(house: Harness) -> None:
     await house.put_faults({"match": {"path": "contacts"}, "reply": {"status": 403}})
     await house.receive(*(says(f"customer-000{n}", minute=1, newsletter=False) for n in (1, 2, 3)))
     await house.deliver()

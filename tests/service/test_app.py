@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from didomi_dataverse.delivery.outcome import AlertReason
-from didomi_dataverse.delivery.rate_limit.state import Pace, after_alert, after_throttle
+from didomi_dataverse.delivery.rate_limit.state import RateLimitState, after_alert, after_throttle
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.observability.health import Lifecycle, build_health_router
@@ -114,7 +114,7 @@ async def stalls() -> None:
 
 
 def probes(
-    pace: Pace, clock: FrozenClock, *, check_store: Callable[[], Awaitable[None]] = is_well
+    pace: RateLimitState, clock: FrozenClock, *, check_store: Callable[[], Awaitable[None]] = is_well
 ) -> httpx.AsyncClient:
     """The health routes alone, over a sender at this pace."""
     lifecycle = Lifecycle()
@@ -132,7 +132,7 @@ def probes(
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
 
 
-START = Pace.at_start(max_parallel=4, max_rows=50)
+START = RateLimitState.at_start(max_parallel=4, max_rows=50)
 
 
 async def test_readyz_tells_what_a_person_must_do() -> None:

@@ -9,7 +9,7 @@ import pytest
 from dataverse_sandbox.app_registration import Application
 from dataverse_sandbox.server import SandboxServer
 from didomi_dataverse.ledger.delivery_state import DeliveryState
-from tests.service.harness import House, open_house, says
+from tests.service.harness import Harness, open_house, says
 
 SECOND = "33333333-3333-4333-8333-333333333333"
 SECRET = "the-secret-of-the-second"
@@ -22,7 +22,7 @@ def two_users(text: str) -> str:
 
 
 @pytest.fixture
-async def house(sandbox: SandboxServer, tmp_path: Path) -> AsyncIterator[House]:
+async def house(sandbox: SandboxServer, tmp_path: Path) -> AsyncIterator[Harness]:
     """One row per call, so that it shows who makes it."""
     sandbox.app.entra.register(SECOND, Application(client_secret=SECRET))
     async with open_house(sandbox, tmp_path, change=two_users, max_rows=1) as opened:
@@ -30,14 +30,14 @@ async def house(sandbox: SandboxServer, tmp_path: Path) -> AsyncIterator[House]:
         yield opened
 
 
-def calls(house: House) -> dict[str, int]:
+def calls(house: Harness) -> dict[str, int]:
     """Calls under the limits, by user."""
     usages = house.sandbox.app.environment.usages
     names = {house.sandbox.identity.client_id: "first", SECOND: "second"}
     return {names[user]: len(usage.called_at) for user, usage in usages.items()}
 
 
-async def test_what_one_may_not_send_now_the_other_sends(house: House) -> None:
+async def test_what_one_may_not_send_now_the_other_sends(house: Harness) -> None:
     await house.control("PUT", "limits", {"enforce": True, "requests": 1, "window_seconds": 300})
     await house.receive(*(says(key, minute=1, newsletter=False) for key in KEYS[:2]))
 
@@ -50,7 +50,7 @@ async def test_what_one_may_not_send_now_the_other_sends(house: House) -> None:
     assert not second.pace.is_paused(house.clock.now())
 
 
-async def test_all_wait_when_all_are_throttled(house: House) -> None:
+async def test_all_wait_when_all_are_throttled(house: Harness) -> None:
     await house.control("PUT", "limits", {"enforce": True, "requests": 1, "window_seconds": 30})
     await house.receive(*(says(key, minute=1, newsletter=False) for key in KEYS))
 
@@ -63,7 +63,7 @@ async def test_all_wait_when_all_are_throttled(house: House) -> None:
     assert [(await house.row(key))["new_newsletter"] for key in KEYS] == [False] * 4
 
 
-async def test_the_alert_of_one_stops_nobody_else(house: House) -> None:
+async def test_the_alert_of_one_stops_nobody_else(house: Harness) -> None:
     house.sandbox.app.entra.register(SECOND, Application(client_secret="renewed and not told"))
     first, second = house.senders
     await house.receive(*(says(key, minute=1, newsletter=False) for key in KEYS))
@@ -83,7 +83,7 @@ async def test_the_alert_of_one_stops_nobody_else(house: House) -> None:
     assert not gauge("didomi_dataverse_sender_alert", {"user": "1", "reason": "credential"})
 
 
-async def test_a_contact_is_claimed_by_one_of_them_only(house: House) -> None:
+async def test_a_contact_is_claimed_by_one_of_them_only(house: Harness) -> None:
     """Promise 3 rests on the claim, whoever sends."""
     await house.receive(says(KEYS[0], minute=1, newsletter=False))
     claims = await house.ledger.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))

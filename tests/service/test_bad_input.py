@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from didomi_dataverse.didomi.notification import parse
+from didomi_dataverse.didomi.notification import parse_notifications
 from didomi_dataverse.errors import NotJsonError
-from didomi_dataverse.ledger.browsing import Wanted
+from didomi_dataverse.ledger.browsing import NotificationFilter
 from didomi_dataverse.ledger.ledger import Ledger
 from tests.clocks import FrozenClock
 from tests.service.whole_app import LET_IN, open_app
@@ -30,7 +30,7 @@ async def last(folder: Path) -> tuple[str, str | None]:
     """What became of the notification that was stored last, as `notifications list` would say it."""
     ledger = await Ledger.open(f"sqlite:///{folder}/ledger.db", clock=FrozenClock())
     try:
-        (logged,) = await ledger.listed(Wanted(limit=1))
+        (logged,) = await ledger.listed(NotificationFilter(limit=1))
     finally:
         await ledger.close()
     return logged.disposition.value, None if logged.reason is None else logged.reason.value
@@ -121,7 +121,7 @@ def test_the_memory_that_a_body_takes_is_bounded(body: bytes) -> None:
     assert len(body) <= MEBIBYTE
     tracemalloc.start()
     try:
-        parse(body)
+        parse_notifications(body)
     except NotJsonError:
         pass
     finally:

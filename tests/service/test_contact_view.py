@@ -6,14 +6,14 @@ from typing import Any
 
 from didomi_dataverse.admin.contact_view import contact_view, readable
 from didomi_sandbox.bodies import Body, person, user_deleted, user_state
-from tests.service.harness import House, says
+from tests.service.harness import Harness, says
 
 ONE = "customer-0001"
 NO = {"reply": {"status": 400, "body": {"error": {"code": "0x80044331", "message": "No."}}}}
 MINUTE = timedelta(minutes=1)
 
 
-async def seen(house: House, key: str = ONE) -> tuple[dict[str, Any], str]:
+async def seen(house: Harness, key: str = ONE) -> tuple[dict[str, Any], str]:
     """What is known of somebody: as JSON, and as text."""
     view = await contact_view(house.ledger, house.configuration.mapping, key)
     assert view is not None
@@ -30,7 +30,7 @@ def deleted(event_id: str) -> Body:
     return {"type": "event.deleted", "parameters": {"entity": {"id": event_id}}}
 
 
-async def test_a_written_column_names_rule_event_time_and_answer(house: House) -> None:
+async def test_a_written_column_names_rule_event_time_and_answer(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, event_id="E1", newsletter=False))
     await house.deliver()
     view = await contact_view(house.ledger, house.configuration.mapping, ONE)
@@ -46,7 +46,7 @@ async def test_a_written_column_names_rule_event_time_and_answer(house: House) -
     json.dumps(view)
 
 
-async def test_a_column_that_dataverse_was_not_told_yet_says_so(house: House) -> None:
+async def test_a_column_that_dataverse_was_not_told_yet_says_so(house: Harness) -> None:
     await house.receive(says("customer-9999", minute=1, newsletter=False))
     await house.deliver()
     view = await contact_view(house.ledger, house.configuration.mapping, "customer-9999")
@@ -57,7 +57,7 @@ async def test_a_column_that_dataverse_was_not_told_yet_says_so(house: House) ->
     assert "unmatched" in text
 
 
-async def test_a_column_that_still_holds_the_last_value_shows_both(house: House) -> None:
+async def test_a_column_that_still_holds_the_last_value_shows_both(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=True))
     await house.deliver()
     await house.receive(says(ONE, minute=2, newsletter=False))
@@ -67,11 +67,11 @@ async def test_a_column_that_still_holds_the_last_value_shows_both(house: House)
     assert "Dataverse still has yes" in readable(view)
 
 
-async def test_nobody_is_found_under_an_unknown_identifier(house: House) -> None:
+async def test_nobody_is_found_under_an_unknown_identifier(house: Harness) -> None:
     assert await contact_view(house.ledger, house.configuration.mapping, "nobody") is None
 
 
-async def test_what_a_deletion_left_is_explained(house: House) -> None:
+async def test_what_a_deletion_left_is_explained(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, event_id="E1", newsletter=True, email_ads=True))
     await house.receive(says(ONE, minute=2, event_id="E2", newsletter=False))
     for event_id in ("E1", "E2"):
@@ -84,7 +84,7 @@ async def test_what_a_deletion_left_is_explained(house: House) -> None:
     assert "gdpr.purposes.email_ads.consent = nothing any more: deleted" in text
 
 
-async def test_evidence_is_found_however_many_attempts_came_after_it(house: House) -> None:
+async def test_evidence_is_found_however_many_attempts_came_after_it(house: Harness) -> None:
     await house.receive(says(ONE, minute=0, email_ads=False))
     await house.deliver()
     first = house.clock.now().isoformat(timespec="milliseconds")
@@ -99,7 +99,7 @@ async def test_evidence_is_found_however_many_attempts_came_after_it(house: Hous
     assert text.endswith("  There are more: `--limit` shows them.")
 
 
-async def test_a_refusal_that_a_rejected_row_took_counts_as_written(house: House) -> None:
+async def test_a_refusal_that_a_rejected_row_took_counts_as_written(house: Harness) -> None:
     await house.put_faults({"match": {"path": "contacts("}, "times": 1, **NO})
     await house.receive(says(ONE, minute=1, newsletter=False, profiling=True))
     assert await house.deliver() == ["parked"]
@@ -119,7 +119,7 @@ async def test_a_refusal_that_a_rejected_row_took_counts_as_written(house: House
     assert "new_newsletter (written all the same)" in attempt
 
 
-async def test_an_attempt_that_found_no_row_says_what_dataverse_answered(house: House) -> None:
+async def test_an_attempt_that_found_no_row_says_what_dataverse_answered(house: Harness) -> None:
     await house.receive(says("customer-9999", minute=1, newsletter=False))
     await house.deliver()
     _, text = await seen(house, "customer-9999")
@@ -133,14 +133,14 @@ async def test_an_attempt_that_found_no_row_says_what_dataverse_answered(house: 
     assert "no answer" not in text
 
 
-async def test_a_notification_is_shown_with_what_columns_call_it_by(house: House) -> None:
+async def test_a_notification_is_shown_with_what_columns_call_it_by(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, event_id="E1", newsletter=False))
     view, text = await seen(house)
     assert view["notifications"][0]["source"] == "E1"
     assert "event.created E1 of 2026-03-01T11:01:00.000+00:00: applied" in text
 
 
-async def test_a_deletion_is_given_as_the_reason(house: House) -> None:
+async def test_a_deletion_is_given_as_the_reason(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, event_id="E1", email_ads=True))
     await house.deliver()
     await house.receive(deleted("E1"))
@@ -156,7 +156,7 @@ async def test_a_deletion_is_given_as_the_reason(house: House) -> None:
     )
 
 
-async def test_a_choice_that_another_purpose_still_says_is_not_deleted(house: House) -> None:
+async def test_a_choice_that_another_purpose_still_says_is_not_deleted(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, event_id="E1", email_ads=True))
     await house.receive(says(ONE, minute=2, event_id="E2", newsletter=True))
     await house.receive(deleted("E2"))
@@ -169,7 +169,7 @@ async def test_a_choice_that_another_purpose_still_says_is_not_deleted(house: Ho
     }
 
 
-async def test_the_deletion_of_a_shared_device_is_shown_for_everybody_it_concerns(house: House) -> None:
+async def test_the_deletion_of_a_shared_device_is_shown_for_everybody_it_concerns(house: Harness) -> None:
     """The log names one person for each notification."""
     others = ("customer-0002", "customer-0003")
     await house.receive(*(says(who, minute=1, device="tablet", newsletter=True) for who in (ONE, others[0])))
@@ -186,7 +186,7 @@ async def test_the_deletion_of_a_shared_device_is_shown_for_everybody_it_concern
     }
 
 
-async def test_an_inverted_column_says_so(house: House) -> None:
+async def test_an_inverted_column_says_so(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, event_id="E1", email_ads=False, newsletter=False))
     view, text = await seen(house)
     assert view["columns"]["donotbulkemail"]["inverted"] is True
@@ -195,7 +195,7 @@ async def test_an_inverted_column_says_so(house: House) -> None:
     assert "new_newsletter = no: mapping.gdpr.purposes.newsletter (event E1)" in text
 
 
-async def test_a_stamp_that_waits_for_a_column_says_so(house: House) -> None:
+async def test_a_stamp_that_waits_for_a_column_says_so(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, event_id="E1", email_ads=True))
     await house.receive(says(ONE, minute=2, event_id="E2", newsletter=True))
     await house.deliver()
@@ -213,7 +213,7 @@ async def test_a_stamp_that_waits_for_a_column_says_so(house: House) -> None:
     assert "a stamp goes out" not in text
 
 
-async def test_a_column_that_is_sent_again_was_told_before(house: House) -> None:
+async def test_a_column_that_is_sent_again_was_told_before(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.deliver()
     now = house.clock.now().isoformat(timespec="milliseconds")

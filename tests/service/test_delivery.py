@@ -11,7 +11,7 @@ from didomi_dataverse.delivery.settle import FIRST_LOOK_AGAIN
 from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_sandbox.bodies import event, event_created, person, purpose
 from tests.clocks import START
-from tests.service.harness import House, open_house, replaced, says
+from tests.service.harness import Harness, open_house, replaced, says
 
 ONE, TWO, THREE = "customer-0001", "customer-0002", "customer-0003"
 STRANGER = "customer-9999"
@@ -37,7 +37,7 @@ def mode(request: pytest.FixtureRequest) -> str:
     return found
 
 
-async def test_every_kind_of_column_gets_its_value(house: House) -> None:
+async def test_every_kind_of_column_gets_its_value(house: Harness) -> None:
     who = person(ONE, country="FR", metadata={"loyalty_id": "L-7"})
     chosen = [
         purpose("newsletter", enabled=True),
@@ -80,7 +80,7 @@ async def test_every_kind_of_column_gets_its_value(house: House) -> None:
     assert {name: row[name] for name in expected} == expected
 
 
-async def test_a_repeated_notification_causes_no_write(house: House) -> None:
+async def test_a_repeated_notification_causes_no_write(house: Harness) -> None:
     body = says(ONE, minute=1, newsletter=True)
     await house.receive(body)
     await house.deliver()
@@ -90,7 +90,7 @@ async def test_a_repeated_notification_causes_no_write(house: House) -> None:
     assert (await house.stats())["rows_written"] == 1
 
 
-async def test_an_older_choice_that_arrives_later_changes_nothing(house: House) -> None:
+async def test_an_older_choice_that_arrives_later_changes_nothing(house: Harness) -> None:
     await house.receive(says(ONE, minute=10, newsletter=False))
     await house.deliver()
     await house.receive(says(ONE, minute=5, newsletter=True))
@@ -98,7 +98,7 @@ async def test_an_older_choice_that_arrives_later_changes_nothing(house: House) 
     assert (await house.row(ONE))["new_newsletter"] is False
 
 
-async def test_an_older_notification_still_holds_the_newest_word_on_something_else(house: House) -> None:
+async def test_an_older_notification_still_holds_the_newest_word_on_something_else(house: Harness) -> None:
     await house.receive(says(ONE, minute=10, newsletter=False))
     await house.receive(says(ONE, minute=5, newsletter=True, email_ads=False))
     await house.deliver()
@@ -106,14 +106,14 @@ async def test_an_older_notification_still_holds_the_newest_word_on_something_el
     assert (row["new_newsletter"], row["donotbulkemail"]) == (False, True)
 
 
-async def test_no_choice_is_never_written(house: House) -> None:
+async def test_no_choice_is_never_written(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=None, email_ads=True))
     await house.deliver()
     row = await house.row(ONE)
     assert row["new_newsletter"] is None
 
 
-async def test_repeating_a_choice_overrides_an_edit_made_in_the_crm(house: House) -> None:
+async def test_repeating_a_choice_overrides_an_edit_made_in_the_crm(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.deliver()
     await house.put_rows({"new_didomikey": ONE, "new_newsletter": True})
@@ -122,7 +122,7 @@ async def test_repeating_a_choice_overrides_an_edit_made_in_the_crm(house: House
     assert (await house.row(ONE))["new_newsletter"] is False
 
 
-async def test_many_contacts_share_a_call(house: House, mode: str) -> None:
+async def test_many_contacts_share_a_call(house: Harness, mode: str) -> None:
     await house.receive(*(says(key, minute=1, newsletter=True) for key in (ONE, TWO, THREE)))
     assert await house.deliver() == ["written"] * 3
     calls = (await house.stats())["calls"]
@@ -138,7 +138,7 @@ async def test_many_contacts_share_a_call(house: House, mode: str) -> None:
 # --- Finding the row
 
 
-async def test_somebody_without_a_row_is_kept_and_nothing_is_created(house: House) -> None:
+async def test_somebody_without_a_row_is_kept_and_nothing_is_created(house: Harness) -> None:
     rows = len(await house.rows())
     await house.receive(says(STRANGER, minute=1, newsletter=True))
     assert await house.deliver() == ["unmatched"]
@@ -146,7 +146,7 @@ async def test_somebody_without_a_row_is_kept_and_nothing_is_created(house: Hous
     assert (await house.contact(STRANGER)).state is DeliveryState.UNMATCHED
 
 
-async def test_a_row_that_turns_up_later_gets_every_choice(house: House) -> None:
+async def test_a_row_that_turns_up_later_gets_every_choice(house: Harness) -> None:
     await house.receive(says(STRANGER, minute=1, newsletter=False))
     await house.deliver()
     await house.receive(says(STRANGER, minute=2, email_ads=False))
@@ -157,7 +157,7 @@ async def test_a_row_that_turns_up_later_gets_every_choice(house: House) -> None
     assert (row["new_newsletter"], row["donotbulkemail"]) == (False, True)
 
 
-async def test_nobody_is_looked_for_longer_than_configured(house: House) -> None:
+async def test_nobody_is_looked_for_longer_than_configured(house: Harness) -> None:
     await house.receive(says(STRANGER, minute=1, newsletter=True))
     outcomes = await house.deliver()
     for _ in range(60):
@@ -169,7 +169,7 @@ async def test_nobody_is_looked_for_longer_than_configured(house: House) -> None
     assert 20 < len(outcomes) < 40
 
 
-async def test_a_row_that_vanished_and_came_back_gets_every_choice_again(house: House) -> None:
+async def test_a_row_that_vanished_and_came_back_gets_every_choice_again(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=False, email_ads=False))
     await house.deliver()
     await house.put_rows()
@@ -181,7 +181,7 @@ async def test_a_row_that_vanished_and_came_back_gets_every_choice_again(house: 
     assert (row["new_newsletter"], row["donotbulkemail"]) == (True, True)
 
 
-async def test_an_identifier_that_no_key_url_can_carry_finds_its_row(house: House) -> None:
+async def test_an_identifier_that_no_key_url_can_carry_finds_its_row(house: Harness) -> None:
     odd = "o'neil+news/50%@example.com"
     await house.put_rows({"new_didomikey": odd})
     await house.receive(says(odd, minute=1, newsletter=False))
@@ -189,7 +189,7 @@ async def test_an_identifier_that_no_key_url_can_carry_finds_its_row(house: Hous
     assert (await house.row(odd))["new_newsletter"] is False
 
 
-async def test_two_spellings_of_one_identifier_are_one_contact(house: House) -> None:
+async def test_two_spellings_of_one_identifier_are_one_contact(house: Harness) -> None:
     await house.receive(says("Customer-0001", minute=1, newsletter=True))
     await house.receive(says("CUSTOMER-0001 ", minute=2, newsletter=False))
     assert await house.deliver() == ["written"]
@@ -309,7 +309,7 @@ async def test_a_creation_whose_answer_was_lost_makes_one_row(
 # --- Trouble
 
 
-async def test_a_rejected_row_is_parked_and_its_neighbours_are_delivered(house: House) -> None:
+async def test_a_rejected_row_is_parked_and_its_neighbours_are_delivered(house: Harness) -> None:
     too_long = event_created(
         event(
             "E2",
@@ -334,7 +334,7 @@ async def test_a_rejected_row_is_parked_and_its_neighbours_are_delivered(house: 
     assert set(parked.written) == {"new_newsletter"}
 
 
-async def test_a_parked_contact_is_tried_again_when_its_choices_change(house: House) -> None:
+async def test_a_parked_contact_is_tried_again_when_its_choices_change(house: Harness) -> None:
     await house.put_faults({"match": {"path": "contacts("}, **refusal(400, "0x80044331"), "times": 1})
     await house.receive(says(ONE, minute=1, newsletter=True))
     assert await house.deliver() == ["parked"]
@@ -342,7 +342,7 @@ async def test_a_parked_contact_is_tried_again_when_its_choices_change(house: Ho
     assert await house.deliver() == ["written"]
 
 
-async def test_a_throttle_pauses_the_sender_and_drops_nothing(house: House, mode: str) -> None:
+async def test_a_throttle_pauses_the_sender_and_drops_nothing(house: Harness, mode: str) -> None:
     fault = refusal(429, "0x80072322", headers={"Retry-After": "60"})
     await house.put_faults({"match": call(mode), **fault, "times": 1})
     await house.receive(says(ONE, minute=1, newsletter=False))
@@ -353,7 +353,7 @@ async def test_a_throttle_pauses_the_sender_and_drops_nothing(house: House, mode
     assert (await house.contact(ONE)).attempts == 0
 
 
-async def test_a_throttle_of_a_single_part_pauses_the_sender_too(house: House) -> None:
+async def test_a_throttle_of_a_single_part_pauses_the_sender_too(house: Harness) -> None:
     fault = refusal(429, "0x80072322", headers={"Retry-After": "30"})
     await house.put_faults({"match": {"method": "PATCH"}, **fault, "times": 1})
     await house.receive(says(ONE, minute=1, newsletter=False))
@@ -373,7 +373,9 @@ async def test_a_throttle_of_a_single_part_pauses_the_sender_too(house: House) -
         pytest.param({"reply": {"status": 500, "body": {"Message": "Oops"}}}, id="an unknown failure"),
     ],
 )
-async def test_an_outage_delays_and_loses_nothing(house: House, mode: str, fault: dict[str, object]) -> None:
+async def test_an_outage_delays_and_loses_nothing(
+    house: Harness, mode: str, fault: dict[str, object]
+) -> None:
     await house.put_faults({"match": call(mode), **fault, "times": 3})
     await house.receive(says(ONE, minute=1, newsletter=False), says(TWO, minute=1, newsletter=True))
     await house.deliver()
@@ -384,7 +386,7 @@ async def test_an_outage_delays_and_loses_nothing(house: House, mode: str, fault
     assert (await house.contact(ONE)).state is DeliveryState.SETTLED
 
 
-async def test_a_row_that_keeps_failing_is_parked_in_the_end(house: House) -> None:
+async def test_a_row_that_keeps_failing_is_parked_in_the_end(house: Harness) -> None:
     await house.put_faults({"match": {"method": "PATCH"}, **refusal(500, "0x80044150"), "times": 99})
     await house.receive(says(ONE, minute=1, newsletter=True))
     outcomes = await house.deliver()
@@ -393,13 +395,13 @@ async def test_a_row_that_keeps_failing_is_parked_in_the_end(house: House) -> No
     assert outcomes == ["retried"] * 5 + ["parked"]
 
 
-async def test_an_expired_token_is_renewed_without_anybody_noticing(house: House, mode: str) -> None:
+async def test_an_expired_token_is_renewed_without_anybody_noticing(house: Harness, mode: str) -> None:
     await house.put_faults({"match": call(mode), "reply": {"status": 401}, "times": 1})
     await house.receive(says(ONE, minute=1, newsletter=False))
     assert await house.deliver() == ["written"]
 
 
-async def test_a_missing_right_stops_the_sender_until_it_is_granted(house: House) -> None:
+async def test_a_missing_right_stops_the_sender_until_it_is_granted(house: Harness) -> None:
     await house.put_faults({"match": {"method": "PATCH"}, **refusal(403, "0x80040220"), "times": 2})
     await house.receive(says(ONE, minute=1, newsletter=False))
     assert await house.deliver() == ["alerted"]
@@ -412,7 +414,7 @@ async def test_a_missing_right_stops_the_sender_until_it_is_granted(house: House
     assert house.sender.pace.alert is None
 
 
-async def test_a_refusal_of_one_row_does_not_stop_its_neighbours(house: House) -> None:
+async def test_a_refusal_of_one_row_does_not_stop_its_neighbours(house: Harness) -> None:
     his = {"path": "contacts", "columns": {"new_didomikey": ONE}}
     fault = {"match": his, **refusal(403, "0x80048306"), "times": 99}
     await house.put_faults(fault)
@@ -464,7 +466,7 @@ async def test_withdrawals_are_written_before_everything_else(
         assert (await house.row(ONE))["new_newsletter"] is None
 
 
-async def test_a_choice_that_arrives_during_a_write_is_written_next(house: House) -> None:
+async def test_a_choice_that_arrives_during_a_write_is_written_next(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=True))
     claims = await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
     await house.receive(says(ONE, minute=2, newsletter=False))
@@ -474,7 +476,7 @@ async def test_a_choice_that_arrives_during_a_write_is_written_next(house: House
     assert (await house.row(ONE))["new_newsletter"] is False
 
 
-async def test_a_worker_whose_lease_ended_cannot_settle(house: House) -> None:
+async def test_a_worker_whose_lease_ended_cannot_settle(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=True))
     stalled = await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
     began = house.clock.monotonic()
@@ -512,7 +514,7 @@ async def test_what_a_crash_left_undone_is_done_at_the_next_start(
         assert await restarted.deliver() == ["written"]
 
 
-async def test_a_value_that_the_mapping_does_not_know_is_reported(house: House) -> None:
+async def test_a_value_that_the_mapping_does_not_know_is_reported(house: Harness) -> None:
     await house.receive(
         event_created(
             event(

@@ -10,7 +10,7 @@ from didomi_dataverse.dataverse.errors.classify import Action, advice_for, class
 from didomi_dataverse.dataverse.replies import Answered
 from didomi_dataverse.dataverse.requests import Condition
 from didomi_dataverse.ledger.delivery_state import DeliveryState
-from tests.service.harness import House, says
+from tests.service.harness import Harness, says
 
 ONE, TWO, THREE = "customer-0001", "customer-0002", "customer-0003"
 MENDED = timedelta(minutes=20)
@@ -121,7 +121,7 @@ def strikes_one(status: int, code: str, **match: object) -> dict[str, object]:
 
 @pytest.mark.parametrize(("status", "code", "action", "outcome"), ROWS, ids=map(ids, ROWS))
 async def test_a_row_of_the_catalogue_strikes_its_contact_alone(
-    house: House, status: int, code: str, action: Action, outcome: str
+    house: Harness, status: int, code: str, action: Action, outcome: str
 ) -> None:
     answered = Answered(status=status, code=code)
     assert classify(answered, Condition.UPDATE_ONLY, alone=True) is action
@@ -142,7 +142,7 @@ async def test_a_row_of_the_catalogue_strikes_its_contact_alone(
     assert (await house.row(ONE))["new_newsletter"] is (None if outcome == "parked" else True)
 
 
-async def assert_told(house: House, answered: Answered, outcome: str) -> None:
+async def assert_told(house: Harness, answered: Answered, outcome: str) -> None:
     """What an operator sees: where the contact stands, what was answered, and what to do about it."""
     contact = await house.contact(ONE)
     assert contact.state is STATES[outcome]
@@ -178,7 +178,7 @@ class TestInABulkMessage:
 
     @pytest.mark.parametrize(("status", "code", "action", "outcome"), BULK_ROWS, ids=map(ids, BULK_ROWS))
     async def test_a_row_of_the_catalogue_strikes_its_contact_alone(
-        self, house: House, status: int, code: str, action: Action, outcome: str
+        self, house: Harness, status: int, code: str, action: Action, outcome: str
     ) -> None:
         answered = Answered(status=status, code=code)
         assert classify(answered, Condition.UPDATE_ONLY, alone=True) is action

@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI, Request, Response
 from starlette.routing import Route
 
-from didomi_dataverse.didomi.http.fast_path import PlainRoutesFirst
+from didomi_dataverse.didomi.http.fast_path import FastPath
 
 
 async def _plain(request: Request) -> Response:
@@ -20,7 +20,7 @@ def _app() -> FastAPI:
     app = FastAPI()
     app.add_api_route("/hook", _framed, methods=["POST"])
     app.add_api_route("/page", _framed, methods=["GET", "POST"])
-    app.add_middleware(PlainRoutesFirst, routes=[*app.routes, Route("/hook", _plain, methods=["POST"])])
+    app.add_middleware(FastPath, routes=[*app.routes, Route("/hook", _plain, methods=["POST"])])
     return app
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 
-from didomi_dataverse.delivery.deliver import Lease, Sender
-from didomi_dataverse.delivery.rate_limit.state import Pace
+from didomi_dataverse.delivery.rate_limit.state import RateLimitState
+from didomi_dataverse.delivery.sender import Lease, Sender
 from didomi_dataverse.delivery.worker import GATHER_FOR, DeliveryWorker
 from didomi_dataverse.ledger.ledger import Ledger
 from tests.service.limited_dataverse import Tenure
@@ -40,7 +40,9 @@ class Arrivals:
 class Calls:
     """A sender whose calls take their time: when each began, and how long its contacts had waited."""
 
-    pace: Pace = field(default_factory=lambda: Pace.at_start(max_parallel=8, max_rows=ROWS))
+    pace: RateLimitState = field(
+        default_factory=lambda: RateLimitState.at_start(max_parallel=8, max_rows=ROWS)
+    )
     tenure: Tenure = field(default_factory=Tenure)
     lease: Lease = field(
         default_factory=lambda: Lease(holds_for=timedelta(minutes=5), longest_call=timedelta(minutes=2))

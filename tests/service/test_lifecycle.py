@@ -21,7 +21,7 @@ from didomi_dataverse.ledger.ledger import Ledger
 from didomi_sandbox.bodies import Body, event, event_created, person, purpose, user_state, user_updated
 from tests.clocks import START, FrozenClock
 from tests.reference_fold import Deletion, Told, expected
-from tests.service.harness import House, open_house, replaced
+from tests.service.harness import Harness, open_house, replaced
 
 _T = TypeVar("_T")
 
@@ -182,7 +182,7 @@ class DeliveryLife(RuleBasedStateMachine):
     def _run(self, step: Coroutine[Any, Any, _T]) -> _T:
         return self._runner.run(step)
 
-    async def _open(self) -> House:
+    async def _open(self) -> Harness:
         opened = open_house(
             self._sandbox,
             self._folder,
@@ -317,7 +317,7 @@ class DeliveryLife(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        async def restarted() -> House:
+        async def restarted() -> Harness:
             await self._stack.aclose()
             return await self._open()
 

@@ -16,7 +16,7 @@ from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_sandbox.bodies import Body, event, event_created, person, purpose
 from tests.clocks import START
 from tests.notifications import reading
-from tests.service.harness import House, open_house, replaced, says
+from tests.service.harness import Harness, open_house, replaced, says
 
 ONE, TWO = "customer-0001", "customer-0002"
 LATER = timedelta(days=36_500)
@@ -27,7 +27,7 @@ REJECTED = {"match": {"path": "contacts("}, "times": 1, **NO}
 
 
 @pytest.fixture
-def config(tmp_path: Path, house: House) -> Path:  # noqa: ARG001 - it wrote the file
+def config(tmp_path: Path, house: Harness) -> Path:  # noqa: ARG001 - it wrote the file
     return tmp_path / "config.yaml"
 
 
@@ -58,7 +58,7 @@ def personal(key: str = ONE) -> Body:
 SECRETS = (ONE, "device-of-ada", LOYALTY, "call me", "proof-of-ada")
 
 
-async def test_the_list_names_nobody(house: House, config: Path) -> None:
+async def test_the_list_names_nobody(house: Harness, config: Path) -> None:
     await house.receive(personal())
     await house.receive(says(None, minute=1, newsletter=True))
     told = await run(config, "notifications", "list")
@@ -85,7 +85,7 @@ async def test_the_list_names_nobody(house: House, config: Path) -> None:
         pytest.param(("--limit", "1"), 1, id="limit"),
     ],
 )
-async def test_the_list_is_narrowed(house: House, config: Path, words: tuple[str, ...], count: int) -> None:
+async def test_the_list_is_narrowed(house: Harness, config: Path, words: tuple[str, ...], count: int) -> None:
     await house.receive(
         personal(), says(ONE, minute=1, newsletter=True), says(None, minute=1, newsletter=True)
     )
@@ -97,7 +97,7 @@ async def test_a_time_that_is_none_is_a_usage_error(config: Path, since: str) ->
     assert (await run(config, "notifications", "list", "--since", since)).exit_code == 2
 
 
-async def test_one_notification_shows_what_it_means_and_names_nobody(house: House, config: Path) -> None:
+async def test_one_notification_shows_what_it_means_and_names_nobody(house: Harness, config: Path) -> None:
     (recorded,) = await house.receive(personal())
     told = await run(config, "notifications", "show", recorded.digest[:12])
     shown = await answer(config, "notifications", "show", recorded.digest)
@@ -117,7 +117,7 @@ async def test_one_notification_shows_what_it_means_and_names_nobody(house: Hous
     ) * 2
 
 
-async def test_the_body_is_shown_when_asked_for_and_said_to_be_personal(house: House, config: Path) -> None:
+async def test_the_body_is_shown_when_asked_for_and_said_to_be_personal(house: Harness, config: Path) -> None:
     (recorded,) = await house.receive(personal())
     told = await run(config, "notifications", "show", recorded.digest, "--raw")
     assert all(secret in told.stdout for secret in SECRETS)
@@ -170,7 +170,7 @@ async def test_a_replay_lets_count_what_todays_configuration_accepts(
         assert await answer(path, "notifications", "replay", "--all-parked") == []
 
 
-async def test_replaying_again_changes_nothing_but_delivers(house: House, config: Path) -> None:
+async def test_replaying_again_changes_nothing_but_delivers(house: Harness, config: Path) -> None:
     (recorded,) = await house.receive(says(ONE, minute=1, newsletter=False))
     await house.deliver()
     before = await house.contact(ONE)
@@ -185,7 +185,7 @@ async def test_replaying_again_changes_nothing_but_delivers(house: House, config
     assert await house.after(LATER) == ["nothing_to_write"]
 
 
-async def test_a_replayed_deletion_is_worked_out_again(house: House, config: Path) -> None:
+async def test_a_replayed_deletion_is_worked_out_again(house: Harness, config: Path) -> None:
     await house.receive(says(ONE, minute=1, event_id="E1", newsletter=True))
     body: Body = {
         "type": "event.deleted",
@@ -198,7 +198,7 @@ async def test_a_replayed_deletion_is_worked_out_again(house: House, config: Pat
     assert (await house.contact(ONE)).registers == before.registers
 
 
-async def test_a_body_that_still_cannot_be_read_stays_parked(house: House, config: Path) -> None:
+async def test_a_body_that_still_cannot_be_read_stays_parked(house: Harness, config: Path) -> None:
     kept = reading(key=None, body=b"not JSON", disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
     await house.ledger.record([kept])
     (replayed,) = await answer(config, "notifications", "replay", "--all-parked", exit_code=1)
@@ -225,7 +225,7 @@ async def test_a_replay_of_who_knows_what_is_a_usage_error(
     assert (await run(config, "notifications", "replay", *words)).exit_code == 2
 
 
-async def test_somebody_without_a_row_is_looked_for_at_once(house: House, config: Path) -> None:
+async def test_somebody_without_a_row_is_looked_for_at_once(house: Harness, config: Path) -> None:
     await house.receive(says("customer-9999", minute=1, newsletter=False))
     assert await house.deliver() == ["unmatched"]
     await house.put_rows({"new_didomikey": "customer-9999"})
@@ -234,7 +234,7 @@ async def test_somebody_without_a_row_is_looked_for_at_once(house: House, config
     assert await house.after(LATER) == ["written"]
 
 
-async def test_a_parked_person_is_listed_and_retried_by_number(house: House, config: Path) -> None:
+async def test_a_parked_person_is_listed_and_retried_by_number(house: Harness, config: Path) -> None:
     await house.receive(says("customer-9999", minute=1, newsletter=False))
     await house.deliver()
     for _ in range(40):
@@ -246,7 +246,7 @@ async def test_a_parked_person_is_listed_and_retried_by_number(house: House, con
     assert await house.after(LATER) == ["unmatched"]
 
 
-async def test_a_parked_person_is_shown_by_number(house: House, config: Path) -> None:
+async def test_a_parked_person_is_shown_by_number(house: Harness, config: Path) -> None:
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.put_faults(REJECTED)
     assert await house.deliver() == ["parked"]
@@ -258,7 +258,7 @@ async def test_a_parked_person_is_shown_by_number(house: House, config: Path) ->
     assert "'#12'" in (await run(config, "contacts", "show", "--help")).stdout
 
 
-async def test_a_parked_person_is_listed_with_when_that_was(house: House, config: Path) -> None:
+async def test_a_parked_person_is_listed_with_when_that_was(house: Harness, config: Path) -> None:
     await house.receive(says(ONE, minute=1, newsletter=False))
     house.clock.advance(timedelta(minutes=5))
     await house.put_faults(REJECTED)
@@ -278,7 +278,7 @@ async def test_a_number_of_nobody_says_where_numbers_come_from(config: Path) -> 
     assert "No contact has the number #999. Take one from `parked list`." in told.stderr
 
 
-async def test_as_many_attempts_are_shown_as_are_asked_for(house: House, config: Path) -> None:
+async def test_as_many_attempts_are_shown_as_are_asked_for(house: Harness, config: Path) -> None:
     for minute in (1, 2, 3):
         await house.receive(says(ONE, minute=minute, newsletter=bool(minute % 2)))
         await house.after(timedelta(minutes=1))
@@ -287,7 +287,7 @@ async def test_as_many_attempts_are_shown_as_are_asked_for(house: House, config:
     assert (await run(config, "contacts", "show", ONE, "--limit", "0")).exit_code == 2
 
 
-async def test_a_retry_and_a_discard_count_nobody_twice(house: House, config: Path) -> None:
+async def test_a_retry_and_a_discard_count_nobody_twice(house: Harness, config: Path) -> None:
     await house.receive(says("customer-9999", minute=1, newsletter=True))
     await house.deliver()
     told = await run(config, "contacts", "retry", "customer-9999", "CUSTOMER-9999")
@@ -297,7 +297,7 @@ async def test_a_retry_and_a_discard_count_nobody_twice(house: House, config: Pa
     assert told.stdout.strip() == "1 was parked, and is skipped now."
 
 
-async def test_everything_parked_is_retried(house: House, config: Path) -> None:
+async def test_everything_parked_is_retried(house: Harness, config: Path) -> None:
     body: Body = {"type": "event.invented", "parameters": {}}
     await house.receive(body)
     told = await run(config, "parked", "retry")
@@ -306,7 +306,7 @@ async def test_everything_parked_is_retried(house: House, config: Path) -> None:
     assert "parked -> parked (unknown_type)" in told.stdout
 
 
-async def test_everything_is_sent_again_after_a_resync(house: House, config: Path) -> None:
+async def test_everything_is_sent_again_after_a_resync(house: Harness, config: Path) -> None:
     await house.receive(says(ONE, minute=1, newsletter=False), says(TWO, minute=1, newsletter=True))
     await house.deliver()
     await house.put_rows({"new_didomikey": ONE}, {"new_didomikey": TWO})
@@ -319,7 +319,7 @@ async def test_everything_is_sent_again_after_a_resync(house: House, config: Pat
     assert (await house.row(TWO))["new_newsletter"] is True
 
 
-async def test_who_is_being_written_is_not_resynced(house: House, config: Path) -> None:
+async def test_who_is_being_written_is_not_resynced(house: Harness, config: Path) -> None:
     """What is on its way would be remembered as confirmed, and the resync forgotten."""
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))

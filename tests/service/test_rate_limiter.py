@@ -9,8 +9,14 @@ import pytest
 
 from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown
 from didomi_dataverse.dataverse.requests import Condition, Request, RowId, Write
-from didomi_dataverse.delivery.rate_limit.limiter import LONGEST_WAIT, Turnstile
-from didomi_dataverse.delivery.rate_limit.state import Limit, Pace, Stated, after_throttle, wait_before_call
+from didomi_dataverse.delivery.rate_limit.limiter import LONGEST_WAIT, RateLimiter
+from didomi_dataverse.delivery.rate_limit.state import (
+    AdvertisedLimit,
+    LimitKind,
+    RateLimitState,
+    after_throttle,
+    wait_before_call,
+)
 from tests.clocks import FrozenClock
 
 WRITE = Write(RowId("00000000-0000-4000-8000-00000000000a"), Condition.UPDATE_ONLY, {"donotemail": True})
@@ -22,7 +28,7 @@ class Stage:
 
     clock: FrozenClock = field(default_factory=FrozenClock)
     slept: list[float] = field(default_factory=list)
-    paces: list[Pace] = field(default_factory=list)
+    paces: list[RateLimitState] = field(default_factory=list)
 
     async def sleep(self, seconds: float) -> None:
         # Whoever else comes in this moment comes before it is over.
@@ -33,25 +39,25 @@ class Stage:
     def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
         """Counted elsewhere."""
 
-    def paced(self, user: str, pace: Pace) -> None:
+    def paced(self, user: str, pace: RateLimitState) -> None:
         assert user == "1"
         self.paces.append(pace)
 
-    def turnstile(self, pace: Pace) -> Turnstile:
-        return Turnstile(
+    def turnstile(self, pace: RateLimitState) -> RateLimiter:
+        return RateLimiter(
             user="1", pace=pace, clock=self.clock, dice=lambda: 0.0, listener=self, sleep=self.sleep
         )
 
 
-def known(stage: Stage, *, calls: int) -> Pace:
+def known(stage: Stage, *, calls: int) -> RateLimitState:
     """A pace that knows how many calls a window of 300 s holds, after its pause."""
     pace = after_throttle(
-        Pace.at_start(max_parallel=4, max_rows=50),
+        RateLimitState.at_start(max_parallel=4, max_rows=50),
         retry_after=None,
         now=stage.clock.now(),
         jitter=0.0,
-        limit=Limit.REQUESTS,
-        stated=Stated(calls, timedelta(seconds=300)),
+        limit=LimitKind.REQUESTS,
+        stated=AdvertisedLimit(calls, timedelta(seconds=300)),
     )
     stage.clock.advance(timedelta(seconds=310))
     return pace
@@ -63,7 +69,7 @@ def exchange(*replies: Reply, kind: CallKind = CallKind.BATCH, seconds: float = 
 
 async def test_whoever_may_begin_begins_at_once() -> None:
     stage = Stage()
-    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    turnstile = stage.turnstile(RateLimitState.at_start(max_parallel=4, max_rows=50))
     assert [await turnstile.begin(lambda: True) for _ in range(100)] == [True] * 100
     assert stage.slept == []
 
@@ -104,13 +110,13 @@ async def test_however_slow_the_pace_one_call_after_another_comes_to_its_turn() 
     [
         pytest.param(
             "Number of requests exceeded the limit of 6000 over time window of 300 seconds.",
-            Stated(6_000, timedelta(seconds=300)),
+            AdvertisedLimit(6_000, timedelta(seconds=300)),
             id="calls",
         ),
         pytest.param(
             "Combined execution time of incoming requests exceeded limit of 1,200,000 milliseconds over time "
             "window of 300 seconds. Try again later.",
-            Stated(1_200, timedelta(seconds=300)),
+            AdvertisedLimit(1_200, timedelta(seconds=300)),
             id="run time",
         ),
         pytest.param("exceeded the limit of 0 over time window of 300 seconds", None, id="nothing"),
@@ -119,24 +125,24 @@ async def test_however_slow_the_pace_one_call_after_another_comes_to_its_turn() 
         pytest.param("Too many requests.", None, id="another text"),
     ],
 )
-async def test_the_text_says_what_a_server_holds(message: str, stated: Stated | None) -> None:
+async def test_the_text_says_what_a_server_holds(message: str, stated: AdvertisedLimit | None) -> None:
     """dataverse.md 4.1: the patterns of the messages."""
     stage = Stage()
-    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    turnstile = stage.turnstile(RateLimitState.at_start(max_parallel=4, max_rows=50))
     code = "0x80072321" if "milliseconds" in message else "0x80072322"
     turnstile.end((WRITE,), exchange(Answered(status=429, code=code, message=message, whole_call=True)))
     pace = turnstile.pace
     learnt, documented = (pace.seconds, 1_200) if "milliseconds" in message else (pace.calls, 6_000)
-    expected = stated or Stated(documented, timedelta(seconds=300))
+    expected = stated or AdvertisedLimit(documented, timedelta(seconds=300))
     assert (learnt.stated, learnt.window) == (expected.holds, expected.window)
 
 
 async def test_replicas_divide_what_is_recommended_to_all_of_them() -> None:
     """dataverse.md 4.1."""
     stage = Stage()
-    turnstile = Turnstile(
+    turnstile = RateLimiter(
         user="1",
-        pace=Pace.at_start(max_parallel=20, max_rows=50),
+        pace=RateLimitState.at_start(max_parallel=20, max_rows=50),
         clock=stage.clock,
         dice=lambda: 0.0,
         listener=stage,
@@ -151,10 +157,10 @@ async def test_replicas_divide_what_is_recommended_to_all_of_them() -> None:
 
 async def test_a_pause_or_a_lease_that_ends_sends_away() -> None:
     stage = Stage()
-    pace = Pace.at_start(max_parallel=4, max_rows=50)
+    pace = RateLimitState.at_start(max_parallel=4, max_rows=50)
     assert not await stage.turnstile(pace).begin(lambda: False)
     paused = after_throttle(
-        pace, retry_after=timedelta(minutes=1), now=stage.clock.now(), jitter=0.0, limit=Limit.NONE
+        pace, retry_after=timedelta(minutes=1), now=stage.clock.now(), jitter=0.0, limit=LimitKind.NONE
     )
     assert not await stage.turnstile(paused).begin(lambda: True)
     stage.clock.advance(timedelta(minutes=1))
@@ -176,7 +182,7 @@ async def test_the_code_names_the_limit(
 ) -> None:
     """dataverse.md 4.1."""
     stage = Stage()
-    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    turnstile = stage.turnstile(RateLimitState.at_start(max_parallel=4, max_rows=50))
     reply = Answered(status=status, code=code, whole_call=True, retry_after=timedelta(seconds=7))
 
     turnstile.end((WRITE,), exchange(reply))
@@ -201,7 +207,7 @@ async def test_rows_per_call_follow_what_became_of_the_last(
     reply: Reply, rows: int, *, is_paused: bool
 ) -> None:
     stage = Stage()
-    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    turnstile = stage.turnstile(RateLimitState.at_start(max_parallel=4, max_rows=50))
 
     turnstile.end((WRITE,) * 40, exchange(*(reply,) * 40))
 
@@ -210,7 +216,7 @@ async def test_rows_per_call_follow_what_became_of_the_last(
 
 async def test_a_question_about_the_table_teaches_nothing() -> None:
     stage = Stage()
-    turnstile = stage.turnstile(Pace.at_start(max_parallel=4, max_rows=50))
+    turnstile = stage.turnstile(RateLimitState.at_start(max_parallel=4, max_rows=50))
     turnstile.end((), exchange(Answered(status=200), kind=CallKind.METADATA, seconds=30))
     assert (turnstile.pace.rows, turnstile.pace.successes) == (50, 0)
 
@@ -242,7 +248,7 @@ async def test_a_clock_that_is_set_delays_no_call(by: timedelta) -> None:
 
 async def test_calls_that_were_never_answered_do_not_use_up_the_time_limit() -> None:
     stage = Stage()
-    turnstile = stage.turnstile(Pace.at_start(max_parallel=8, max_rows=50))
+    turnstile = stage.turnstile(RateLimitState.at_start(max_parallel=8, max_rows=50))
     text = "exceeded limit of 1,200,000 milliseconds over time window of 300 seconds."
     throttled = Answered(status=429, code="0x80072321", message=text, whole_call=True)
     for reply in (Answered(status=204), throttled):
@@ -268,7 +274,7 @@ async def test_calls_that_were_never_answered_do_not_use_up_the_time_limit() -> 
 )
 async def test_a_limit_that_nobody_can_mean_is_not_believed(text: str) -> None:
     stage = Stage()
-    turnstile = stage.turnstile(Pace.at_start(max_parallel=8, max_rows=50))
+    turnstile = stage.turnstile(RateLimitState.at_start(max_parallel=8, max_rows=50))
     await turnstile.begin(lambda: True)
     turnstile.end((WRITE,), exchange(Answered(status=429, code="0x80072322", message=text, whole_call=True)))
     assert turnstile.pace.calls.window == timedelta(seconds=300)

@@ -22,7 +22,7 @@ from didomi_sandbox.bodies import (
     user_updated,
 )
 from tests.clocks import START
-from tests.service.harness import House, open_house, replaced, says
+from tests.service.harness import Harness, open_house, replaced, says
 
 ONE = "customer-0001"
 CUT = {"match": {"method": "POST", "path": "$batch"}, "behaviour": "cut_after_commit", "times": 1}
@@ -75,7 +75,7 @@ class _Dying:
         raise asyncio.CancelledError
 
 
-async def test_a_lease_that_ended_leaves_nothing_taken_for_known(house: House) -> None:
+async def test_a_lease_that_ended_leaves_nothing_taken_for_known(house: Harness) -> None:
     """Whoever held it may have written something that it could not settle any more."""
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.deliver()
@@ -104,7 +104,7 @@ class Ending:
         """Nobody is told."""
 
 
-async def test_what_a_call_that_was_given_up_sent_is_not_taken_for_known(house: House) -> None:
+async def test_what_a_call_that_was_given_up_sent_is_not_taken_for_known(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.deliver()
     tenure = house.sender.tenure
@@ -119,7 +119,7 @@ async def test_what_a_call_that_was_given_up_sent_is_not_taken_for_known(house: 
     assert (await house.row(ONE))["new_newsletter"] is True
 
 
-async def test_a_call_is_not_begun_for_a_name_that_lost_its_claims(house: House) -> None:
+async def test_a_call_is_not_begun_for_a_name_that_lost_its_claims(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=False))
     claims = await house.ledger.claim(
         now=house.clock.now(), limit=1, lease=timedelta(minutes=5), holder=Ending.holder
@@ -130,7 +130,7 @@ async def test_a_call_is_not_begun_for_a_name_that_lost_its_claims(house: House)
     assert house.heard.exchanges == []
 
 
-async def test_a_refusal_is_written_again_when_nobody_knows_what_the_row_holds(house: House) -> None:
+async def test_a_refusal_is_written_again_when_nobody_knows_what_the_row_holds(house: Harness) -> None:
     """No, then yes in a call whose answer is lost, then no: the last no must not look like the first one."""
     await house.receive(repeated(2, -80, enabled=False))
     await house.deliver()
@@ -143,7 +143,9 @@ async def test_a_refusal_is_written_again_when_nobody_knows_what_the_row_holds(h
     assert (await house.row(ONE))["new_newsletter"] is False
 
 
-async def test_a_preference_stated_under_one_purpose_is_not_overruled_by_a_repeated_one(house: House) -> None:
+async def test_a_preference_stated_under_one_purpose_is_not_overruled_by_a_repeated_one(
+    house: Harness,
+) -> None:
     def state(version: int, seconds: float, language: str) -> Entity:
         return snapshot(
             version,
@@ -158,7 +160,7 @@ async def test_a_preference_stated_under_one_purpose_is_not_overruled_by_a_repea
     assert (await house.row(ONE))["new_language"] is None
 
 
-async def test_an_outage_uses_up_no_patience_with_a_row(house: House) -> None:
+async def test_an_outage_uses_up_no_patience_with_a_row(house: Harness) -> None:
     await house.put_faults(
         {"match": {"method": "POST", "path": "$batch"}, "reply": {"status": 503}, "times": 8}
     )
@@ -171,7 +173,7 @@ async def test_an_outage_uses_up_no_patience_with_a_row(house: House) -> None:
     assert await house.after(timedelta(minutes=1)) == ["retried"]
 
 
-async def test_rows_that_only_their_owner_may_write_hold_up_nobody_else(house: House) -> None:
+async def test_rows_that_only_their_owner_may_write_hold_up_nobody_else(house: Harness) -> None:
     keys = [f"closed-{number:02}" for number in range(40)]
     await house.put_rows(*({"new_didomikey": key} for key in [*keys, ONE]))
     closed = {"status": 403, "body": {"error": {"code": "0x80048306", "message": "No."}}}
@@ -214,7 +216,7 @@ async def test_a_fault_of_the_mapping_is_seen_on_a_quiet_day_too(
         assert house.sender.pace.alert is not None
 
 
-async def test_a_refusal_collected_before_the_last_snapshot_and_told_after_it_counts(house: House) -> None:
+async def test_a_refusal_collected_before_the_last_snapshot_and_told_after_it_counts(house: Harness) -> None:
     """An event is dated by its collection; a snapshot may be taken between collection and storing."""
     await house.receive(repeated(5, -55, enabled=True))
     source: Entity = {"id": "E", "created_at": at(-57).isoformat()}
@@ -224,7 +226,7 @@ async def test_a_refusal_collected_before_the_last_snapshot_and_told_after_it_co
     assert (await house.row(ONE))["new_newsletter"] is False
 
 
-async def test_a_snapshot_without_its_past_overrules_no_other_devices_refusal(house: House) -> None:
+async def test_a_snapshot_without_its_past_overrules_no_other_devices_refusal(house: Harness) -> None:
     """A flattened update has no old entity; that the laptop now has another country is no consent."""
     await house.receive(says(ONE, minute=1, device="laptop", newsletter=True))
     await house.receive(says(ONE, minute=2, device="phone", newsletter=False))
@@ -240,7 +242,7 @@ async def test_a_snapshot_without_its_past_overrules_no_other_devices_refusal(ho
     assert (await house.row(ONE))["new_newsletter"] is False
 
 
-async def test_a_refusal_made_before_login_counts_after_it(house: House) -> None:
+async def test_a_refusal_made_before_login_counts_after_it(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, device="laptop", newsletter=True))
     before = snapshot(2, -10, news(enabled=False))
     del before["organization_user_id"]
@@ -298,7 +300,7 @@ async def test_people_parked_as_unmatched_are_created_once_that_is_allowed(
         assert await house.deliver() == ["created"]
 
 
-async def test_a_claim_whose_answer_was_lost_is_given_back_and_delivered(house: House) -> None:
+async def test_a_claim_whose_answer_was_lost_is_given_back_and_delivered(house: Harness) -> None:
     """A lease of somebody who is at work does not end, so nobody else would ever take it."""
     await house.receive(says(ONE, minute=1, newsletter=False))
     house.worker._ledger = _Forgetful(house.ledger)  # type: ignore[assignment]

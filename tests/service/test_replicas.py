@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from didomi_dataverse.delivery.membership import Alone, Shared, within
+from didomi_dataverse.delivery.membership import ReplicaMember, SingleProcess, run_while_held
 from didomi_dataverse.errors import StoreUnavailableError
 from didomi_dataverse.ledger.delivery_state import Claim, DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
@@ -47,7 +47,7 @@ class OwnClock:
 @dataclass(slots=True)
 class Replica:
     clock: OwnClock
-    tenure: Shared
+    tenure: ReplicaMember
     calls: list[tuple[Claim, str]] = field(default_factory=list)
 
 
@@ -76,7 +76,7 @@ class ReplicasLife(RuleBasedStateMachine):
 
     def _started(self, started_at: float) -> Replica:
         clock = OwnClock(self._true, started_at)
-        tenure = Shared(self._ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+        tenure = ReplicaMember(self._ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
         self._run(tenure.begin())
         return Replica(clock, tenure)
 
@@ -182,8 +182,8 @@ async def test_what_a_dead_replica_held_is_due_after_the_takeover_and_not_before
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
     await record_one(ledger)
-    dead = Shared(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
-    heir = Shared(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    dead = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    heir = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
     await dead.begin()
     await heir.begin()
     await ledger.claim(now=clock.now(), limit=1, lease=timedelta(days=1), holder=dead.holder)
@@ -204,8 +204,8 @@ async def test_nobody_is_taken_for_gone_before_the_time_that_it_gave_itself(tmp_
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
     await record_one(ledger)
-    patient = Shared(ledger, clock=clock, takeover_after=15 * TAKEOVER_AFTER)
-    other = Shared(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    patient = ReplicaMember(ledger, clock=clock, takeover_after=15 * TAKEOVER_AFTER)
+    other = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
     await patient.begin()
     await other.begin()
     await ledger.claim(now=clock.now(), limit=1, lease=timedelta(days=1), holder=patient.holder)
@@ -221,8 +221,8 @@ async def test_nobody_is_taken_for_gone_before_the_time_that_it_gave_itself(tmp_
 async def test_who_was_taken_for_gone_goes_on_under_another_name(tmp_path: Path) -> None:
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
-    stalled = Shared(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
-    other = Shared(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    stalled = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    other = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
     await stalled.begin()
     await other.begin()
     clock.advance(TAKEOVER_AFTER)
@@ -242,7 +242,7 @@ async def test_who_was_taken_for_gone_goes_on_under_another_name(tmp_path: Path)
 async def test_a_store_that_fails_ends_the_tenure_by_itself(tmp_path: Path) -> None:
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
-    replica = Shared(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    replica = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
     await replica.begin()
     assert replica.left(replica.holder) == AFTERWORK
     await ledger.close()
@@ -264,7 +264,7 @@ async def test_a_call_is_given_up_when_the_tenure_ends(tmp_path: Path) -> None:
     ledger = await opened(tmp_path, clock)
     # The one wait here that is real: as long as the tenure has left when the call begins.
     moment = timedelta(milliseconds=20)
-    replica = Shared(ledger, clock=clock, takeover_after=moment)
+    replica = ReplicaMember(ledger, clock=clock, takeover_after=moment)
     await replica.begin()
     ended = asyncio.Event()
 
@@ -276,7 +276,7 @@ async def test_a_call_is_given_up_when_the_tenure_ends(tmp_path: Path) -> None:
             ended.set()
         return "answer"
 
-    assert await within(replica, replica.holder, call()) is None
+    assert await run_while_held(replica, replica.holder, call()) is None
     assert ended.is_set()
     await ledger.close()
 
@@ -286,7 +286,7 @@ async def test_a_process_alone_with_its_store_takes_nothing_over_from_itself(tmp
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
     await record_one(ledger)
-    alone = Alone(ledger, clock=clock)
+    alone = SingleProcess(ledger, clock=clock)
     await alone.begin()
     (claim,) = await ledger.claim(now=clock.now(), limit=1, lease=LEASE, holder=alone.holder)
 

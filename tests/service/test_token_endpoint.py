@@ -9,8 +9,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from didomi_dataverse.didomi.auth.access_tokens import own_tokens
-from didomi_dataverse.didomi.auth.authenticator import Gate
+from didomi_dataverse.didomi.auth.access_tokens import create_issuer
+from didomi_dataverse.didomi.auth.authenticator import WebhookAuthenticator
 from didomi_dataverse.didomi.auth.ip_allowlist import AddressList
 from tests.service.didomi_app import CLIENT_ID, SECRET, Chunks, Receiver, captured_log, with_own_tokens
 from tests.unit.didomi.bodies import created, encoded, event
@@ -139,8 +139,8 @@ async def test_expired_tokens_do_not_keep_didomi_from_logging_in() -> None:
 
 
 async def test_an_address_that_is_not_on_the_list_cannot_log_in() -> None:
-    gate = Gate(
-        own_tokens=own_tokens(client_id=CLIENT_ID, client_secrets=[SECRET]),
+    gate = WebhookAuthenticator(
+        own_tokens=create_issuer(client_id=CLIENT_ID, client_secrets=[SECRET]),
         addresses=AddressList(allowed=(ipaddress.ip_network("35.159.1.63"),)),
     )
     receiver = Receiver(gate=gate)

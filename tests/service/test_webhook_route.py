@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from didomi_dataverse.didomi.auth.access_tokens import own_tokens
-from didomi_dataverse.didomi.auth.authenticator import MAX_KNOWN_TOKENS, Gate, Way
+from didomi_dataverse.didomi.auth.access_tokens import create_issuer
+from didomi_dataverse.didomi.auth.authenticator import MAX_KNOWN_TOKENS, AuthMethod, WebhookAuthenticator
 from didomi_dataverse.didomi.auth.credentials import StaticHeader
 from didomi_dataverse.didomi.auth.ip_allowlist import AddressList
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
@@ -271,14 +271,14 @@ HEADER = StaticHeader(name="X-Webhook-Secret", values=("one long secret value", 
 
 
 def own_token(clock: FrozenClock) -> str:
-    tokens = own_tokens(client_id=CLIENT_ID, client_secrets=[SECRET])
+    tokens = create_issuer(client_id=CLIENT_ID, client_secrets=[SECRET])
     return tokens.issue(tokens.keys[0], clock.now())
 
 
-def gate_of(ways: str) -> Gate:
+def gate_of(ways: str) -> WebhookAuthenticator:
     """A gate with these ways, named by their first letters."""
-    return Gate(
-        own_tokens=own_tokens(client_id=CLIENT_ID, client_secrets=[SECRET]) if "o" in ways else None,
+    return WebhookAuthenticator(
+        own_tokens=create_issuer(client_id=CLIENT_ID, client_secrets=[SECRET]) if "o" in ways else None,
         customer_tokens=Provider().verifier() if "j" in ways else None,
         header=HEADER if "h" in ways else None,
         anonymous="a" in ways,
@@ -384,7 +384,7 @@ async def test_a_remembered_token_ends_when_it_ends() -> None:
 async def test_a_withdrawn_key_closes_the_gate_to_a_remembered_token() -> None:
     """Keys are looked at again after an hour, and a token is not remembered for much longer than that."""
     provider, clock = Provider(), FrozenClock()
-    receiver = Receiver(gate=Gate(customer_tokens=provider.verifier(clock)), clock=clock)
+    receiver = Receiver(gate=WebhookAuthenticator(customer_tokens=provider.verifier(clock)), clock=clock)
     end = clock.now() + timedelta(hours=9)
     headers = {"Authorization": f"Bearer {token(exp=end.timestamp())}"}
     app = receiver.app()
@@ -402,15 +402,15 @@ async def test_many_tokens_do_not_fill_the_memory() -> None:
     gate = gate_of("j")
     now = FrozenClock().now()
     for number in range(3):
-        gate._known_tokens.remember(f"token {number}", Way.CUSTOMER_TOKEN, good_until=now, now=now)
+        gate._known_tokens.remember(f"token {number}", AuthMethod.CUSTOMER_TOKEN, good_until=now, now=now)
     for number in range(MAX_KNOWN_TOKENS):
-        gate._known_tokens.remember(f"other {number}", Way.CUSTOMER_TOKEN, good_until=now, now=now)
+        gate._known_tokens.remember(f"other {number}", AuthMethod.CUSTOMER_TOKEN, good_until=now, now=now)
 
     assert len(gate._known_tokens._known) <= MAX_KNOWN_TOKENS
 
 
 async def test_a_token_that_cannot_be_checked_now_is_asked_for_again() -> None:
-    receiver = Receiver(gate=Gate(customer_tokens=Provider(None).verifier()))
+    receiver = Receiver(gate=WebhookAuthenticator(customer_tokens=Provider(None).verifier()))
 
     answer = await receiver.post(GOOD, headers=credentials("customer's token"))
 
@@ -433,7 +433,7 @@ async def test_addresses_are_checked_in_addition(peer: str, forwarded_for: str |
     addresses = AddressList(
         allowed=(ipaddress.ip_network("35.159.1.63"),), trusted_proxies=(ipaddress.ip_network("10.0.0.0/8"),)
     )
-    receiver = Receiver(gate=Gate(header=HEADER, addresses=addresses))
+    receiver = Receiver(gate=WebhookAuthenticator(header=HEADER, addresses=addresses))
     headers = credentials("header") | ({} if forwarded_for is None else {"X-Forwarded-For": forwarded_for})
 
     answer = await receiver.post(GOOD, headers=headers, peer=peer)
@@ -444,7 +444,7 @@ async def test_addresses_are_checked_in_addition(peer: str, forwarded_for: str |
 async def test_a_good_address_alone_proves_nothing() -> None:
     """didomi.md 1.9: never "address or token"."""
     addresses = AddressList(allowed=(ipaddress.ip_network("35.159.1.63"),))
-    receiver = Receiver(gate=Gate(header=HEADER, addresses=addresses))
+    receiver = Receiver(gate=WebhookAuthenticator(header=HEADER, addresses=addresses))
 
     assert (await receiver.post(GOOD)).status_code == 401
 

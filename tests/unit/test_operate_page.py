@@ -7,7 +7,7 @@ import pytest
 
 from didomi_dataverse.delivery.outcome import AlertReason, ParkReason
 from didomi_dataverse.ledger.delivery_state import DeliveryState
-from didomi_dataverse.mapping.convert import Trouble
+from didomi_dataverse.mapping.convert import ConversionIssue
 from didomi_dataverse.observability.metrics import Metrics
 from tests.repository import ROOT
 
@@ -66,7 +66,7 @@ def test_the_page_tells_of_every_reason_for_which_a_contact_is_parked() -> None:
     [
         pytest.param(AlertReason, "`/readyz`", id="alerts"),
         pytest.param(DeliveryState, "Metrics", id="states of contacts"),
-        pytest.param(Trouble, "Metrics", id="problems of the mapping"),
+        pytest.param(ConversionIssue, "Metrics", id="problems of the mapping"),
     ],
 )
 def test_the_page_names_every_word(kind: type[StrEnum], title: str) -> None:

@@ -10,9 +10,9 @@ from didomi_dataverse.consent.model import UNSET, Item
 from didomi_dataverse.consent.registers import resolve
 from didomi_dataverse.ledger.delivery_state import Attempt, Contact
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.queries import Logged
+from didomi_dataverse.ledger.queries import StoredNotification
 from didomi_dataverse.mapping.apply import apply, changed
-from didomi_dataverse.mapping.rules import Mapping as ColumnMapping
+from didomi_dataverse.mapping.rules import ColumnMapping
 
 SHOWN = 20
 """How many notifications and attempts are shown unless somebody asks for more."""
@@ -93,7 +93,7 @@ def _is_decision(source: object) -> bool:
     return isinstance(source, Item) and not source.preference
 
 
-def _notification_view(logged: Logged) -> dict[str, Any]:
+def _notification_view(logged: StoredNotification) -> dict[str, Any]:
     return {
         "id": logged.digest[:12],
         "received_at": _time(logged.received_at),

@@ -7,15 +7,14 @@ from typing import Any
 from didomi_dataverse.consent.model import Choice, Fact, Item, Selection, Subject, Unset, Value
 from didomi_dataverse.consent.registers import fold, resolve
 from didomi_dataverse.didomi import interpret, notification
-from didomi_dataverse.didomi.interpreted import Disposition, Reading
+from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification
 from didomi_dataverse.mapping.apply import ColumnValue, apply
-from didomi_dataverse.mapping.rules import Mapping as ColumnMapping
-from didomi_dataverse.mapping.rules import Picked, YesNo
+from didomi_dataverse.mapping.rules import ColumnMapping, SelectionFlag, YesNo
 from didomi_dataverse.wiring.configuration import Configuration
 from didomi_dataverse.wiring.policies import reading_policy
 
 
-def explain(reading: Reading, mapping: ColumnMapping) -> dict[str, Any]:
+def explain(reading: InterpretedNotification, mapping: ColumnMapping) -> dict[str, Any]:
     """The disposition, the choices, and each column's value with its rule, as plain JSON values.
 
     Worked out as if this were all that is known of the person: what is stored of them may hold something
@@ -56,7 +55,7 @@ def column_view(value: ColumnValue, mapping: ColumnMapping) -> dict[str, Any]:
     return {
         "value": value.value,
         "rule": value.rule,
-        "inverted": any(isinstance(form, YesNo | Picked) and form.invert for form in forms),
+        "inverted": any(isinstance(form, YesNo | SelectionFlag) and form.invert for form in forms),
         "sources": list(value.sources),
     }
 
@@ -128,10 +127,10 @@ def words(value: object) -> str:
             return str(value)
 
 
-def read_body(configuration: Configuration, body: bytes, *, now: datetime) -> list[Reading]:
+def read_body(configuration: Configuration, body: bytes, *, now: datetime) -> list[InterpretedNotification]:
     """What a body says, as the service would read it. Raises NotJsonError."""
     policy = reading_policy(configuration)
     return [
-        interpret.read(found, received_at=now, caller="explain", policy=policy)
-        for found in notification.parse(body)
+        interpret.interpret(found, received_at=now, caller="explain", policy=policy)
+        for found in notification.parse_notifications(body)
     ]

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from didomi_dataverse.admin.explain import explain, rule_words, words
-from didomi_dataverse.didomi.interpreted import Reading
-from didomi_dataverse.ledger.browsing import Listed, ParkedContact
-from didomi_dataverse.ledger.queries import Logged
-from didomi_dataverse.mapping.rules import Mapping as ColumnMapping
+from didomi_dataverse.didomi.interpreted import InterpretedNotification
+from didomi_dataverse.ledger.browsing import NotificationSummary, ParkedContact
+from didomi_dataverse.ledger.queries import StoredNotification
+from didomi_dataverse.mapping.rules import ColumnMapping
 from didomi_dataverse.privacy.mask import MASKED, mask, shown_id
 from didomi_dataverse.privacy.webhook_body import masked_body
 
@@ -16,7 +16,7 @@ ID_CHARACTERS = 12
 """How much of a digest names a notification."""
 
 
-def listed_view(listed: Listed) -> dict[str, Any]:
+def listed_view(listed: NotificationSummary) -> dict[str, Any]:
     """One line of the list."""
     return {
         "id": listed.digest[:ID_CHARACTERS],
@@ -41,7 +41,9 @@ def parked_contact_view(parked: ParkedContact) -> dict[str, Any]:
     }
 
 
-def notification_view(logged: Logged, reading: Reading | None, mapping: ColumnMapping) -> dict[str, Any]:
+def notification_view(
+    logged: StoredNotification, reading: InterpretedNotification | None, mapping: ColumnMapping
+) -> dict[str, Any]:
     """What was received and what became of it; and, from `reading`, what it says and would write today.
 
     `reading` is None when the body cannot be read.

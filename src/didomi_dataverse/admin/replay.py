@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from didomi_dataverse.didomi.interpret import ReadingPolicy, read
-from didomi_dataverse.didomi.interpreted import Disposition, Reading, Reason
-from didomi_dataverse.didomi.notification import parse
+from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
+from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
+from didomi_dataverse.didomi.notification import parse_notifications
 from didomi_dataverse.errors import NotJsonError
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.queries import Logged
+from didomi_dataverse.ledger.queries import StoredNotification
 
 PER_STEP = 100
 """Notifications in one transaction: short enough that a serving process does not notice."""
@@ -25,16 +25,16 @@ class Replayed:
     is_read: bool
 
 
-def read_again(logged: Logged, policy: ReadingPolicy) -> Reading | None:
+def read_again(logged: StoredNotification, policy: InterpretationPolicy) -> InterpretedNotification | None:
     """What a logged notification says today; None when its body still cannot be read.
 
     It keeps its digest and the time of its first arrival, so that folding it again changes nothing.
     """
     try:
-        (notification,) = parse(logged.body)
+        (notification,) = parse_notifications(logged.body)
     except (NotJsonError, ValueError):  # no JSON, or not one notification
         return None
-    reading = read(notification, received_at=logged.received_at, caller=logged.caller, policy=policy)
+    reading = interpret(notification, received_at=logged.received_at, caller=logged.caller, policy=policy)
     return replace(
         reading,
         digest=logged.digest,
@@ -42,10 +42,12 @@ def read_again(logged: Logged, policy: ReadingPolicy) -> Reading | None:
     )
 
 
-async def replay(ledger: Ledger, policy: ReadingPolicy, logged: Sequence[Logged]) -> list[Replayed]:
+async def replay(
+    ledger: Ledger, policy: InterpretationPolicy, logged: Sequence[StoredNotification]
+) -> list[Replayed]:
     """Replay at most `PER_STEP` notifications in one transaction. Raises StoreError; then nothing changed."""
     readings = {one.digest: read_again(one, policy) for one in logged}
-    recorded = await ledger.record_again([reading for reading in readings.values() if reading is not None])
+    recorded = await ledger.ingest_again([reading for reading in readings.values() if reading is not None])
     became = {one.digest: one for one in recorded}
     return [
         Replayed(
@@ -59,7 +61,9 @@ async def replay(ledger: Ledger, policy: ReadingPolicy, logged: Sequence[Logged]
     ]
 
 
-async def replay_parked(ledger: Ledger, policy: ReadingPolicy, reason: Reason | None) -> list[Replayed]:
+async def replay_parked(
+    ledger: Ledger, policy: InterpretationPolicy, reason: Reason | None
+) -> list[Replayed]:
     """Replay every parked notification, in the order of arrival and a step at a time."""
     replayed: list[Replayed] = []
     after = 0

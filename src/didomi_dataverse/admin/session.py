@@ -8,11 +8,11 @@ from typing import Any
 from didomi_dataverse.admin.contact_view import contact_view
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.didomi.identity import identify
-from didomi_dataverse.didomi.interpret import ReadingPolicy
+from didomi_dataverse.didomi.interpret import InterpretationPolicy
 from didomi_dataverse.didomi.interpreted import Identity
 from didomi_dataverse.errors import DidomiDataverseError
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.queries import Logged
+from didomi_dataverse.ledger.queries import StoredNotification
 from didomi_dataverse.wiring.configuration import Configuration
 from didomi_dataverse.wiring.policies import reading_policy
 
@@ -26,7 +26,7 @@ class NotFoundError(DidomiDataverseError):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class AdminSession:
     """An open ledger, and the configuration it is looked at with."""
 
     ledger: Ledger
@@ -34,7 +34,7 @@ class Desk:
     clock: Clock
 
     @property
-    def policy(self) -> ReadingPolicy:
+    def policy(self) -> InterpretationPolicy:
         """How notifications are read today."""
         return reading_policy(self.configuration)
 
@@ -48,7 +48,7 @@ class Desk:
             )
         return identity.key
 
-    async def notification(self, prefix: str) -> Logged:
+    async def notification(self, prefix: str) -> StoredNotification:
         """The notification whose digest begins like this. Raises NotFoundError."""
         digits = prefix.lower()
         if not _MIN_PREFIX_CHARACTERS <= len(digits) <= _DIGEST_CHARACTERS or set(digits) - set(
@@ -104,11 +104,11 @@ def _number_in(name: str) -> int | None:
 
 
 @asynccontextmanager
-async def open_desk(configuration: Configuration, *, clock: Clock) -> AsyncIterator[Desk]:
+async def open_admin_session(configuration: Configuration, *, clock: Clock) -> AsyncIterator[AdminSession]:
     """The ledger of a configuration, for as long as the block lasts. Raises StoreError."""
     ledger = await Ledger.open(configuration.settings.store.url.get_secret_value(), clock=clock)
     try:
-        yield Desk(ledger, configuration, clock)
+        yield AdminSession(ledger, configuration, clock)
     finally:
         await ledger.close()
 

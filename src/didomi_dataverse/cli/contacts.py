@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from didomi_dataverse.admin.contact_view import SHOWN, contact_view, readable
-from didomi_dataverse.admin.session import open_desk
+from didomi_dataverse.admin.session import open_admin_session
 from didomi_dataverse.cli.options import Failure, config_option, configuration_of, json_option, run
 from didomi_dataverse.cli.output import show
 from didomi_dataverse.clock import SystemClock
@@ -35,7 +35,7 @@ def show_contact(name: str, config: Path, limit: int, *, as_json: bool) -> None:
     configuration = configuration_of(config)
 
     async def find() -> dict[str, Any] | None:
-        async with open_desk(configuration, clock=SystemClock()) as desk:
+        async with open_admin_session(configuration, clock=SystemClock()) as desk:
             key = await desk.contact_key(name)
             return await contact_view(desk.ledger, configuration.mapping, key, limit=limit)
 
@@ -56,7 +56,7 @@ def retry_contacts(ids: tuple[str, ...], config: Path, *, as_json: bool) -> None
     configuration = configuration_of(config)
 
     async def retry() -> tuple[int, int]:
-        async with open_desk(configuration, clock=SystemClock()) as desk:
+        async with open_admin_session(configuration, clock=SystemClock()) as desk:
             found = set(await desk.contact_ids(ids))
             return await desk.ledger.retry(sorted(found), now=desk.clock.now()), len(found)
 
@@ -88,7 +88,7 @@ def resync_contacts(ids: tuple[str, ...], config: Path, *, is_all: bool, as_json
     configuration = configuration_of(config)
 
     async def resync() -> tuple[int, int]:
-        async with open_desk(configuration, clock=SystemClock()) as desk:
+        async with open_admin_session(configuration, clock=SystemClock()) as desk:
             if is_all:
                 return await desk.ledger.resync_all(now=desk.clock.now())
             return await desk.ledger.resync(await desk.contact_ids(ids), now=desk.clock.now())

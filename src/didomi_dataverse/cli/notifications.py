@@ -14,13 +14,13 @@ from didomi_dataverse.admin.notification_view import (
     readable_line,
 )
 from didomi_dataverse.admin.replay import Replayed, read_again, replay, replay_parked
-from didomi_dataverse.admin.session import open_desk
+from didomi_dataverse.admin.session import open_admin_session
 from didomi_dataverse.cli.options import REASONS, config_option, configuration_of, json_option, run
 from didomi_dataverse.cli.output import show, tell_replayed
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
-from didomi_dataverse.didomi.payload.timestamps import instant
-from didomi_dataverse.ledger.browsing import Wanted
+from didomi_dataverse.didomi.payload.timestamps import parse_timestamp
+from didomi_dataverse.ledger.browsing import NotificationFilter
 from didomi_dataverse.wiring.configuration import Configuration
 
 _AGES = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -36,7 +36,7 @@ def _since(_ctx: click.Context, _param: click.Parameter, value: str | None) -> d
             return datetime.now(UTC) - int(count) * _AGES[unit]
     except OverflowError:
         raise click.BadParameter(f"{value} is longer ago than any calendar knows.") from None
-    moment = instant(value)
+    moment = parse_timestamp(value)
     if not isinstance(moment, datetime):
         raise click.BadParameter(
             f"{value} is no time. Write 2026-10-05T12:00:00Z, or 12h for twelve hours ago."
@@ -78,8 +78,8 @@ def list_notifications(
     configuration = configuration_of(config)
 
     async def find() -> list[dict[str, Any]]:
-        async with open_desk(configuration, clock=SystemClock()) as desk:
-            wanted = Wanted(
+        async with open_admin_session(configuration, clock=SystemClock()) as desk:
+            wanted = NotificationFilter(
                 limit=limit,
                 key=None if person is None else desk.key_of(person),
                 disposition=None if disposition is None else Disposition(disposition),
@@ -103,7 +103,7 @@ def show_notification(notification_id: str, config: Path, *, raw: bool, as_json:
     configuration = configuration_of(config)
 
     async def find() -> tuple[dict[str, Any], bytes]:
-        async with open_desk(configuration, clock=SystemClock()) as desk:
+        async with open_admin_session(configuration, clock=SystemClock()) as desk:
             logged = await desk.notification(notification_id)
             reading = read_again(logged, desk.policy)
             return notification_view(logged, reading, configuration.mapping), logged.body
@@ -146,7 +146,7 @@ def replay_notifications(
 async def _replay(
     configuration: Configuration, ids: tuple[str, ...], reason: Reason | None, *, all_parked: bool
 ) -> list[Replayed]:
-    async with open_desk(configuration, clock=SystemClock()) as desk:
+    async with open_admin_session(configuration, clock=SystemClock()) as desk:
         if all_parked:
             return await replay_parked(desk.ledger, desk.policy, reason)
         # All are looked up before anything is changed.

@@ -8,12 +8,12 @@ import click
 
 from didomi_dataverse.admin.notification_view import listed_view, parked_contact_view, readable_line
 from didomi_dataverse.admin.replay import Replayed, replay_parked
-from didomi_dataverse.admin.session import open_desk
+from didomi_dataverse.admin.session import open_admin_session
 from didomi_dataverse.cli.options import REASONS, config_option, configuration_of, json_option, run
 from didomi_dataverse.cli.output import show, tell_replayed
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
-from didomi_dataverse.ledger.browsing import Wanted
+from didomi_dataverse.ledger.browsing import NotificationFilter
 
 
 @click.group()
@@ -31,8 +31,8 @@ def list_parked(config: Path, reason: str | None, limit: int, *, as_json: bool) 
     configuration = configuration_of(config)
 
     async def find() -> dict[str, list[dict[str, Any]]]:
-        async with open_desk(configuration, clock=SystemClock()) as desk:
-            wanted = Wanted(
+        async with open_admin_session(configuration, clock=SystemClock()) as desk:
+            wanted = NotificationFilter(
                 limit=limit,
                 disposition=Disposition.PARKED,
                 reason=None if reason is None else Reason(reason),
@@ -67,7 +67,7 @@ def retry_parked(config: Path, reason: str | None, *, as_json: bool) -> None:
     wanted = None if reason is None else Reason(reason)
 
     async def retry() -> tuple[list[Replayed], int]:
-        async with open_desk(configuration, clock=SystemClock()) as desk:
+        async with open_admin_session(configuration, clock=SystemClock()) as desk:
             replayed = await replay_parked(desk.ledger, desk.policy, wanted)
             due = 0 if wanted is not None else await desk.ledger.retry_parked(now=desk.clock.now())
             return replayed, due
@@ -87,7 +87,7 @@ def discard_parked(notification_ids: tuple[str, ...], config: Path, *, as_json: 
     configuration = configuration_of(config)
 
     async def discard() -> tuple[int, int]:
-        async with open_desk(configuration, clock=SystemClock()) as desk:
+        async with open_admin_session(configuration, clock=SystemClock()) as desk:
             found = {(await desk.notification(one)).digest for one in notification_ids}
             return await desk.ledger.discard(found), len(found)
 

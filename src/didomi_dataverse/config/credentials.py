@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from didomi_dataverse.config.types import ExistingFile, Secret, Section, Text
+from didomi_dataverse.config.types import ExistingFile, NonEmptyStr, Secret, Section
 
 
 class ClientCertificate(Section):
@@ -27,7 +27,7 @@ class ClientCertificate(Section):
 class ManagedIdentity(Section):
     """The identity that Azure gives to what this runs on."""
 
-    client_id: Text | None = None
+    client_id: NonEmptyStr | None = None
     """The client id of a user-assigned identity. Unset: the system-assigned one."""
 
 
@@ -48,7 +48,7 @@ def _has(written: Mapping[str, object], key: str) -> bool:
 class ApplicationUser(Section):
     """One application user: its application (client) id, and exactly one way to prove it."""
 
-    client_id: Text
+    client_id: NonEmptyStr
     """The application (client) id; the environment must have an application user for it."""
 
     client_secret: Secret | None = Field(repr=False)

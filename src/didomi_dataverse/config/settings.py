@@ -16,6 +16,7 @@ from didomi_dataverse.config.types import (
     AUTHORITIES,
     ApiPath,
     Authority,
+    CaseInsensitive,
     Column,
     ColumnsOnCreate,
     Duration,
@@ -25,19 +26,18 @@ from didomi_dataverse.config.types import (
     HttpsOrigin,
     HttpsUrl,
     Networks,
+    NonEmptyStr,
     Secrets,
     Section,
     StoreUrl,
     Tenant,
-    Text,
-    Word,
 )
 
 
 class Server(Section):
     """Where Didomi reaches us."""
 
-    host: Text = "0.0.0.0"  # noqa: S104 - a receiver of webhooks; every call is authenticated
+    host: NonEmptyStr = "0.0.0.0"  # noqa: S104 - a receiver of webhooks; every call is authenticated
     """Address to listen on. `127.0.0.1` is right behind a proxy on the same machine."""
 
     port: int = Field(default=8080, ge=0, le=65535)
@@ -87,7 +87,7 @@ class Store(Section):
 class OAuth(Section):
     """Didomi fetches a token from our own POST /oauth/token (didomi.md 1.8)."""
 
-    client_id: Text
+    client_id: NonEmptyStr
     """The client id entered in the Didomi console. Free text, chosen by you."""
 
     client_secret: Secrets = Field(repr=False)
@@ -104,10 +104,10 @@ class OAuth(Section):
 class Jwt(Section):
     """Didomi fetches a token from your own identity provider."""
 
-    issuer: Text
+    issuer: NonEmptyStr
     """The `iss` that a token must carry, to the letter."""
 
-    audience: Text
+    audience: NonEmptyStr
     """The `aud` that a token must carry: the name of this service at the identity provider."""
 
     jwks_url: HttpsUrl = Field(repr=False)
@@ -160,10 +160,10 @@ class Auth(Section):
 class Didomi(Section):
     """What is accepted from Didomi, and from whom."""
 
-    organization_id: Text | None = None
+    organization_id: NonEmptyStr | None = None
     """Your organization's id at Didomi: notifications of others are parked. Unset: not checked."""
 
-    on_user_deleted: Annotated[Literal["unset", "ignore", "park"], Word] = "unset"
+    on_user_deleted: Annotated[Literal["unset", "ignore", "park"], CaseInsensitive] = "unset"
     """What a `user.deleted` does (didomi.md 3.2). `unset`: what that Didomi user chose no longer counts, and
     columns for which nothing else is known say "no consent"; `ignore`: nothing; `park`: it waits for a
     person. Nothing is ever granted by it, and no contact is deleted. Too eager: a clean-up of old devices
@@ -200,7 +200,7 @@ class Dataverse(ApplicationUser):
     """PEM file of the certificate authorities to trust instead of the built-in ones, for servers of your
     own."""
 
-    bulk: Annotated[Literal["batch", "multiple", "single"], Word] = "batch"
+    bulk: Annotated[Literal["batch", "multiple", "single"], CaseInsensitive] = "batch"
     """How rows travel. `batch`: many requests in one `$batch`, each answered for itself. `multiple`: bulk
     messages where the table has them, which cost the server less; a call that is refused goes through
     `$batch`. `single`: one call per row, for servers that know neither; slow. Same outcomes in all three."""
@@ -262,7 +262,7 @@ class Match(Section):
     contactid: bool = False
     """true: the organization user id is the row's GUID."""
 
-    normalize: Annotated[Literal["literal", "email", "guid", "phone", "sha256"], Word] = "literal"
+    normalize: Annotated[Literal["literal", "email", "guid", "phone", "sha256"], CaseInsensitive] = "literal"
     """What Didomi's organization user ids are, and so how the column spells them (didomi.md 2.5): `literal`
     as they come, `email` in lower case, `guid` in any spelling (always so with `contactid`), `phone` digits
     only, `sha256` the column holds the hex SHA-256 of the id. Too loose: two people become one contact. Too
@@ -302,7 +302,7 @@ class Contact(Section):
     on_create: ColumnsOnCreate = Field(default_factory=dict)
     """Columns that are only ever written when creating, e.g. `lastname`. No effect without `upsert`."""
 
-    on_many: Annotated[Literal["park", "all"], Word] = "park"
+    on_many: Annotated[Literal["park", "all"], CaseInsensitive] = "park"
     """What to do when several rows match: `park` for a person to decide, or write `all` of them."""
 
     unmatched: Unmatched = Field(default_factory=Unmatched)
@@ -321,10 +321,10 @@ class Contact(Section):
 class Log(Section):
     """What the service says of itself on standard output."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], Word] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], CaseInsensitive] = "info"
     """Too high (`error`): parked contacts go unnoticed. Too low (`debug`): volume."""
 
-    format: Annotated[Literal["auto", "json", "text"], Word] = "auto"
+    format: Annotated[Literal["auto", "json", "text"], CaseInsensitive] = "auto"
     """`auto` writes text to a terminal and JSON elsewhere."""
 
 

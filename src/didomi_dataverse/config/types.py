@@ -178,8 +178,8 @@ def _lower(written: object) -> object:
     return written.lower() if isinstance(written, str) else written
 
 
-Text = Annotated[str, Field(min_length=1)]
-Word = BeforeValidator(_lower)
+NonEmptyStr = Annotated[str, Field(min_length=1)]
+CaseInsensitive = BeforeValidator(_lower)
 """For a fixed choice of words, written in any case."""
 
 Column = Annotated[str, AfterValidator(_is_column)]

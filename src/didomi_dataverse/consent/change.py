@@ -4,11 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from didomi_dataverse.consent.model import UNSET, Fact, Subject, restrictiveness
-from didomi_dataverse.consent.registers import Register, Registers, Resolved, is_same, resolved_subject
+from didomi_dataverse.consent.registers import Register, Registers, Resolved, is_same, resolve_subject
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class StateChange:
     """What a fold did to a contact.
 
     `changed`: some item's value is another now, or was stated again later: there is something to deliver.
@@ -19,27 +19,27 @@ class Difference:
     withdrawal: bool
 
 
-NO_DIFFERENCE = Difference(changed=False, withdrawal=False)
+NO_CHANGE = StateChange(changed=False, withdrawal=False)
 
 
-def difference(before: Registers, after: Registers) -> Difference:
+def compare_states(before: Registers, after: Registers) -> StateChange:
     """What became of `before` by a fold to `after`. Looks only at the subjects that were spoken of."""
     if after is before:
-        return NO_DIFFERENCE
+        return NO_CHANGE
     # `fold` and `bury` keep every register that they do not change.
     touched = {key[0] for key, register in after.items() if before.get(key) is not register}
     was, now = _registers_of(touched, before), _registers_of(touched, after)
     changed = withdrawal = False
     for subject in touched:
-        found = resolved_subject(subject, now[subject])
-        earlier = resolved_subject(subject, was[subject]) if subject in was else None
+        found = resolve_subject(subject, now[subject])
+        earlier = resolve_subject(subject, was[subject]) if subject in was else None
         changed = changed or (
             earlier is None
             or earlier.stated_at != found.stated_at
             or not is_same(earlier.choice.value, found.choice.value)
         )
         withdrawal = withdrawal or _is_withdrawal(subject, earlier, found)
-    return Difference(changed=changed or withdrawal, withdrawal=withdrawal)
+    return StateChange(changed=changed or withdrawal, withdrawal=withdrawal)
 
 
 def _is_withdrawal(subject: Subject, earlier: Resolved | None, found: Resolved) -> bool:

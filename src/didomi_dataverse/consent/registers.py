@@ -19,18 +19,18 @@ JsonScalar = str | int | float | bool | None
 class Register:
     """The newest that one Didomi user said of one subject, in each of the two ways it can be said.
 
-    `statement` leaves out what deleted events stated; what they stated after it is in `buried`, in the order
-    of `precedence`. The user was deleted at `gone_until`: what it said until then no longer counts.
+    `statement` leaves out what deleted events stated; what they stated after it is in `retracted`, in the
+    order of `precedence`. The user was deleted at `deleted_until`: what it said until then no longer counts.
     """
 
     statement: Choice | None = None
     assertion: Choice | None = None
-    buried: tuple[Choice, ...] = ()
-    gone_until: datetime | None = None
+    retracted: tuple[Choice, ...] = ()
+    deleted_until: datetime | None = None
 
     def is_gone(self, choice: Choice) -> bool:
         """Whether the choice went with its Didomi user."""
-        return self.gone_until is not None and choice.made_at <= self.gone_until
+        return self.deleted_until is not None and choice.made_at <= self.deleted_until
 
 
 RegisterKey = tuple[Subject, str]
@@ -74,7 +74,7 @@ def fold(
     return registers if joined is None else joined
 
 
-def bury(registers: Registers, tombstones: Tombstones) -> tuple[Registers, bool]:
+def retract(registers: Registers, tombstones: Tombstones) -> tuple[Registers, bool]:
     """Registers without what is deleted, and whether older choices have to be folded again.
 
     A register only remembers the newest statement: when that one goes, what came before it must be read from
@@ -85,7 +85,7 @@ def bury(registers: Registers, tombstones: Tombstones) -> tuple[Registers, bool]
     for key, before in registers.items():
         after = _gone(before, tombstones.users.get(key[1]))
         if before.statement is not None and tombstones.cover(before.statement):
-            after = replace(after, statement=None, buried=_in_order((*after.buried, before.statement)))
+            after = replace(after, statement=None, retracted=_in_order((*after.retracted, before.statement)))
             is_orphaned = True
         if after is not before:
             joined = dict(registers) if joined is None else joined
@@ -106,12 +106,12 @@ def resolve(registers: Registers) -> dict[Subject, Resolved]:
     by_subject: dict[Subject, list[Register]] = {}
     for (subject, _), register in registers.items():
         by_subject.setdefault(subject, []).append(register)
-    return {subject: resolved_subject(subject, found) for subject, found in by_subject.items()}
+    return {subject: resolve_subject(subject, found) for subject, found in by_subject.items()}
 
 
-def resolved_subject(subject: Subject, registers: list[Register]) -> Resolved:
+def resolve_subject(subject: Subject, registers: list[Register]) -> Resolved:
     """One subject's value, from all of its registers."""
-    if any(register.buried or register.gone_until for register in registers):
+    if any(register.retracted or register.deleted_until for register in registers):
         return _resolved_after_deletions(subject, registers)
     return _resolved([(register.statement, register) for register in registers])
 
@@ -153,7 +153,7 @@ def _resolved_after_deletions(subject: Subject, registers: list[Register]) -> Re
     left: list[_Stated] = []
     taken_back: list[tuple[Choice, Register]] = []
     for register in registers:
-        taken_back += ((choice, register) for choice in register.buried)
+        taken_back += ((choice, register) for choice in register.retracted)
         if register.statement is not None and register.is_gone(register.statement):
             taken_back.append((register.statement, register))
         else:
@@ -216,21 +216,21 @@ def _joined_with(register: Register, choice: Choice, tombstones: Tombstones) -> 
     register = _gone(register, tombstones.users.get(choice.didomi_user))
     if choice.kind is Kind.ASSERTION:
         if register.assertion is None or _precedes(choice, register.assertion):
-            return Register(register.statement, choice, register.buried, register.gone_until)
+            return Register(register.statement, choice, register.retracted, register.deleted_until)
         return register
     if register.statement is not None and not _precedes(choice, register.statement):
         return register
     if tombstones.cover(choice):
-        is_known = choice in register.buried
-        return register if is_known else replace(register, buried=_in_order((*register.buried, choice)))
-    newer = tuple(one for one in register.buried if _precedes(one, choice))
-    return Register(choice, register.assertion, newer, register.gone_until)
+        is_known = choice in register.retracted
+        return register if is_known else replace(register, retracted=_in_order((*register.retracted, choice)))
+    newer = tuple(one for one in register.retracted if _precedes(one, choice))
+    return Register(choice, register.assertion, newer, register.deleted_until)
 
 
 def _gone(register: Register, deleted_at: datetime | None) -> Register:
-    if deleted_at is None or (register.gone_until is not None and register.gone_until >= deleted_at):
+    if deleted_at is None or (register.deleted_until is not None and register.deleted_until >= deleted_at):
         return register
-    return replace(register, gone_until=deleted_at)
+    return replace(register, deleted_until=deleted_at)
 
 
 def _in_order(choices: Iterable[Choice]) -> tuple[Choice, ...]:

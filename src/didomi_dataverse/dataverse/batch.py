@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from didomi_dataverse.dataverse.encode import HttpForm, http_form, with_rows
+from didomi_dataverse.dataverse.encode import EncodedRequest, encode_request, with_rows
 from didomi_dataverse.dataverse.errors.parse import read_answer
 from didomi_dataverse.dataverse.replies import NotAttempted, Reply, Unknown
 from didomi_dataverse.dataverse.requests import Request
@@ -36,7 +36,7 @@ def encode_batch(requests: Sequence[Request], *, boundary: str, api_path: str) -
         raise ValueError("a boundary is 1 to 70 letters, digits, '_', '.' or '-'")
     pieces: list[bytes] = []
     for number, request in enumerate(requests, start=1):
-        form = http_form(request)
+        form = encode_request(request)
         lines = [
             f"--{boundary}",
             "Content-Type: application/http",
@@ -55,7 +55,7 @@ def encode_batch(requests: Sequence[Request], *, boundary: str, api_path: str) -
     return b"".join(pieces)
 
 
-def _head(form: HttpForm, api_path: str) -> tuple[str, ...]:
+def _head(form: EncodedRequest, api_path: str) -> tuple[str, ...]:
     return (
         f"{form.method} {api_path}/{form.path} HTTP/1.1",
         *(f"{name}: {value}" for name, value in form.headers),

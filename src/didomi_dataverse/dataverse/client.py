@@ -23,7 +23,7 @@ from didomi_dataverse.dataverse.bulk import (
     is_listed,
     is_success,
 )
-from didomi_dataverse.dataverse.encode import ASK_FOR_NAMES, http_form, with_rows
+from didomi_dataverse.dataverse.encode import ASK_FOR_NAMES, encode_request, with_rows
 from didomi_dataverse.dataverse.errors.parse import is_web_api_error, read_answer
 from didomi_dataverse.dataverse.keys import normal_guid
 from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown
@@ -102,7 +102,7 @@ class DataverseClient:
         """The request as a call of its own. Otherwise as `send`; an answer that is not an error of the Web
         API (a gateway's, a throttle) counts as the whole call's.
         """
-        form = http_form(request)
+        form = encode_request(request)
         answer, duration = await self._timed(
             form.method, form.path, headers=dict(form.headers), content=form.content or None
         )

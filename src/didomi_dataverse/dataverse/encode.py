@@ -17,7 +17,7 @@ ASK_FOR_NAMES: Final = ("Prefer", 'odata.include-annotations="*"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HttpForm:
+class EncodedRequest:
     """`path` is relative to the API path and encoded. `content` is empty for reads."""
 
     method: str
@@ -26,13 +26,13 @@ class HttpForm:
     content: bytes = b""
 
 
-def http_form(request: Request) -> HttpForm:
+def encode_request(request: Request) -> EncodedRequest:
     """ValueError when a key or value does not fit (`key.fits_key_url`, `key.fits_filter`), or when a number
     is not finite.
     """
     match request:
         case Write(key, condition, columns):
-            return HttpForm(
+            return EncodedRequest(
                 method="PATCH",
                 path=row_path(key),
                 headers=(
@@ -48,7 +48,7 @@ def http_form(request: Request) -> HttpForm:
             path = f"{row_path(key)}?$select={ID_COLUMN}"
         case _:
             assert_never(request)
-    return HttpForm(method="GET", path=path, headers=(("Accept", "application/json"), ASK_FOR_NAMES))
+    return EncodedRequest(method="GET", path=path, headers=(("Accept", "application/json"), ASK_FOR_NAMES))
 
 
 def encode_json(document: object) -> bytes:

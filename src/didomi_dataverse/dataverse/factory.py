@@ -37,7 +37,7 @@ _ALLOWANCE: Final = timedelta(seconds=20)
 _KEEP_IDLE_S: Final = 30.0
 
 
-def open_client(
+def create_client(
     *,
     url: str,
     tenant_id: str,

@@ -9,34 +9,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from didomi_dataverse.ledger.replicas import Beat, Beats
+from didomi_dataverse.ledger.replicas import Heartbeat, Heartbeats
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Observation:
     """A replica's beat, and the monotonic time at which it was first seen to be this one."""
 
-    beat: Beat
+    beat: Heartbeat
     since: float
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class Observations:
     """What one replica has seen of the others, itself not among them."""
 
-    sightings: Mapping[str, Sighting] = field(default_factory=dict)
+    sightings: Mapping[str, Observation] = field(default_factory=dict)
 
 
-def seen(watch: Watch, beats: Beats, *, at: float) -> Watch:
+def observe(watch: Observations, beats: Heartbeats, *, at: float) -> Observations:
     """The watch after a look at the store that ended at the monotonic time `at`."""
-    sightings: dict[str, Sighting] = {}
+    sightings: dict[str, Observation] = {}
     for replica, beat in beats.items():
         before = watch.sightings.get(replica)
-        sightings[replica] = before if before is not None and before.beat == beat else Sighting(beat, at)
-    return Watch(sightings)
+        sightings[replica] = before if before is not None and before.beat == beat else Observation(beat, at)
+    return Observations(sightings)
 
 
-def silent(watch: Watch, *, at: float, takeover_after: timedelta) -> Beats:
+def find_expired(watch: Observations, *, at: float, takeover_after: timedelta) -> Heartbeats:
     """Those who have not beaten for so long, and as long as they gave themselves; each with its last beat."""
     return {
         replica: sighting.beat

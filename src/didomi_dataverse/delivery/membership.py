@@ -15,11 +15,11 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from didomi_dataverse.clock import Clock
-from didomi_dataverse.delivery.failure_detector import Watch, seen, silent
+from didomi_dataverse.delivery.failure_detector import Observations, find_expired, observe
 from didomi_dataverse.errors import StoreError
 from didomi_dataverse.ledger.claims import new_holder
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.replicas import Beat
+from didomi_dataverse.ledger.replicas import Heartbeat
 
 BEATS_PER_TAKEOVER = 12
 
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 
-class Tenure(Protocol):
+class Membership(Protocol):
     """Under which name this process claims, and for how long what it claimed is its own."""
 
     @property
@@ -59,7 +59,7 @@ class Tenure(Protocol):
         ...
 
 
-class Alone:
+class SingleProcess:
     """The one process of its store: nobody can take anything over from it, itself after a jump of the clock
     included.
     """
@@ -76,13 +76,13 @@ class Alone:
         return None
 
     async def begin(self) -> None:
-        await self._ledger.beat(self.holder, Beat(1, timedelta()))
+        await self._ledger.beat(self.holder, Heartbeat(1, timedelta()))
 
     async def leave(self) -> None:
         await self._ledger.leave(self.holder, now=self._clock.now())
 
 
-class Shared:
+class ReplicaMember:
     """One replica of several."""
 
     def __init__(
@@ -99,7 +99,7 @@ class Shared:
         self._new_name = new_name
         self._beats = 0
         self._until = clock.monotonic()
-        self._watch = Watch()
+        self._watch = Observations()
         self.holder = new_name()
 
     @property
@@ -122,7 +122,7 @@ class Shared:
         # Counted before it is known to be stored: a beat that is tried again must not look like the last one.
         self._beats += 1
         try:
-            others = await self._ledger.beat(self.holder, Beat(self._beats, self._takeover_after))
+            others = await self._ledger.beat(self.holder, Heartbeat(self._beats, self._takeover_after))
         except StoreError:
             if self._beats == 1:
                 self._start_over(began)
@@ -135,9 +135,9 @@ class Shared:
         # Counted from before the beat was stored: nobody can have seen it sooner.
         self._until = began + self._takeover_after.total_seconds() / 2
         now = self._clock.monotonic()
-        self._watch = seen(self._watch, others, at=now)
-        for replica, last in silent(self._watch, at=now, takeover_after=self._takeover_after).items():
-            released = await self._ledger.bury(replica, last, now=self._clock.now())
+        self._watch = observe(self._watch, others, at=now)
+        for replica, last in find_expired(self._watch, at=now, takeover_after=self._takeover_after).items():
+            released = await self._ledger.evict(replica, last, now=self._clock.now())
             if released is not None:
                 log.warning("replica_taken_over", replica=replica, contacts=released)
 
@@ -164,7 +164,7 @@ class Shared:
         await self._ledger.leave(self.holder, now=self._clock.now())
 
 
-async def within(tenure: Tenure, holder: str, call: Coroutine[Any, Any, _T]) -> _T | None:
+async def run_while_held(tenure: Membership, holder: str, call: Coroutine[Any, Any, _T]) -> _T | None:
     """What the call returned; None when the tenure of `holder` ended first, and the call was given up."""
     calling = asyncio.ensure_future(call)
     try:

@@ -24,7 +24,7 @@ class Retention:
     attempts: timedelta
 
 
-class Janitor:
+class RetentionCleaner:
     """Sweeps the ledger every `SWEEP_EVERY`."""
 
     def __init__(self, *, ledger: Ledger, retention: Retention, clock: Clock) -> None:

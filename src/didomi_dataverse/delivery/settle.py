@@ -59,13 +59,15 @@ _POSTPONED_TEXTS: Mapping[PostponeCause, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RetryLimits:
     """How long to go on. `unmatched_for` is `contact.unmatched.retry_for`."""
 
     unmatched_for: timedelta
 
 
-def judged(concluded: Concluded, contact: Contact, *, patience: Patience, now: datetime) -> Concluded:
+def apply_retry_limits(
+    concluded: Concluded, contact: Contact, *, patience: RetryLimits, now: datetime
+) -> Concluded:
     """The same conclusion, or a parked one where patience is at its end."""
     match concluded.outcome:
         case Unmatched() if now - (contact.unmatched_since or now) >= patience.unmatched_for:
@@ -76,7 +78,7 @@ def judged(concluded: Concluded, contact: Contact, *, patience: Patience, now: d
             return concluded
 
 
-def settlement(claim: Claim, concluded: Concluded, *, now: datetime, jitter: float) -> Settlement:
+def settle(claim: Claim, concluded: Concluded, *, now: datetime, jitter: float) -> Settlement:
     """What to store. `jitter` in [0, 1) spreads retries, so that they do not come in step."""
     contact = claim.contact
     written: Mapping[str, Written] | None = None

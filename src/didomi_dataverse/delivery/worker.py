@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from didomi_dataverse.clock import Clock, SteadyClock
-from didomi_dataverse.delivery.deliver import Sender
 from didomi_dataverse.delivery.rate_limit.state import headroom, wait_before_call
+from didomi_dataverse.delivery.sender import Sender
 from didomi_dataverse.errors import StoreError
 from didomi_dataverse.ledger.delivery_state import Claim
 from didomi_dataverse.ledger.ledger import Ledger

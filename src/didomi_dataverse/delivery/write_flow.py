@@ -78,12 +78,12 @@ MAX_ATTEMPTS = 5
 _MOST_ROWS: Mapping[OnMany, int] = {OnMany.PARK: 1, OnMany.ALL: 50}
 """How many rows one person may have. More than that is a mistake in the table rather than one person."""
 
-Dialogue = Generator[Write | LookUp, Reply, Concluded]
+WriteFlow = Generator[Write | LookUp, Reply, Concluded]
 
 
-def dialogue(
+def write_flow(
     contact: Contact, values: ColumnValues, creation: Mapping[str, ColumnValue], policy: MatchPolicy
-) -> Dialogue:
+) -> WriteFlow:
     """Everything that is said about one contact until an outcome is reached.
 
     `creation` holds every mapped column, as it must be written when the row is created (design.md 1, promise
@@ -91,7 +91,7 @@ def dialogue(
     """
     if not changed(values, contact.written):
         return Concluded(outcome=NothingToWrite())
-    target = target_of(contact, policy)
+    target = locate_row(contact, policy)
     if target is None:
         return Concluded(outcome=Parked(ParkReason.UNSENDABLE))
     written = contact.written
@@ -229,7 +229,7 @@ def _create(
             return Concluded(outcome=_failure(reply, write), sent=creation, constants=constants, reply=reply)
 
 
-def target_of(contact: Contact, policy: MatchPolicy) -> RowKey | LookUp | None:
+def locate_row(contact: Contact, policy: MatchPolicy) -> RowKey | LookUp | None:
     """Where the row is, if a URL can say it, else how to look for it; None when no request can carry the
     identifier (dataverse.md 1.4).
     """

@@ -7,10 +7,16 @@ from enum import StrEnum
 
 from didomi_dataverse.consent.model import Choice, Kind, Selection, Subject, Value
 from didomi_dataverse.didomi.identity import Normalize, identify
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, Identity, Reading, Reason
+from didomi_dataverse.didomi.interpreted import (
+    Deletes,
+    Disposition,
+    Identity,
+    InterpretedNotification,
+    Reason,
+)
 from didomi_dataverse.didomi.notification import Notification, NotificationType
 from didomi_dataverse.didomi.payload.entity import Entity
-from didomi_dataverse.didomi.payload.timestamps import UNREADABLE, not_after_arrival
+from didomi_dataverse.didomi.payload.timestamps import UNREADABLE, clamp_to_received
 
 CONFIRMED = "confirmed"
 PENDING_APPROVAL = "pending_approval"
@@ -40,7 +46,7 @@ class OnUserDeleted(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadingPolicy:
+class InterpretationPolicy:
     """What of the configuration decides how a notification is read.
 
     `organization_id` None accepts every organization. `mapped_regulations` are in lower case.
@@ -61,7 +67,9 @@ class _Times:
     notes: tuple[str, ...]
 
 
-def read(notification: Notification, *, received_at: datetime, caller: str, policy: ReadingPolicy) -> Reading:
+def interpret(
+    notification: Notification, *, received_at: datetime, caller: str, policy: InterpretationPolicy
+) -> InterpretedNotification:
     """What one notification means. Never raises: whatever it is, it becomes a reading with a disposition.
 
     `received_at` is aware UTC. `caller` says by which configured way the sender was let in.
@@ -70,7 +78,7 @@ def read(notification: Notification, *, received_at: datetime, caller: str, poli
     known_type = notification.known_type
     if entity is None or known_type is None:
         fault = notification.fault or Reason.MALFORMED
-        return Reading(
+        return InterpretedNotification(
             digest=notification.digest,
             body=notification.body,
             received_at=received_at,
@@ -89,7 +97,7 @@ def read(notification: Notification, *, received_at: datetime, caller: str, poli
     deletes: Deletes | None = None
     if known_type.is_deletion and reason is None:
         deletes = Deletes.EVENT if known_type.is_event else Deletes.USER
-    return Reading(
+    return InterpretedNotification(
         digest=notification.digest,
         body=notification.body,
         received_at=received_at,
@@ -122,7 +130,7 @@ def _decided(
     *,
     times: _Times,
     identity: Identity | Reason,
-    policy: ReadingPolicy,
+    policy: InterpretationPolicy,
 ) -> tuple[Reason | None, tuple[Choice, ...]]:
     """Why it is not applied, if it is not, and the choices to fold."""
     reason = _reason_before_choices(notification, entity, known_type, policy)
@@ -146,7 +154,7 @@ def _decided(
 
 
 def _reason_before_choices(
-    notification: Notification, entity: Entity, known_type: NotificationType, policy: ReadingPolicy
+    notification: Notification, entity: Entity, known_type: NotificationType, policy: InterpretationPolicy
 ) -> Reason | None:
     if notification.fault is not None:
         return notification.fault
@@ -158,7 +166,9 @@ def _reason_before_choices(
     return _reason_of_status(notification, entity) if known_type.is_event else None
 
 
-def _reason_of_deletion(entity: Entity, known_type: NotificationType, policy: ReadingPolicy) -> Reason | None:
+def _reason_of_deletion(
+    entity: Entity, known_type: NotificationType, policy: InterpretationPolicy
+) -> Reason | None:
     """Why a deletion is not followed, if it is not."""
     if not (entity.entity_id if known_type.is_event else entity.didomi_user):
         return Reason.MALFORMED
@@ -180,7 +190,7 @@ def _reason_of_status(notification: Notification, entity: Entity) -> Reason | No
     return Reason.CONFIRMATION_REVOKED if was_confirmed else Reason.PENDING_APPROVAL
 
 
-def _identity(entity: Entity, policy: ReadingPolicy) -> Identity | Reason:
+def _identity(entity: Entity, policy: InterpretationPolicy) -> Identity | Reason:
     written = entity.organization_user_id
     if written is UNREADABLE:
         return Reason.IDENTITY_UNUSABLE
@@ -194,7 +204,7 @@ def _times(
     notes: list[str] = []
 
     def bounded(made_at: datetime, word: str) -> datetime:
-        known = not_after_arrival(made_at, received_at)
+        known = clamp_to_received(made_at, received_at)
         if known != made_at:
             notes.append(word)
         return known

@@ -45,8 +45,8 @@ class Reason(StrEnum):
 class Deletes(StrEnum):
     """What a notification takes back."""
 
-    EVENT = "event"  # the event `Reading.source_id`
-    USER = "user"  # everything that `Reading.didomi_user` said up to `Reading.received_at`
+    EVENT = "event"  # the event `source_id`
+    USER = "user"  # everything that `didomi_user` said up to `received_at`
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class InterpretedNotification:
     """One notification, read: ready to be logged and folded in one transaction.
 
     `digest` is the SHA-256 (hex) of the canonical body and identifies the notification. `body` is what is

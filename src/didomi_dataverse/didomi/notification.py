@@ -9,11 +9,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from didomi_dataverse.didomi.interpreted import Reason
-from didomi_dataverse.didomi.payload.entity import Entity, event_of, name_of, user_of
-from didomi_dataverse.didomi.payload.flatten import AmbiguousError, is_flat, rebuilt
-from didomi_dataverse.didomi.payload.json_body import Envelope, JsonObject, envelopes
-from didomi_dataverse.didomi.payload.timestamps import instant
-from didomi_dataverse.didomi.payload.warnings import Notes
+from didomi_dataverse.didomi.payload.entity import Entity, name_of, parse_event, parse_user
+from didomi_dataverse.didomi.payload.flatten import AmbiguousError, is_flat, rebuild
+from didomi_dataverse.didomi.payload.json_body import Envelope, JsonObject, split_envelopes
+from didomi_dataverse.didomi.payload.timestamps import parse_timestamp
+from didomi_dataverse.didomi.payload.warnings import ParseWarnings
 from didomi_dataverse.text import clipped
 
 DEFAULT_REGULATION = "gdpr"
@@ -80,13 +80,13 @@ class Notification:
     notes: tuple[str, ...] = ()
 
 
-def parse(body: bytes) -> tuple[Notification, ...]:
-    """Every notification of a body, in order. Raises NotJsonError as `envelopes` does."""
-    return tuple(_notification(envelope) for envelope in envelopes(body))
+def parse_notifications(body: bytes) -> tuple[Notification, ...]:
+    """Every notification of a body, in order. Raises NotJsonError as `split_envelopes` does."""
+    return tuple(_notification(envelope) for envelope in split_envelopes(body))
 
 
 def _notification(envelope: Envelope) -> Notification:
-    notes = Notes()
+    notes = ParseWarnings()
     members = envelope.members
     fault: Reason | None = None
     if envelope.has_duplicate_keys:
@@ -95,7 +95,7 @@ def _notification(envelope: Envelope) -> Notification:
     if is_flat(members):
         notes.add("flattened")
         try:
-            members = rebuilt(members)
+            members = rebuild(members)
         except AmbiguousError:
             notes.add("flattened_ambiguous")
             fault = Reason.MALFORMED
@@ -121,7 +121,7 @@ def _notification(envelope: Envelope) -> Notification:
 
 
 def _of_known_type(
-    envelope: Envelope, members: JsonObject, known_type: NotificationType, notes: Notes
+    envelope: Envelope, members: JsonObject, known_type: NotificationType, notes: ParseWarnings
 ) -> Notification:
     parameters = members.get("parameters")
     if not isinstance(parameters, dict):
@@ -129,7 +129,7 @@ def _of_known_type(
         parameters = {}
     found = _entity_of(parameters, known_type, notes)
     regulation, fault = _regulation(members, found or {}, notes)
-    read = event_of if known_type.is_event else user_of
+    read = parse_event if known_type.is_event else parse_user
     old = parameters.get("old_entity")
     if old is not None and not isinstance(old, dict):
         notes.add("wrong_type", "old_entity")
@@ -142,14 +142,16 @@ def _of_known_type(
         regulation=regulation,
         entity=entity,
         # What was wrong with the state before this notification is nobody's concern any more.
-        old_entity=read(old, regulation=regulation, notes=Notes()) if isinstance(old, dict) else None,
+        old_entity=read(old, regulation=regulation, notes=ParseWarnings()) if isinstance(old, dict) else None,
         source=_source(parameters.get("source"), notes),
         fault=Reason.MALFORMED if entity is None else fault,
         notes=notes.found(),
     )
 
 
-def _entity_of(parameters: JsonObject, known_type: NotificationType, notes: Notes) -> JsonObject | None:
+def _entity_of(
+    parameters: JsonObject, known_type: NotificationType, notes: ParseWarnings
+) -> JsonObject | None:
     expected, other = ("new_entity", "entity") if known_type.is_update else ("entity", "new_entity")
     found = parameters.get(expected)
     if found is None and (found := parameters.get(other)) is not None:
@@ -161,7 +163,7 @@ def _entity_of(parameters: JsonObject, known_type: NotificationType, notes: Note
     return None
 
 
-def _regulation(members: JsonObject, entity: JsonObject, notes: Notes) -> tuple[str, Reason | None]:
+def _regulation(members: JsonObject, entity: JsonObject, notes: ParseWarnings) -> tuple[str, Reason | None]:
     """The envelope's, else the entity's, else GDPR; two different ones are a fault (didomi.md 1.10)."""
     named: list[str] = []
     for path, written in (
@@ -180,13 +182,13 @@ def _regulation(members: JsonObject, entity: JsonObject, notes: Notes) -> tuple[
     return (named[0] if named else DEFAULT_REGULATION), None
 
 
-def _source(found: object, notes: Notes) -> Source:
+def _source(found: object, notes: ParseWarnings) -> Source:
     if not isinstance(found, dict):
         if found is not None:
             notes.add("wrong_type", "source")
         return NO_SOURCE
     # An event's time is its update, else its creation (didomi.md 1.6).
-    read = instant(
+    read = parse_timestamp(
         found.get("updated_at") if found.get("updated_at") is not None else found.get("created_at")
     )
     if read is not None and not isinstance(read, datetime):

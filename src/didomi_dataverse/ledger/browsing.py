@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, and_, func, or_, select, update
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.ledger.codec import EMPTY_WRITTEN
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Move, moved
-from didomi_dataverse.ledger.queries import Logged, logged_of
+from didomi_dataverse.ledger.queries import StoredNotification, stored_notification
 from didomi_dataverse.ledger.tables import attempts, contacts, notifications
 
 _DIGEST_CHARACTERS = 64
@@ -17,7 +17,7 @@ _IDS_PER_STATEMENT = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class NotificationFilter:
     """Which notifications, the latest first. What is None does not matter."""
 
     limit: int
@@ -29,7 +29,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class NotificationSummary:
     """A notification without its body. `identifier` is None when it names nobody."""
 
     digest: str
@@ -55,7 +55,7 @@ class ParkedContact:
     parked_at: datetime | None
 
 
-def listed(connection: Connection, wanted: Wanted) -> list[Listed]:
+def list_notifications(connection: Connection, wanted: NotificationFilter) -> list[NotificationSummary]:
     """The notifications that fit, the latest first."""
     columns = notifications.c
     found = (
@@ -85,7 +85,7 @@ def listed(connection: Connection, wanted: Wanted) -> list[Listed]:
     if wanted.since is not None:
         found = found.where(columns.received_at >= wanted.since)
     return [
-        Listed(
+        NotificationSummary(
             digest=row["digest"],
             received_at=row["received_at"],
             times_received=row["times_received"],
@@ -99,7 +99,7 @@ def listed(connection: Connection, wanted: Wanted) -> list[Listed]:
     ]
 
 
-def by_prefix(connection: Connection, prefix: str) -> list[Logged]:
+def by_prefix(connection: Connection, prefix: str) -> list[StoredNotification]:
     """At most two notifications whose digest begins like this: the one, or proof that there are more."""
     column = notifications.c.digest
     rows = connection.execute(
@@ -108,16 +108,21 @@ def by_prefix(connection: Connection, prefix: str) -> list[Logged]:
         .order_by(column)
         .limit(2)
     )
-    return [logged_of(row) for row in rows.mappings()]
+    return [stored_notification(row) for row in rows.mappings()]
 
 
-def parked_after(connection: Connection, after: int, limit: int, reason: Reason | None) -> list[Logged]:
+def parked_after(
+    connection: Connection, after: int, limit: int, reason: Reason | None
+) -> list[StoredNotification]:
     """The next parked notifications in the order of their arrival, after that row."""
     columns = notifications.c
     found = select(notifications).where(columns.disposition == Disposition.PARKED.value, columns.id > after)
     if reason is not None:
         found = found.where(columns.reason == reason.value)
-    return [logged_of(row) for row in connection.execute(found.order_by(columns.id).limit(limit)).mappings()]
+    return [
+        stored_notification(row)
+        for row in connection.execute(found.order_by(columns.id).limit(limit)).mappings()
+    ]
 
 
 def parked_contacts(connection: Connection, limit: int) -> list[ParkedContact]:

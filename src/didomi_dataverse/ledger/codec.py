@@ -57,10 +57,12 @@ def encode_registers(registers: Registers) -> str:
     rows: list[Any] = []
     for (subject, _), register in registers.items():
         row: list[Any] = [_encode_subject(subject), encoded(register.statement), encoded(register.assertion)]
-        if register.buried or register.gone_until is not None:
+        if register.retracted or register.deleted_until is not None:
             has_deletions = True
-            gone_until = None if register.gone_until is None else to_microseconds(register.gone_until)
-            row += [gone_until, [encoded(choice) for choice in register.buried]]
+            deleted_until = (
+                None if register.deleted_until is None else to_microseconds(register.deleted_until)
+            )
+            row += [deleted_until, [encoded(choice) for choice in register.retracted]]
         rows.append(row)
     version = _VERSION_WITH_DELETIONS if has_deletions else _VERSION
     return _dumps({"v": version, "origins": list(origins), "registers": rows})
@@ -104,16 +106,16 @@ def decode_registers(text: str) -> dict[RegisterKey, Register]:
             subject = _decode_subject(encoded_subject)
             statement = decoded(subject, Kind.STATEMENT, encoded_statement)
             assertion = decoded(subject, Kind.ASSERTION, encoded_assertion)
-            gone_until: datetime | None = None
-            buried: list[Choice] = []
+            deleted_until: datetime | None = None
+            retracted: list[Choice] = []
             if deleted:
-                gone_until = None if deleted[0] is None else from_microseconds(deleted[0])
+                deleted_until = None if deleted[0] is None else from_microseconds(deleted[0])
                 found = [decoded(subject, Kind.STATEMENT, one) for one in deleted[1]]
-                buried = [one for one in found if one is not None]
-            spoken = next((one for one in (statement, assertion, *buried) if one is not None), None)
+                retracted = [one for one in found if one is not None]
+            spoken = next((one for one in (statement, assertion, *retracted) if one is not None), None)
             if spoken is not None:
                 registers[subject, spoken.didomi_user] = Register(
-                    statement, assertion, tuple(buried), gone_until
+                    statement, assertion, tuple(retracted), deleted_until
                 )
     except (KeyError, IndexError, TypeError, OverflowError) as error:
         raise ValueError(

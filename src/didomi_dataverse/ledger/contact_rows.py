@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from didomi_dataverse.didomi.interpreted import Identity, Reading
+from didomi_dataverse.didomi.interpreted import Identity, InterpretedNotification
 from didomi_dataverse.ledger.codec import EMPTY_REGISTERS, EMPTY_WRITTEN
-from didomi_dataverse.ledger.contact_update import Folding
+from didomi_dataverse.ledger.contact_update import ContactUpdate
 from didomi_dataverse.ledger.database import dialect
 from didomi_dataverse.ledger.database.bulk_sql import insert_rows, rows_in, update_rows
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Priority
@@ -19,7 +19,9 @@ from didomi_dataverse.ledger.tables import contacts
 _MAX_IDENTITY_BYTES = 2_000
 
 
-def contacts_for(connection: Connection, readings: Sequence[Reading], now: datetime) -> dict[str, Folding]:
+def contacts_for(
+    connection: Connection, readings: Sequence[InterpretedNotification], now: datetime
+) -> dict[str, ContactUpdate]:
     """The contacts that the readings are about, by key; locked, and created where they are new.
 
     Every notification that names a person gets a contact, choices or not, so that all of them are found when
@@ -49,7 +51,7 @@ def _create(connection: Connection, identities: Iterable[Identity], now: datetim
     insert_rows(connection, contacts, [_new_contact(one, now) for one in identities], skip_known=True)
 
 
-def _by_key(connection: Connection, keys: Collection[str]) -> dict[str, Folding]:
+def _by_key(connection: Connection, keys: Collection[str]) -> dict[str, ContactUpdate]:
     """Locked in the order of their ids."""
     if dialect.has_other_writers(connection):
         ids = [found for (found,) in rows_in(connection, contacts, ("id",), where="key", wanted=keys)]
@@ -59,7 +61,7 @@ def _by_key(connection: Connection, keys: Collection[str]) -> dict[str, Folding]
     return {row[0]: _folding(row) for row in rows}
 
 
-def contacts_by_id(connection: Connection, contact_ids: Collection[int]) -> list[Folding]:
+def contacts_by_id(connection: Connection, contact_ids: Collection[int]) -> list[ContactUpdate]:
     """The contacts with these ids, locked in their order."""
     rows = rows_in(connection, contacts, _FOLDING_COLUMNS, where="id", wanted=contact_ids, locked=True)
     return [_folding(row) for row in rows]
@@ -78,9 +80,9 @@ _FOLDING_COLUMNS = (
 )
 
 
-def _folding(row: tuple[Any, ...]) -> Folding:
+def _folding(row: tuple[Any, ...]) -> ContactUpdate:
     _, contact_id, registers, revision, state, due_at, priority, reason, history_cut_at = row
-    return Folding(
+    return ContactUpdate(
         contact_id=contact_id,
         state=DeliveryState(state),
         due_at=due_at,
@@ -92,7 +94,7 @@ def _folding(row: tuple[Any, ...]) -> Folding:
     )
 
 
-def store_contacts(connection: Connection, folded: Collection[Folding], now: datetime) -> None:
+def store_contacts(connection: Connection, folded: Collection[ContactUpdate], now: datetime) -> None:
     """Store those that changed, or say the same in other words."""
     changed = [contact.changed_row(now) for contact in folded if contact.changed]
     refined = [{"id": contact.contact_id, "registers": contact.text} for contact in folded if contact.refined]

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from didomi_dataverse.consent.change import difference
+from didomi_dataverse.consent.change import compare_states
 from didomi_dataverse.consent.model import Choice
-from didomi_dataverse.consent.registers import RegisterKey, Registers, bury, fold, resolve
+from didomi_dataverse.consent.registers import RegisterKey, Registers, fold, resolve, retract
 from didomi_dataverse.consent.tombstones import NOTHING_DELETED, Tombstones
-from didomi_dataverse.didomi.interpreted import Reading, Reason
+from didomi_dataverse.didomi.interpreted import InterpretedNotification, Reason
 from didomi_dataverse.ledger.codec import decode_registers, encode_registers
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Move, Priority, moved
 
@@ -20,7 +20,7 @@ later notification and every write would have to read them whole.
 
 
 @dataclass(frozen=True, slots=True)
-class Consequence:
+class FoldResult:
     """What one reading did to its contact.
 
     `changed`: some item's value is another now, or was stated again later: there is something to deliver.
@@ -32,11 +32,11 @@ class Consequence:
     problem: Reason | None = None
 
 
-NOTHING_NEW = Consequence(changed=False, withdrawal=False)
+NOTHING_NEW = FoldResult(changed=False, withdrawal=False)
 
 
 @dataclass(slots=True, kw_only=True)
-class Folding:
+class ContactUpdate:
     """A contact, and what the readings so far have made of it.
 
     `stored` is the text of its registers as they were found, `text` as they are now. `history_cut_at`: when
@@ -58,7 +58,7 @@ class Folding:
     def __post_init__(self) -> None:
         self.text = self.stored
 
-    def fold(self, reading: Reading, tombstones: Tombstones = NOTHING_DELETED) -> Consequence:
+    def fold(self, reading: InterpretedNotification, tombstones: Tombstones = NOTHING_DELETED) -> FoldResult:
         """Fold the reading's choices, some of which may be deleted already. Raises whatever it or the stored
         registers make it raise; then nothing has changed here.
         """
@@ -68,21 +68,21 @@ class Folding:
         return self._become(before, fold(before, reading.choices, tombstones))
 
     def would_orphan(self, deleted: Tombstones) -> bool:
-        """Whether `bury` has to know the history: some newest statement is among what is deleted."""
-        return self.history_cut_at is None and bury(self._decoded(), deleted)[1]
+        """Whether `retract` has to know the history: some newest statement is among what is deleted."""
+        return self.history_cut_at is None and retract(self._decoded(), deleted)[1]
 
-    def bury(self, deleted: Tombstones, history: Iterable[Choice], tombstones: Tombstones) -> Consequence:
+    def retract(self, deleted: Tombstones, history: Iterable[Choice], tombstones: Tombstones) -> FoldResult:
         """Let what `deleted` names no longer count.
 
         `history` is everything that the notifications about this contact say, and `tombstones` all that is
         deleted of it; both may be empty unless `would_orphan`. Raises as `fold`.
         """
         before = self._decoded()
-        after, is_orphaned = bury(before, deleted)
+        after, is_orphaned = retract(before, deleted)
         if is_orphaned:
             if self.history_cut_at is not None:
                 # What was chosen before cannot be known, and "nothing" may be as wrong as anything.
-                return Consequence(changed=False, withdrawal=False, problem=Reason.HISTORY_INCOMPLETE)
+                return FoldResult(changed=False, withdrawal=False, problem=Reason.HISTORY_INCOMPLETE)
             after = fold(after, history, tombstones)
         consequence = self._become(before, after)
         if consequence.problem is None and _is_withheld(after, deleted):
@@ -98,21 +98,21 @@ class Folding:
     def _decoded(self) -> Registers:
         return decode_registers(self.text) if self.registers is None else self.registers
 
-    def _become(self, before: Registers, after: Registers) -> Consequence:
+    def _become(self, before: Registers, after: Registers) -> FoldResult:
         if after is before:
             self.registers = before
             return NOTHING_NEW
         # Encoding is the last thing that a strange value can break: before anything is kept.
         text = encode_registers(after)
         if len(text) > max(MAX_CHARACTERS, len(self.text)):
-            return Consequence(changed=False, withdrawal=False, problem=Reason.TOO_LARGE)
-        found = difference(before, after)
+            return FoldResult(changed=False, withdrawal=False, problem=Reason.TOO_LARGE)
+        found = compare_states(before, after)
         self.registers, self.text = after, text
         if found.changed:
             self.changed = True
             self.revision += 1
             self.priority = min(self.priority, Priority.WITHDRAWAL if found.withdrawal else Priority.NORMAL)
-        return Consequence(changed=found.changed, withdrawal=found.withdrawal)
+        return FoldResult(changed=found.changed, withdrawal=found.withdrawal)
 
     @property
     def refined(self) -> bool:
@@ -147,7 +147,7 @@ def _is_withheld(registers: Registers, deleted: Tombstones) -> bool:
 
     def concerns(key: RegisterKey) -> bool:
         register = registers[key]
-        return key[1] in deleted.users or any(deleted.cover(choice) for choice in register.buried)
+        return key[1] in deleted.users or any(deleted.cover(choice) for choice in register.retracted)
 
     subjects = {key[0] for key in registers if concerns(key)}
     return any(resolved.withheld for subject, resolved in resolve(registers).items() if subject in subjects)

@@ -12,19 +12,19 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, or_, s
 
 from didomi_dataverse.consent.model import Choice
 from didomi_dataverse.consent.tombstones import Tombstones
-from didomi_dataverse.didomi.interpret import ReadingPolicy, read
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, Reading, Reason
-from didomi_dataverse.didomi.notification import parse
+from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
+from didomi_dataverse.didomi.interpreted import Deletes, Disposition, InterpretedNotification, Reason
+from didomi_dataverse.didomi.notification import parse_notifications
 from didomi_dataverse.ledger.database import dialect
 from didomi_dataverse.ledger.database.bulk_sql import rows_in
 from didomi_dataverse.ledger.tables import deleted_events, deleted_users, notifications, storable_text
 
 # The notifications it reads were accepted when they came; what is accepted today does not matter for them.
-_AS_ACCEPTED = ReadingPolicy()
+_AS_ACCEPTED = InterpretationPolicy()
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DeletionTarget:
     """Whom a deletion is about. `is_known`: what it deletes was received, be it without a person."""
 
     contact_ids: frozenset[int]
@@ -43,7 +43,7 @@ def was_folded() -> ColumnElement[bool]:
     )
 
 
-def named_by(reading: Reading) -> Tombstones:
+def named_by(reading: InterpretedNotification) -> Tombstones:
     """What one deletion deletes."""
     match reading.deletes:
         case Deletes.EVENT:
@@ -54,7 +54,7 @@ def named_by(reading: Reading) -> Tombstones:
             return Tombstones()
 
 
-def tombstones_for(connection: Connection, readings: Iterable[Reading]) -> Tombstones:
+def tombstones_for(connection: Connection, readings: Iterable[InterpretedNotification]) -> Tombstones:
     """Everything deleted that concerns the choices of the readings, by now or by one of the readings."""
     spoken = list(readings)
     choices = [choice for reading in spoken for choice in reading.choices]
@@ -68,7 +68,11 @@ def tombstones_for(connection: Connection, readings: Iterable[Reading]) -> Tombs
     return Tombstones(events=frozenset(events), users={user: at for user, at in users.items() if at})
 
 
-def target_of(connection: Connection, reading: Reading, others: Mapping[str, Sequence[Reading]]) -> Target:
+def find_deletion_target(
+    connection: Connection,
+    reading: InterpretedNotification,
+    others: Mapping[str, Sequence[InterpretedNotification]],
+) -> DeletionTarget:
     """Whom our own log, and the readings received together with it, know of what a deletion deletes.
 
     `others` are those readings by the key of their identity ('' without one); their contacts are not looked
@@ -89,19 +93,21 @@ def target_of(connection: Connection, reading: Reading, others: Mapping[str, Seq
     ).scalars()
     found = set(rows)
     together = any(_speaks_of(one, reading) for some in others.values() for one in some)
-    return Target(
+    return DeletionTarget(
         contact_ids=frozenset(contact_id for contact_id in found if contact_id is not None),
         is_known=bool(found) or together,
     )
 
 
-def keys_together(reading: Reading, others: Mapping[str, Sequence[Reading]]) -> set[str]:
+def keys_together(
+    reading: InterpretedNotification, others: Mapping[str, Sequence[InterpretedNotification]]
+) -> set[str]:
     """The identities, of those received together with a deletion, that it concerns."""
     keys = {key for key, some in others.items() if key and any(_speaks_of(one, reading) for one in some)}
     return keys if reading.identity is None else keys | {reading.identity.key}
 
 
-def _speaks_of(reading: Reading, deletion: Reading) -> bool:
+def _speaks_of(reading: InterpretedNotification, deletion: InterpretedNotification) -> bool:
     if reading.deletes is not None:
         return False
     if deletion.deletes is Deletes.EVENT:
@@ -109,7 +115,7 @@ def _speaks_of(reading: Reading, deletion: Reading) -> bool:
     return reading.didomi_user == deletion.didomi_user
 
 
-def history(connection: Connection, contact_id: int) -> Iterator[Reading]:
+def history(connection: Connection, contact_id: int) -> Iterator[InterpretedNotification]:
     """Every notification about a contact whose choices are in its registers, read again.
 
     The same body read at the same time says the same, so that folding it again changes nothing.
@@ -121,17 +127,17 @@ def history(connection: Connection, contact_id: int) -> Iterator[Reading]:
         .order_by(columns.id)
     )
     for body, received_at, caller in rows:
-        for notification in parse(bytes(body)):
-            yield read(notification, received_at=received_at, caller=caller, policy=_AS_ACCEPTED)
+        for notification in parse_notifications(bytes(body)):
+            yield interpret(notification, received_at=received_at, caller=caller, policy=_AS_ACCEPTED)
 
 
-def choices_of(readings: Iterable[Reading]) -> Iterator[Choice]:
+def choices_of(readings: Iterable[InterpretedNotification]) -> Iterator[Choice]:
     """All of their choices."""
     for reading in readings:
         yield from reading.choices
 
 
-def remember(connection: Connection, readings: Sequence[Reading]) -> None:
+def remember(connection: Connection, readings: Sequence[InterpretedNotification]) -> None:
     """Set the tombstones of these deletions. A user deleted again no longer counts until the later time."""
     dialect.insert_missing(
         connection,
@@ -156,7 +162,7 @@ _LATER = (
 )
 
 
-def _stone(name: str, value: str, reading: Reading) -> dict[str, object]:
+def _stone(name: str, value: str, reading: InterpretedNotification) -> dict[str, object]:
     return {name: value, "deleted_at": reading.received_at, "digest": reading.digest}
 
 

@@ -10,17 +10,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from didomi_dataverse.didomi.interpreted import Reading
+from didomi_dataverse.didomi.interpreted import InterpretedNotification
 from didomi_dataverse.errors import StoreUnavailableError
-from didomi_dataverse.ledger.ingest import Recorded
+from didomi_dataverse.ledger.ingest import Ingested
 
-Record = Callable[[Sequence[Reading]], Awaitable[list[Recorded]]]
+Record = Callable[[Sequence[InterpretedNotification]], Awaitable[list[Ingested]]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Caller:
-    readings: Sequence[Reading]
-    answer: asyncio.Future[list[Recorded]]
+    readings: Sequence[InterpretedNotification]
+    answer: asyncio.Future[list[Ingested]]
 
 
 class GroupCommit:
@@ -55,7 +55,7 @@ class GroupCommit:
         """Readings in line, those being committed not counted."""
         return self._waiting
 
-    async def record(self, readings: Sequence[Reading]) -> list[Recorded]:
+    async def record(self, readings: Sequence[InterpretedNotification]) -> list[Ingested]:
         """As `Ledger.record`, in one commit with whoever else is calling.
 
         Raises StoreUnavailableError when nothing could be committed, the line is full, or the ledger is

@@ -11,17 +11,17 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, update
 
 from didomi_dataverse.consent.tombstones import NOTHING_DELETED, Tombstones
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, Reading, Reason
+from didomi_dataverse.didomi.interpreted import Deletes, Disposition, InterpretedNotification, Reason
 from didomi_dataverse.ledger import deletions
 from didomi_dataverse.ledger.contact_rows import contacts_by_id, contacts_for, store_contacts
-from didomi_dataverse.ledger.contact_update import NOTHING_NEW, Consequence, Folding
+from didomi_dataverse.ledger.contact_update import NOTHING_NEW, ContactUpdate, FoldResult
 from didomi_dataverse.ledger.database import dialect
 from didomi_dataverse.ledger.database.bulk_sql import insert_rows, rows_in
 from didomi_dataverse.ledger.tables import notifications, storable_text
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class Ingested:
     """What became of one reading.
 
     `duplicate`: this notification had been logged before; the rest is then what was said of it the first
@@ -42,16 +42,18 @@ class _Group:
 
     fresh: list[dict[str, Any]] = field(default_factory=list)
     repeated: dict[str, int] = field(default_factory=dict)
-    known: dict[str, Recorded] = field(default_factory=dict)
-    by_key: dict[str, Folding] = field(default_factory=dict)
-    by_id: dict[int, Folding] = field(default_factory=dict)
-    received: dict[str, list[Reading]] = field(default_factory=dict)
-    targets: dict[str, deletions.Target] = field(default_factory=dict)
+    known: dict[str, Ingested] = field(default_factory=dict)
+    by_key: dict[str, ContactUpdate] = field(default_factory=dict)
+    by_id: dict[int, ContactUpdate] = field(default_factory=dict)
+    received: dict[str, list[InterpretedNotification]] = field(default_factory=dict)
+    targets: dict[str, deletions.DeletionTarget] = field(default_factory=dict)
     tombstones: Tombstones = NOTHING_DELETED
 
 
-def record(connection: Connection, readings: Sequence[Reading], now: datetime) -> list[Recorded]:
-    """Log and fold all of them, in order. One `Recorded` for each reading."""
+def ingest(
+    connection: Connection, readings: Sequence[InterpretedNotification], now: datetime
+) -> list[Ingested]:
+    """Log and fold all of them, in order. One `Ingested` for each reading."""
     # First of all locks: whoever records while something is deleted would miss the tombstone.
     dialect.lock_deletions(connection, exclusive=any(reading.deletes for reading in readings))
     known = _logged_before(connection, readings)
@@ -67,9 +69,11 @@ def record(connection: Connection, readings: Sequence[Reading], now: datetime) -
     return recorded
 
 
-def record_again(connection: Connection, readings: Sequence[Reading], now: datetime) -> list[Recorded]:
+def ingest_again(
+    connection: Connection, readings: Sequence[InterpretedNotification], now: datetime
+) -> list[Ingested]:
     """Fold notifications that are logged already, as they are read today, and say in the log what became of
-    them. Their contacts are delivered again. One `Recorded` for each reading.
+    them. Their contacts are delivered again. One `Ingested` for each reading.
     """
     dialect.lock_deletions(connection, exclusive=any(reading.deletes for reading in readings))
     before = _logged_before(connection, readings)
@@ -97,9 +101,9 @@ def record_again(connection: Connection, readings: Sequence[Reading], now: datet
 
 def _group(
     connection: Connection,
-    readings: Sequence[Reading],
-    known: dict[str, Recorded],
-    folding: dict[str, Folding],
+    readings: Sequence[InterpretedNotification],
+    known: dict[str, Ingested],
+    folding: dict[str, ContactUpdate],
 ) -> _Group:
     """What is to be done, with everything that deletions concern."""
     fresh = [reading for reading in readings if reading.digest not in known]
@@ -116,7 +120,7 @@ def _group(
         key = "" if reading.identity is None else reading.identity.key
         group.received.setdefault(key, []).append(reading)
     for reading in deleting:
-        target = deletions.target_of(connection, reading, group.received)
+        target = deletions.find_deletion_target(connection, reading, group.received)
         together = {
             folding[key].contact_id
             for key in deletions.keys_together(reading, group.received)
@@ -130,13 +134,13 @@ def _group(
     return group
 
 
-def _record_one(connection: Connection, reading: Reading, group: _Group) -> Recorded:
+def _record_one(connection: Connection, reading: InterpretedNotification, group: _Group) -> Ingested:
     before = group.known.get(reading.digest)
     if before is not None:
         group.repeated[reading.digest] = group.repeated.get(reading.digest, 0) + 1
         return before
     disposition, reason, notes = reading.disposition, reading.reason, reading.notes
-    contact: Folding | None = None
+    contact: ContactUpdate | None = None
     consequence = NOTHING_NEW
     try:
         if reading.deletes is not None:
@@ -157,10 +161,10 @@ def _record_one(connection: Connection, reading: Reading, group: _Group) -> Reco
             disposition = Disposition.APPLIED if consequence.changed else Disposition.UNCHANGED
     contact_id = None if contact is None else contact.contact_id
     group.fresh.append(_row(reading, disposition, reason, notes, contact_id))
-    group.known[reading.digest] = Recorded(
+    group.known[reading.digest] = Ingested(
         reading.digest, disposition, reason, duplicate=True, contact_id=contact_id, withdrawal=False
     )
-    return Recorded(
+    return Ingested(
         reading.digest,
         disposition,
         reason,
@@ -170,7 +174,9 @@ def _record_one(connection: Connection, reading: Reading, group: _Group) -> Reco
     )
 
 
-def _delete(connection: Connection, reading: Reading, group: _Group) -> tuple[Folding | None, Consequence]:
+def _delete(
+    connection: Connection, reading: InterpretedNotification, group: _Group
+) -> tuple[ContactUpdate | None, FoldResult]:
     """Apply a deletion to everybody it concerns: usually one contact, more where a device changed hands."""
     target = group.targets[reading.digest]
     if not target.contact_ids:
@@ -178,29 +184,31 @@ def _delete(connection: Connection, reading: Reading, group: _Group) -> tuple[Fo
         problem = Reason.DELETED_EVENT_UNKNOWN if is_unheard_of else Reason.ANONYMOUS
         return None, replace(NOTHING_NEW, problem=problem)
     deleted = deletions.named_by(reading)
-    consequences: list[Consequence] = []
+    consequences: list[FoldResult] = []
     concerned = [group.by_id[contact_id] for contact_id in sorted(target.contact_ids)]
     keys = {contact.contact_id: key for key, contact in group.by_key.items()}
     for contact in concerned:
-        said: list[Reading] = []
+        said: list[InterpretedNotification] = []
         if contact.would_orphan(deleted):
             said += deletions.history(connection, contact.contact_id)
             said += group.received[keys[contact.contact_id]] if contact.contact_id in keys else ()
         tombstones = deletions.tombstones_for(connection, [*said, reading])
-        consequences.append(contact.bury(deleted, deletions.choices_of(said), tombstones))
+        consequences.append(contact.retract(deleted, deletions.choices_of(said), tombstones))
     problems = [one.problem for one in consequences if one.problem is not None]
-    return concerned[0], Consequence(
+    return concerned[0], FoldResult(
         changed=any(one.changed for one in consequences),
         withdrawal=any(one.withdrawal for one in consequences),
         problem=problems[0] if problems else None,
     )
 
 
-def _logged_before(connection: Connection, readings: Sequence[Reading]) -> dict[str, Recorded]:
+def _logged_before(
+    connection: Connection, readings: Sequence[InterpretedNotification]
+) -> dict[str, Ingested]:
     names = ("digest", "disposition", "reason", "contact_id")
     digests = {reading.digest for reading in readings}
     return {
-        digest: Recorded(
+        digest: Ingested(
             digest,
             Disposition(disposition),
             None if reason is None else Reason(reason),
@@ -257,7 +265,7 @@ class _IdentityNotStorableError(Exception):
 
 
 def _row(
-    reading: Reading,
+    reading: InterpretedNotification,
     disposition: Disposition,
     reason: Reason | None,
     notes: tuple[str, ...],

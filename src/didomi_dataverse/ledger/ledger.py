@@ -10,18 +10,18 @@ from typing import Self
 from sqlalchemy import Connection
 
 from didomi_dataverse.clock import Clock
-from didomi_dataverse.didomi.interpreted import Reading, Reason
+from didomi_dataverse.didomi.interpreted import InterpretedNotification, Reason
 from didomi_dataverse.ledger import browsing, claims, ingest, maintenance, queries, replicas
-from didomi_dataverse.ledger.browsing import Listed, ParkedContact, Wanted
+from didomi_dataverse.ledger.browsing import NotificationFilter, NotificationSummary, ParkedContact
 from didomi_dataverse.ledger.database.dialect import Engines, open_engines, shown
 from didomi_dataverse.ledger.database.migrate import migrate
 from didomi_dataverse.ledger.database.serving_lock import ServingLock
-from didomi_dataverse.ledger.database.transactions import Store
+from didomi_dataverse.ledger.database.transactions import Database
 from didomi_dataverse.ledger.delivery_state import Attempt, Claim, Contact, Settlement
-from didomi_dataverse.ledger.ingest import Recorded
+from didomi_dataverse.ledger.ingest import Ingested
 from didomi_dataverse.ledger.maintenance import Purged
-from didomi_dataverse.ledger.queries import Counts, Logged
-from didomi_dataverse.ledger.replicas import Beat, Beats
+from didomi_dataverse.ledger.queries import Counts, StoredNotification
+from didomi_dataverse.ledger.replicas import Heartbeat, Heartbeats
 
 # A transaction of this many is over before anybody who waits for the writer notices.
 _CONTACTS_PER_STEP = 2_000
@@ -35,7 +35,7 @@ class Ledger:
     at once, and, on PostgreSQL, by many processes.
     """
 
-    def __init__(self, store: Store, *, clock: Clock, serving: ServingLock | None = None) -> None:
+    def __init__(self, store: Database, *, clock: Clock, serving: ServingLock | None = None) -> None:
         self._store = store
         self._clock = clock
         self._serving = serving
@@ -63,7 +63,7 @@ class Ledger:
     def _open(cls, url: str, clock: Clock, *, serving: bool) -> Self:
         engines = open_engines(url)
         lock = _serving_lock(engines) if serving else None
-        store = Store(engines)
+        store = Database(engines)
         try:
             migrate(engines, shown_url=shown(url))
             if lock is not None:
@@ -85,7 +85,7 @@ class Ledger:
 
     # --- Receiving
 
-    async def record(self, readings: Sequence[Reading]) -> list[Recorded]:
+    async def record(self, readings: Sequence[InterpretedNotification]) -> list[Ingested]:
         """Log the notifications and fold their choices into their contacts: all of them, or none.
 
         A reading on which the fold itself fails is logged as parked, and the others go through.
@@ -93,16 +93,16 @@ class Ledger:
         if not readings:
             return []
         now = self._clock.now()
-        return await self._store.write(lambda connection: ingest.record(connection, readings, now))
+        return await self._store.write(lambda connection: ingest.ingest(connection, readings, now))
 
-    async def record_again(self, readings: Sequence[Reading]) -> list[Recorded]:
+    async def ingest_again(self, readings: Sequence[InterpretedNotification]) -> list[Ingested]:
         """Fold notifications that are logged already, as they are read today, and have their contacts
         delivered: all of them, or none. Folding is idempotent, so that doing it twice changes nothing.
         """
         if not readings:
             return []
         now = self._clock.now()
-        return await self._store.write(lambda connection: ingest.record_again(connection, readings, now))
+        return await self._store.write(lambda connection: ingest.ingest_again(connection, readings, now))
 
     # --- Delivering
 
@@ -140,18 +140,18 @@ class Ledger:
         """May other replicas serve from the same store?"""
         return self._store.engines.path is None
 
-    async def beat(self, replica: str, beat: Beat) -> Beats | None:
+    async def beat(self, replica: str, beat: Heartbeat) -> Heartbeats | None:
         """Tell the others that this replica is at work; what each of them told last.
 
         None when it was taken for gone meanwhile: what it held belongs to others, and it needs a new name.
         """
         return await self._store.write(lambda connection: replicas.beat(connection, replica, beat))
 
-    async def bury(self, replica: str, last: Beat, *, now: datetime) -> int | None:
+    async def evict(self, replica: str, last: Heartbeat, *, now: datetime) -> int | None:
         """Take a replica for gone that has not beaten since `last`: what it held is due at once. How many
         contacts that were; None when it has beaten, or somebody else was first.
         """
-        return await self._store.write(lambda connection: replicas.bury(connection, replica, last, now))
+        return await self._store.write(lambda connection: replicas.evict(connection, replica, last, now))
 
     async def leave(self, replica: str, *, now: datetime) -> None:
         """The replica ends, and nothing that it held is on its way: all of it is due at once."""
@@ -250,13 +250,13 @@ class Ledger:
         """
         return await self._store.read(lambda connection: queries.contact(connection, key))
 
-    async def notification(self, digest: str) -> Logged | None:
+    async def notification(self, digest: str) -> StoredNotification | None:
         """The notification of this digest."""
         return await self._store.read(lambda connection: queries.notification(connection, digest))
 
     async def notifications_of(
         self, contact_id: int, limit: int, didomi_users: Collection[str] = ()
-    ) -> list[Logged]:
+    ) -> list[StoredNotification]:
         """What was received about a contact, the latest first; with it, what deleted one of the Didomi
         users.
         """
@@ -274,15 +274,17 @@ class Ledger:
             lambda connection: queries.confirmations_of(connection, contact_id, columns)
         )
 
-    async def listed(self, wanted: Wanted) -> list[Listed]:
+    async def listed(self, wanted: NotificationFilter) -> list[NotificationSummary]:
         """Notifications that fit, the latest first, without their bodies."""
-        return await self._store.read(lambda connection: browsing.listed(connection, wanted))
+        return await self._store.read(lambda connection: browsing.list_notifications(connection, wanted))
 
-    async def by_prefix(self, prefix: str) -> list[Logged]:
+    async def by_prefix(self, prefix: str) -> list[StoredNotification]:
         """At most two notifications whose digest begins with these hex digits."""
         return await self._store.read(lambda connection: browsing.by_prefix(connection, prefix))
 
-    async def parked_after(self, after: int, limit: int, reason: Reason | None = None) -> list[Logged]:
+    async def parked_after(
+        self, after: int, limit: int, reason: Reason | None = None
+    ) -> list[StoredNotification]:
         """The next parked notifications after the row `after`, in the order of their arrival."""
         return await self._store.read(
             lambda connection: browsing.parked_after(connection, after, limit, reason)

@@ -16,7 +16,7 @@ from didomi_dataverse.ledger.tables import attempts, contacts, notifications, st
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Logged:
+class StoredNotification:
     """A notification as the ledger holds it. `body` is personal: never logged."""
 
     notification_id: int
@@ -58,23 +58,23 @@ def contact(connection: Connection, key: str) -> Contact | None:
     return None if row is None else contact_of(row)
 
 
-def notification(connection: Connection, digest: str) -> Logged | None:
+def notification(connection: Connection, digest: str) -> StoredNotification | None:
     """The notification of this digest."""
     row = (
         connection.execute(select(notifications).where(notifications.c.digest == digest))
         .mappings()
         .one_or_none()
     )
-    return None if row is None else logged_of(row)
+    return None if row is None else stored_notification(row)
 
 
 def notifications_of(
     connection: Connection, contact_id: int, limit: int, didomi_users: Collection[str] = ()
-) -> list[Logged]:
+) -> list[StoredNotification]:
     """What was received about a contact, the latest first; with it, what deleted one of the Didomi users."""
     columns = notifications.c
     found = {
-        row["id"]: logged_of(row)
+        row["id"]: stored_notification(row)
         for row in connection.execute(_latest(columns.contact_id == contact_id, limit)).mappings()
     }
     if didomi_users:
@@ -85,7 +85,7 @@ def notifications_of(
             columns.type == "user.deleted",
         )
         for row in connection.execute(_latest(deletions, limit)).mappings():
-            logged = logged_of(row)
+            logged = stored_notification(row)
             if logged.disposition in {Disposition.APPLIED, Disposition.UNCHANGED}:
                 found[row["id"]] = logged
     return [found[number] for number in sorted(found, reverse=True)[:limit]]
@@ -190,9 +190,9 @@ def counts(connection: Connection) -> Counts:
     return Counts(contacts=states, parked_contacts=parked, notifications=received, oldest_due_at=oldest)
 
 
-def logged_of(row: RowMapping) -> Logged:
+def stored_notification(row: RowMapping) -> StoredNotification:
     """The notification in a row of the table."""
-    return Logged(
+    return StoredNotification(
         notification_id=row["id"],
         digest=row["digest"],
         received_at=row["received_at"],

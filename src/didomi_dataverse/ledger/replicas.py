@@ -15,7 +15,7 @@ from didomi_dataverse.ledger.tables import meta
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """How often a replica has beaten, and after what silence it gives itself up for gone. Replicas may differ
     in that for as long as a new setting is rolled out.
     """
@@ -24,11 +24,11 @@ class Beat:
     takeover_after: timedelta
 
 
-Beats = Mapping[str, Beat]
+Heartbeats = Mapping[str, Heartbeat]
 """What the store says of each replica."""
 
 
-def beat(connection: Connection, replica: str, now: Beat) -> Beats | None:
+def beat(connection: Connection, replica: str, now: Heartbeat) -> Heartbeats | None:
     """Store that the replica beats, for the first time or again. What the others stored last; None when it
     was buried meanwhile: its claims are somebody else's now, and it must go on under another name.
     """
@@ -43,7 +43,7 @@ def beat(connection: Connection, replica: str, now: Beat) -> Beats | None:
     return {other.removeprefix(HOLDER_PREFIX): _read(value) for other, value in found}
 
 
-def bury(connection: Connection, replica: str, last: Beat, now: datetime) -> int | None:
+def evict(connection: Connection, replica: str, last: Heartbeat, now: datetime) -> int | None:
     """Give back what the replica held, if it has not beaten since `last`. How many contacts; None when it
     has, or when somebody else buried it.
 
@@ -66,10 +66,10 @@ def forget_all(connection: Connection) -> None:
     connection.execute(delete(meta).where(meta.c.key.like(f"{HOLDER_PREFIX}%")))
 
 
-def _written(beat: Beat) -> str:
+def _written(beat: Heartbeat) -> str:
     return f"{beat.beats} {beat.takeover_after.total_seconds():g}"
 
 
-def _read(value: str) -> Beat:
+def _read(value: str) -> Heartbeat:
     beats, _, seconds = value.partition(" ")
-    return Beat(int(beats), timedelta(seconds=float(seconds or 0)))
+    return Heartbeat(int(beats), timedelta(seconds=float(seconds or 0)))

@@ -9,8 +9,23 @@ from didomi_dataverse.consent.model import UNSET, Choice, Fact, Item, Subject
 from didomi_dataverse.consent.registers import JsonScalar, Resolved, precedence
 from didomi_dataverse.ledger.delivery_state import Written
 from didomi_dataverse.mapping import rules
-from didomi_dataverse.mapping.convert import Cell, Rendered, Trouble, moment, render, unset_cell
-from didomi_dataverse.mapping.rules import AnyPurpose, Moment, NewestMapped, NewestOf, Picked, Rule, SourceId
+from didomi_dataverse.mapping.convert import (
+    Conversion,
+    ConversionIssue,
+    Converted,
+    convert,
+    convert_unset,
+    format_moment,
+)
+from didomi_dataverse.mapping.rules import (
+    AnyPurpose,
+    DateTimeFormat,
+    NewestMapped,
+    NewestOf,
+    Rule,
+    SelectionFlag,
+    SourceId,
+)
 
 _SHOWABLE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 _DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -66,7 +81,7 @@ class _Told:
     resolved: Resolved
 
 
-def apply(mapping: rules.Mapping, resolved: Mapping[Subject, Resolved]) -> ColumnValues:
+def apply(mapping: rules.ColumnMapping, resolved: Mapping[Subject, Resolved]) -> ColumnValues:
     """The column values of a contact whose choices are `resolved` (ledger.contact.resolve)."""
     values: dict[str, ColumnValue] = {}
     findings: dict[Finding, None] = {}
@@ -74,16 +89,16 @@ def apply(mapping: rules.Mapping, resolved: Mapping[Subject, Resolved]) -> Colum
     any_purpose = _under_any_purpose(mapping, resolved)
     for rule in mapping.rules:
         source, form = rule.source, rule.form
-        if isinstance(source, NewestOf | NewestMapped) or isinstance(form, Moment | SourceId):
+        if isinstance(source, NewestOf | NewestMapped) or isinstance(form, DateTimeFormat | SourceId):
             continue
         found = any_purpose.get(source) if isinstance(source, AnyPurpose) else resolved.get(source)
         if found is None:
             continue
         if found.choice.value is UNSET:
             # What the column holds was deleted: it must be told, as a created row is (dataverse.md 6.2).
-            values[rule.column] = _column_value(rule, unset_cell(form), found.choice, found.stated_at)
+            values[rule.column] = _column_value(rule, convert_unset(form), found.choice, found.stated_at)
             continue
-        rendered = render(form, found.choice.value)
+        rendered = convert(form, found.choice.value)
         if rendered.trouble is not None:
             findings[_finding(rule, rendered.trouble, rendered.ids)] = None
         if rendered.cell is not None:
@@ -126,7 +141,7 @@ def changed(values: ColumnValues, written: Mapping[str, Written]) -> dict[str, C
     return sent
 
 
-def for_creation(mapping: rules.Mapping, values: ColumnValues) -> dict[str, ColumnValue]:
+def for_creation(mapping: rules.ColumnMapping, values: ColumnValues) -> dict[str, ColumnValue]:
     """Every mapped column as a created row must hold it: what was chosen, and "no consent" where nothing
     was.
 
@@ -136,13 +151,13 @@ def for_creation(mapping: rules.Mapping, values: ColumnValues) -> dict[str, Colu
     creation: dict[str, ColumnValue] = {}
     for rule in mapping.rules:
         chosen = values.values.get(rule.column)
-        creation[rule.column] = chosen or _column_value(rule, unset_cell(rule.form), None, None)
+        creation[rule.column] = chosen or _column_value(rule, convert_unset(rule.form), None, None)
     return creation
 
 
 def _column_value(
     rule: Rule,
-    cell: Cell,
+    cell: Converted,
     choice: Choice | None,
     stated_at: datetime | None,
     follows: tuple[str, ...] | None = None,
@@ -159,16 +174,16 @@ def _column_value(
     )
 
 
-def _finding(rule: Rule, trouble: Trouble, ids: tuple[str, ...]) -> Finding:
+def _finding(rule: Rule, trouble: ConversionIssue, ids: tuple[str, ...]) -> Finding:
     # The columns of one `each` would all report the same value.
-    path = rule.form.preference_path if isinstance(rule.form, Picked) else rule.path
+    path = rule.form.preference_path if isinstance(rule.form, SelectionFlag) else rule.path
     return Finding(
         path, trouble.value, tuple(value_id for value_id in ids if _SHOWABLE_ID.fullmatch(value_id))
     )
 
 
 def _under_any_purpose(
-    mapping: rules.Mapping, resolved: Mapping[Subject, Resolved]
+    mapping: rules.ColumnMapping, resolved: Mapping[Subject, Resolved]
 ) -> dict[AnyPurpose, Resolved]:
     newest: dict[AnyPurpose, Resolved] = {}
     if not any(isinstance(rule.source, AnyPurpose) for rule in mapping.rules):
@@ -208,18 +223,22 @@ def _stamp(
         case _:
             return None
     if is_unset:
-        return _column_value(rule, unset_cell(rule.form), None, None)
+        return _column_value(rule, convert_unset(rule.form), None, None)
     if not choices:
         return None
     newest = min(choices, key=lambda found: precedence(found.choice)).choice
-    rendered = moment(rule.form, newest.made_at) if isinstance(rule.form, Moment) else _source_id(newest)
+    rendered = (
+        format_moment(rule.form, newest.made_at)
+        if isinstance(rule.form, DateTimeFormat)
+        else _source_id(newest)
+    )
     if rendered.cell is None:
         return None if rendered.trouble is None else _finding(rule, rendered.trouble, ())
     return _column_value(rule, rendered.cell, newest, _latest(found.stated_at for found in choices), follows)
 
 
-def _source_id(newest: Choice) -> Rendered:
-    return Rendered(Cell(newest.source_id or None))
+def _source_id(newest: Choice) -> Conversion:
+    return Conversion(Converted(newest.source_id or None))
 
 
 def _latest(times: Iterable[datetime | None]) -> datetime | None:

@@ -11,14 +11,14 @@ from typing import assert_never
 from didomi_dataverse.consent.model import Selection, Unset, Value
 from didomi_dataverse.consent.registers import JsonScalar
 from didomi_dataverse.mapping.rules import (
+    ConsentLabels,
+    DateTimeFormat,
     FactText,
     Form,
     ManyOf,
-    Marked,
-    Moment,
     Number,
     OneOf,
-    Picked,
+    SelectionFlag,
     SelectionText,
     SourceId,
     YesNo,
@@ -31,13 +31,15 @@ EARLIEST = datetime(1753, 1, 1, tzinfo=UTC)
 MAX_SELECTED = 150
 """dataverse.md 6.1: a Choices column takes no more."""
 
-ANY_FORM_BUT_STAMPS = YesNo | Marked | OneOf | ManyOf | Picked | SelectionText | FactText | Number
+ANY_FORM_BUT_STAMPS = (
+    YesNo | ConsentLabels | OneOf | ManyOf | SelectionFlag | SelectionText | FactText | Number
+)
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?")
 
 
-class Trouble(StrEnum):
+class ConversionIssue(StrEnum):
     """Why a choice became no column value, or not wholly. Stored, counted and shown."""
 
     UNMAPPED_VALUE = "unmapped_value"  # a value id that the rule does not know
@@ -47,7 +49,7 @@ class Trouble(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Converted:
     """A column's value. `withdrawal`: it says that consent is refused, or nothing is chosen any more."""
 
     value: JsonScalar
@@ -55,26 +57,26 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class Conversion:
     """What became of a value: a cell, a trouble with the Didomi ids concerned, or both."""
 
-    cell: Cell | None
-    trouble: Trouble | None = None
+    cell: Converted | None
+    trouble: ConversionIssue | None = None
     ids: tuple[str, ...] = ()
 
 
 _NOTHING_PICKED = Selection((), "")
-_WRONG_KIND = Rendered(None, Trouble.VALUE_NOT_OF_THIS_KIND)
+_WRONG_KIND = Conversion(None, ConversionIssue.VALUE_NOT_OF_THIS_KIND)
 
 
-def render(form: ANY_FORM_BUT_STAMPS, value: Value) -> Rendered:
+def convert(form: ANY_FORM_BUT_STAMPS, value: Value) -> Conversion:
     """The cell that a chosen value makes. Only True, False and a selection are choices; a fact is what it
-    is. What is unset makes no cell here: see `unset_cell`.
+    is. What is unset makes no cell here: see `convert_unset`.
     """
     match form:
-        case YesNo() | Marked():
+        case YesNo() | ConsentLabels():
             return _decision(form, value)
-        case OneOf() | ManyOf() | Picked() | SelectionText():
+        case OneOf() | ManyOf() | SelectionFlag() | SelectionText():
             # Schema v1 refuses a preference by `false`: none of its values. Its `true` names none
             # (didomi.md 2.3).
             selection = _NOTHING_PICKED if value is False else value
@@ -87,82 +89,88 @@ def render(form: ANY_FORM_BUT_STAMPS, value: Value) -> Rendered:
             assert_never(form)
 
 
-def unset_cell(form: Form) -> Cell:
+def convert_unset(form: Form) -> Converted:
     """What a row holds where nothing was chosen, or all of it deleted: no consent, in so many words
     (dataverse.md 6.2).
     """
     match form:
         case YesNo():
-            return Cell(form.unset, withdrawal=form.unset is not None)
-        case Marked():
-            return Cell(form.refused, withdrawal=True)
+            return Converted(form.unset, withdrawal=form.unset is not None)
+        case ConsentLabels():
+            return Converted(form.refused, withdrawal=True)
         case OneOf():
-            return Cell(form.none, withdrawal=True)
-        case Picked():
-            return Cell(form.invert, withdrawal=True)
+            return Converted(form.none, withdrawal=True)
+        case SelectionFlag():
+            return Converted(form.invert, withdrawal=True)
         case ManyOf():
-            return Cell(None, withdrawal=True)
-        case SelectionText() | FactText() | Number() | Moment() | SourceId():
-            return Cell(None)
+            return Converted(None, withdrawal=True)
+        case SelectionText() | FactText() | Number() | DateTimeFormat() | SourceId():
+            return Converted(None)
         case _:
             assert_never(form)
 
 
-def moment(form: Moment, at: datetime) -> Rendered:
+def format_moment(form: DateTimeFormat, at: datetime) -> Conversion:
     """An instant as a date column takes it: UTC, whole seconds, `Z` (dataverse.md 6.1)."""
     if at < EARLIEST:
-        return Rendered(None, Trouble.OUT_OF_RANGE)
-    return Rendered(Cell(at.astimezone(UTC).strftime("%Y-%m-%d" if form.date_only else "%Y-%m-%dT%H:%M:%SZ")))
+        return Conversion(None, ConversionIssue.OUT_OF_RANGE)
+    return Conversion(
+        Converted(at.astimezone(UTC).strftime("%Y-%m-%d" if form.date_only else "%Y-%m-%dT%H:%M:%SZ"))
+    )
 
 
-def _decision(form: YesNo | Marked, value: Value) -> Rendered:
+def _decision(form: YesNo | ConsentLabels, value: Value) -> Conversion:
     if isinstance(value, Selection) and not value.ids:
         value = False
     if not isinstance(value, bool):
         return _WRONG_KIND
     if isinstance(form, YesNo):
-        return Rendered(Cell(value is not form.invert, withdrawal=not value))
-    return Rendered(Cell(form.granted if value else form.refused, withdrawal=not value))
+        return Conversion(Converted(value is not form.invert, withdrawal=not value))
+    return Conversion(Converted(form.granted if value else form.refused, withdrawal=not value))
 
 
-def _selection(form: OneOf | ManyOf | Picked | SelectionText, selection: Selection) -> Rendered:
+def _selection(form: OneOf | ManyOf | SelectionFlag | SelectionText, selection: Selection) -> Conversion:
     match form:
         case SelectionText():
             text = clipped(selection.text, form.max_units) if selection.ids else ""
-            return Rendered(Cell(text or None, withdrawal=not text))
+            return Conversion(Converted(text or None, withdrawal=not text))
         case OneOf():
             return _one_of(form, _picked_ids(selection, form.values))
         case ManyOf():
             return _many_of(form, _picked_ids(selection, form.values))
-        case Picked():
+        case SelectionFlag():
             ids = _picked_ids(selection, form.known)
             is_picked = form.value_id in ids
-            cell = Cell(is_picked is not form.invert, withdrawal=not is_picked)
+            cell = Converted(is_picked is not form.invert, withdrawal=not is_picked)
             return _with_unmapped(cell, ids, form.known)
         case _:
             assert_never(form)
 
 
-def _one_of(form: OneOf, ids: tuple[str, ...]) -> Rendered:
+def _one_of(form: OneOf, ids: tuple[str, ...]) -> Conversion:
     if not ids:
-        return Rendered(Cell(form.none, withdrawal=True))
+        return Conversion(Converted(form.none, withdrawal=True))
     if len(ids) > 1:
-        return Rendered(None, Trouble.SEVERAL_VALUES, ids)
+        return Conversion(None, ConversionIssue.SEVERAL_VALUES, ids)
     option = form.values.get(ids[0])
-    return Rendered(None, Trouble.UNMAPPED_VALUE, ids) if option is None else Rendered(Cell(option))
+    return (
+        Conversion(None, ConversionIssue.UNMAPPED_VALUE, ids)
+        if option is None
+        else Conversion(Converted(option))
+    )
 
 
-def _many_of(form: ManyOf, ids: tuple[str, ...]) -> Rendered:
+def _many_of(form: ManyOf, ids: tuple[str, ...]) -> Conversion:
     options = sorted({form.values[value_id] for value_id in ids if value_id in form.values})
     if len(options) > MAX_SELECTED:
-        return Rendered(None, Trouble.OUT_OF_RANGE)
-    cell = Cell(",".join(map(str, options)) or None, withdrawal=not options)
+        return Conversion(None, ConversionIssue.OUT_OF_RANGE)
+    cell = Converted(",".join(map(str, options)) or None, withdrawal=not options)
     return _with_unmapped(cell, ids, form.values)
 
 
-def _with_unmapped(cell: Cell, ids: tuple[str, ...], known: Collection[str]) -> Rendered:
+def _with_unmapped(cell: Converted, ids: tuple[str, ...], known: Collection[str]) -> Conversion:
     unmapped = tuple(value_id for value_id in ids if value_id not in known)
-    return Rendered(cell, Trouble.UNMAPPED_VALUE, unmapped) if unmapped else Rendered(cell)
+    return Conversion(cell, ConversionIssue.UNMAPPED_VALUE, unmapped) if unmapped else Conversion(cell)
 
 
 def _picked_ids(selection: Selection, known: Collection[str]) -> tuple[str, ...]:
@@ -171,7 +179,7 @@ def _picked_ids(selection: Selection, known: Collection[str]) -> tuple[str, ...]
     return (whole,) if whole in known else selection.ids
 
 
-def _fact_text(form: FactText, value: Value) -> Rendered:
+def _fact_text(form: FactText, value: Value) -> Conversion:
     match value:
         case Selection() | Unset():
             return _WRONG_KIND
@@ -181,10 +189,10 @@ def _fact_text(form: FactText, value: Value) -> Rendered:
             text = value
         case _:
             text = str(value)
-    return Rendered(Cell(clipped(text, form.max_units) or None))
+    return Conversion(Converted(clipped(text, form.max_units) or None))
 
 
-def _number(form: Number, value: Value) -> Rendered:
+def _number(form: Number, value: Value) -> Conversion:
     number: int | float
     match value:
         case bool() | Selection() | Unset():
@@ -198,12 +206,16 @@ def _number(form: Number, value: Value) -> Rendered:
         case _:
             number = value
     if not math.isfinite(number):
-        return Rendered(None, Trouble.OUT_OF_RANGE)
+        return Conversion(None, ConversionIssue.OUT_OF_RANGE)
     if not form.whole:
-        return Rendered(Cell(float(number)))
+        return Conversion(Converted(float(number)))
     if number != int(number):
         return _WRONG_KIND
-    return Rendered(Cell(int(number))) if int(number) in INT32_RANGE else Rendered(None, Trouble.OUT_OF_RANGE)
+    return (
+        Conversion(Converted(int(number)))
+        if int(number) in INT32_RANGE
+        else Conversion(None, ConversionIssue.OUT_OF_RANGE)
+    )
 
 
 def clipped(text: str, max_units: int | None) -> str:

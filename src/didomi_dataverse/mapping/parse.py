@@ -13,7 +13,7 @@ from didomi_dataverse.mapping import rules
 from didomi_dataverse.mapping.parse_column import (
     OPTION_KEYS,
     Report,
-    Topic,
+    SourceKind,
     column_name,
     is_id,
     read_column,
@@ -24,8 +24,8 @@ from didomi_dataverse.mapping.rules import (
     Form,
     NewestMapped,
     NewestOf,
-    Picked,
     Rule,
+    SelectionFlag,
     Source,
     SourceId,
 )
@@ -40,7 +40,7 @@ _METADATA = "metadata."
 
 def load_mapping(
     document: Document, *, reserved: Mapping[str, str] | None = None
-) -> tuple[rules.Mapping, tuple[Problem, ...]]:
+) -> tuple[rules.ColumnMapping, tuple[Problem, ...]]:
     """The mapping of a configuration file, and everything wrong with it.
 
     `reserved` names columns that no rule may write, with the reason (the matching column: dataverse.md 2.2).
@@ -90,7 +90,7 @@ class _Loader:
         for channel, below, at in self._entries(path, section, "channels"):
             # The channels of the notification itself (didomi.md 2.1), never those nested in a purpose: a
             # yes to e-mail for one purpose is no yes to e-mail.
-            self._column(at, below, Topic.DECISION, Item(regulation, channel=channel))
+            self._column(at, below, SourceKind.DECISION, Item(regulation, channel=channel))
         has_choices = any(
             rule.regulation == regulation and not isinstance(rule.source, Fact) for rule in self.rules
         )
@@ -102,11 +102,11 @@ class _Loader:
     def _read_purpose(self, path: KeyPath, node: Node, purpose: str) -> None:
         consent = Item(self.regulation, purpose)
         if not isinstance(node, dict):
-            self._column(path, node, Topic.DECISION, consent)
+            self._column(path, node, SourceKind.DECISION, consent)
             return
         grouped = [key for key in node if key in _PURPOSE_KEYS]
         if not grouped and any(key in _COLUMN_KEYS for key in node):
-            self._column(path, node, Topic.DECISION, consent)
+            self._column(path, node, SourceKind.DECISION, consent)
             return
         loose = [key for key in node if key in _COLUMN_KEYS]
         if loose:
@@ -119,18 +119,18 @@ class _Loader:
         objection = Item(self.regulation, purpose, basis=Basis.LEGITIMATE_INTEREST)
         for key, item in (("consent", consent), ("legitimate_interest", objection)):
             if key in section:
-                self._column((*path, key), section[key], Topic.DECISION, item)
+                self._column((*path, key), section[key], SourceKind.DECISION, item)
         for preference, below, at in self._entries(path, section, "preferences"):
             self._read_preference(at, below, Item(self.regulation, purpose, preference))
         for channel, below, at in self._entries(path, section, "channels"):
-            self._column(at, below, Topic.DECISION, Item(self.regulation, purpose, channel=channel))
+            self._column(at, below, SourceKind.DECISION, Item(self.regulation, purpose, channel=channel))
         if "changed_at" in section:
             at = (*path, "changed_at")
-            self._column(at, section["changed_at"], Topic.MOMENT, NewestOf((consent, objection)))
+            self._column(at, section["changed_at"], SourceKind.MOMENT, NewestOf((consent, objection)))
 
     def _read_preference(self, path: KeyPath, node: Node, source: Item | AnyPurpose) -> None:
         if not isinstance(node, dict):
-            self._column(path, node, Topic.PREFERENCE, source)
+            self._column(path, node, SourceKind.PREFERENCE, source)
             return
         if not node:
             self._section(path, node, "Write the column, or `each:` with one column per value.")
@@ -139,12 +139,12 @@ class _Loader:
             # Schema v1 nests channels in preferences (didomi.md 2.3).
             for channel, below, at in self._entries(path, node, "channels"):
                 nested = Item(source.regulation, source.purpose, source.preference, channel)
-                self._column(at, below, Topic.DECISION, nested)
+                self._column(at, below, SourceKind.DECISION, nested)
             node = {key: below for key, below in node.items() if key != "channels"}
             if not node:
                 return
         if "each" not in node:
-            self._column(path, node, Topic.PREFERENCE, source)
+            self._column(path, node, SourceKind.PREFERENCE, source)
             return
         for key in node:
             if key != "each":
@@ -174,7 +174,7 @@ class _Loader:
                 continue
             invert = read_invert(self.report, at, options, column)
             if invert is not None:
-                form = Picked(value_id, known, invert, document.dotted(path))
+                form = SelectionFlag(value_id, known, invert, document.dotted(path))
                 self._add(at, column_at, column, source, form)
 
     def _read_fact(self, path: KeyPath, node: Node, fact: str) -> None:
@@ -185,7 +185,7 @@ class _Loader:
                 advice = f'Known are {", ".join(_FACTS)} and `"metadata.<path>"`.'
             self.report.problem(path, "is nothing that Didomi tells of a person.", advice)
             return
-        self._column(path, node, Topic.PERSON, Fact(self.regulation, fact))
+        self._column(path, node, SourceKind.PERSON, Fact(self.regulation, fact))
 
     def _read_stamps(self, path: KeyPath, node: Node, *, has_choices: bool) -> None:
         section = self._section(path, node, f"It may hold {', '.join(_STAMP_KEYS)}.", known=_STAMP_KEYS)
@@ -194,7 +194,7 @@ class _Loader:
             self.report.problem(path, message, "Map a purpose, a preference or a channel, or remove them.")
         newest = NewestMapped(self.regulation)
         if "changed_at" in section:
-            self._column((*path, "changed_at"), section["changed_at"], Topic.MOMENT, newest)
+            self._column((*path, "changed_at"), section["changed_at"], SourceKind.MOMENT, newest)
         if "notification_id" in section:
             at = (*path, "notification_id")
             written = section["notification_id"]
@@ -207,7 +207,7 @@ class _Loader:
             if column is not None:
                 self._add(at, column_at, column, newest, SourceId())
 
-    def _column(self, path: KeyPath, node: Node, topic: Topic, source: Source) -> None:
+    def _column(self, path: KeyPath, node: Node, topic: SourceKind, source: Source) -> None:
         read = read_column(self.report, path, node, topic)
         if read is not None:
             column, form = read

@@ -9,11 +9,11 @@ from didomi_dataverse.config.document import Document, KeyPath, Node, near
 from didomi_dataverse.errors import Problem
 from didomi_dataverse.mapping.convert import INT32_RANGE
 from didomi_dataverse.mapping.rules import (
+    ConsentLabels,
+    DateTimeFormat,
     FactText,
     Form,
     ManyOf,
-    Marked,
-    Moment,
     Number,
     OneOf,
     SelectionText,
@@ -45,7 +45,7 @@ _WHOLE = re.compile(r"[+-]?[0-9][0-9_]*")
 _YES_NO = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
-class Topic(StrEnum):
+class SourceKind(StrEnum):
     """What a column is to hold. It decides which forms the column may take."""
 
     DECISION = "a consent"
@@ -54,24 +54,24 @@ class Topic(StrEnum):
     MOMENT = "a time"
 
 
-_FORMS: Mapping[Topic, tuple[str, ...]] = {
-    Topic.DECISION: ("yes_no", "choice", "text"),
-    Topic.PREFERENCE: ("yes_no", "choice", "choices", "text"),
-    Topic.PERSON: ("text", "integer", "decimal", "yes_no"),
-    Topic.MOMENT: ("datetime", "date"),
+_FORMS: Mapping[SourceKind, tuple[str, ...]] = {
+    SourceKind.DECISION: ("yes_no", "choice", "text"),
+    SourceKind.PREFERENCE: ("yes_no", "choice", "choices", "text"),
+    SourceKind.PERSON: ("text", "integer", "decimal", "yes_no"),
+    SourceKind.MOMENT: ("datetime", "date"),
 }
 """The words of `as`, by topic. The first is the short form's."""
 
-_OPTIONS: Mapping[tuple[Topic, str], tuple[str, ...]] = {
-    (Topic.DECISION, "yes_no"): ("invert",),
-    (Topic.DECISION, "choice"): ("granted", "refused"),
-    (Topic.DECISION, "text"): ("granted", "refused"),
-    (Topic.PREFERENCE, "yes_no"): ("invert",),
-    (Topic.PREFERENCE, "choice"): ("values", "none"),
-    (Topic.PREFERENCE, "choices"): ("values",),
-    (Topic.PREFERENCE, "text"): ("max_length",),
-    (Topic.PERSON, "text"): ("max_length",),
-    (Topic.PERSON, "yes_no"): ("invert",),
+_OPTIONS: Mapping[tuple[SourceKind, str], tuple[str, ...]] = {
+    (SourceKind.DECISION, "yes_no"): ("invert",),
+    (SourceKind.DECISION, "choice"): ("granted", "refused"),
+    (SourceKind.DECISION, "text"): ("granted", "refused"),
+    (SourceKind.PREFERENCE, "yes_no"): ("invert",),
+    (SourceKind.PREFERENCE, "choice"): ("values", "none"),
+    (SourceKind.PREFERENCE, "choices"): ("values",),
+    (SourceKind.PREFERENCE, "text"): ("max_length",),
+    (SourceKind.PERSON, "text"): ("max_length",),
+    (SourceKind.PERSON, "yes_no"): ("invert",),
 }
 """What may stand beside `column` and `as`."""
 
@@ -96,7 +96,7 @@ class Report:
                 self.problem((*path, key), "is not a key of this section.", near(key, known))
 
 
-def read_column(report: Report, path: KeyPath, node: Node, topic: Topic) -> tuple[str, Form] | None:
+def read_column(report: Report, path: KeyPath, node: Node, topic: SourceKind) -> tuple[str, Form] | None:
     """The column and form that `node` asks for, None (and a report) if it cannot be understood.
 
     Text is the short form: a column that takes the topic's usual form. A section is the long form.
@@ -147,14 +147,14 @@ def column_name(report: Report, path: KeyPath, node: Node) -> str | None:
     return node
 
 
-def _kind(report: Report, path: KeyPath, node: Mapping[str, Node], topic: Topic) -> str | None:
+def _kind(report: Report, path: KeyPath, node: Mapping[str, Node], topic: SourceKind) -> str | None:
     words = _FORMS[topic]
     if "as" not in node:
-        if topic is Topic.PREFERENCE and "values" in node:
+        if topic is SourceKind.PREFERENCE and "values" in node:
             advice = "Write `as: choice` for a column that takes one value, `as: choices` for several."
             report.problem(path, "has `values` and does not say what column takes them.", advice)
             return None
-        if topic is Topic.DECISION and ("granted" in node or "refused" in node):
+        if topic is SourceKind.DECISION and ("granted" in node or "refused" in node):
             advice = "Write `as: choice` (option values) or `as: text` (words)."
             report.problem(
                 path, "has `granted` or `refused` and does not say what column takes them.", advice
@@ -170,7 +170,7 @@ def _kind(report: Report, path: KeyPath, node: Mapping[str, Node], topic: Topic)
 
 
 def _form(
-    report: Report, path: KeyPath, node: Mapping[str, Node], *, topic: Topic, kind: str, column: str
+    report: Report, path: KeyPath, node: Mapping[str, Node], *, topic: SourceKind, kind: str, column: str
 ) -> Form | None:
     if kind != "yes_no" and column in RESTRICTIVE_WHEN_TRUE | RESTRICTIVE_WHEN_FALSE:
         report.problem(
@@ -180,29 +180,29 @@ def _form(
     match topic, kind:
         case _, "yes_no":
             return _yes_no(report, path, node, topic, column)
-        case Topic.DECISION, "choice":
+        case SourceKind.DECISION, "choice":
             return _marked_options(report, path, node)
-        case Topic.DECISION, _:
+        case SourceKind.DECISION, _:
             return _marked_words(report, path, node)
-        case Topic.PREFERENCE, "choice" | "choices":
+        case SourceKind.PREFERENCE, "choice" | "choices":
             return _values(report, path, node, kind)
-        case Topic.PREFERENCE, _:
+        case SourceKind.PREFERENCE, _:
             return SelectionText(_max_units(report, path, node))
-        case Topic.PERSON, "integer" | "decimal":
+        case SourceKind.PERSON, "integer" | "decimal":
             return Number(whole=kind == "integer")
-        case Topic.PERSON, _:
+        case SourceKind.PERSON, _:
             return FactText(_max_units(report, path, node))
         case _:
-            return Moment(date_only=kind == "date")
+            return DateTimeFormat(date_only=kind == "date")
 
 
 def _yes_no(
-    report: Report, path: KeyPath, node: Mapping[str, Node], topic: Topic, column: str
+    report: Report, path: KeyPath, node: Mapping[str, Node], topic: SourceKind, column: str
 ) -> YesNo | None:
     invert = read_invert(report, path, node, column)
     if invert is None:
         return None
-    if topic is not Topic.PERSON:
+    if topic is not SourceKind.PERSON:
         return YesNo(invert, unset=invert)
     # Nobody's consent, so empty is the honest start, except where empty would read as "allowed".
     forbids = column in RESTRICTIVE_WHEN_TRUE
@@ -242,14 +242,14 @@ def yes_no(report: Report, path: KeyPath, node: Node) -> bool | None:
     return value
 
 
-def _marked_options(report: Report, path: KeyPath, node: Mapping[str, Node]) -> Marked | None:
+def _marked_options(report: Report, path: KeyPath, node: Mapping[str, Node]) -> ConsentLabels | None:
     granted, refused = (option(report, path, node, key) for key in ("granted", "refused"))
     if granted is None or refused is None:
         return None
-    return _unlike(report, path, Marked(granted, refused))
+    return _unlike(report, path, ConsentLabels(granted, refused))
 
 
-def _marked_words(report: Report, path: KeyPath, node: Mapping[str, Node]) -> Marked | None:
+def _marked_words(report: Report, path: KeyPath, node: Mapping[str, Node]) -> ConsentLabels | None:
     words = [node.get(key) for key in ("granted", "refused")]
     for key, word in zip(("granted", "refused"), words, strict=True):
         if not isinstance(word, str) or not word:
@@ -258,10 +258,10 @@ def _marked_words(report: Report, path: KeyPath, node: Mapping[str, Node]) -> Ma
     granted, refused = words
     if not isinstance(granted, str) or not isinstance(refused, str) or not granted or not refused:
         return None
-    return _unlike(report, path, Marked(granted, refused))
+    return _unlike(report, path, ConsentLabels(granted, refused))
 
 
-def _unlike(report: Report, path: KeyPath, marked: Marked) -> Marked | None:
+def _unlike(report: Report, path: KeyPath, marked: ConsentLabels) -> ConsentLabels | None:
     if marked.granted == marked.refused:
         report.problem(
             path, "writes the same for `granted` and `refused`, so that a refusal would read as consent."

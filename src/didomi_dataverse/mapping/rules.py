@@ -52,7 +52,7 @@ class YesNo:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class ConsentLabels:
     """A Choice column (option values) or a text column (words) that says whether consent was given."""
 
     granted: int | str
@@ -75,7 +75,7 @@ class ManyOf:
 
 
 @dataclass(frozen=True, slots=True)
-class Picked:
+class SelectionFlag:
     """A Yes/No column for one value of a preference: picked or not. `known` are all value ids that the
     preference's rule names, and `preference_path` is where that rule stands.
     """
@@ -108,7 +108,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class DateTimeFormat:
     """A Date and time column, or a Date only one, that says when."""
 
     date_only: bool
@@ -119,7 +119,18 @@ class SourceId:
     """A text column for the Didomi id of the event that carried the newest choice."""
 
 
-Form = YesNo | Marked | OneOf | ManyOf | Picked | SelectionText | FactText | Number | Moment | SourceId
+Form = (
+    YesNo
+    | ConsentLabels
+    | OneOf
+    | ManyOf
+    | SelectionFlag
+    | SelectionText
+    | FactText
+    | Number
+    | DateTimeFormat
+    | SourceId
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,14 +147,14 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class ColumnMapping:
     """The whole mapping. `fingerprint` changes exactly when other values could be written than before."""
 
     rules: tuple[Rule, ...]
     fingerprint: str
 
 
-def mapping_of(rules: collections.abc.Iterable[Rule]) -> Mapping:
+def mapping_of(rules: collections.abc.Iterable[Rule]) -> ColumnMapping:
     """A mapping with its fingerprint: a SHA-256 (hex) over what the rules mean, not over how they are spelt.
 
     Neither their order nor their place in the file counts, so moving lines about maps no contact again.
@@ -151,10 +162,10 @@ def mapping_of(rules: collections.abc.Iterable[Rule]) -> Mapping:
     kept = tuple(rules)
     meanings = sorted(json.dumps(_meaning(rule), sort_keys=True, ensure_ascii=True) for rule in kept)
     digest = hashlib.sha256("\n".join([f"version {FORM_VERSION}", *meanings]).encode("ascii"))
-    return Mapping(kept, digest.hexdigest())
+    return ColumnMapping(kept, digest.hexdigest())
 
 
-def mapped_regulations(mapping: Mapping) -> frozenset[str]:
+def mapped_regulations(mapping: ColumnMapping) -> frozenset[str]:
     """The regulations that have rules, in lower case (didomi.md 1.10)."""
     return frozenset(rule.regulation for rule in mapping.rules)
 
@@ -162,7 +173,7 @@ def mapped_regulations(mapping: Mapping) -> frozenset[str]:
 def _meaning(rule: Rule) -> dict[str, object]:
     form = asdict(rule.form)
     form.pop("preference_path", None)
-    if isinstance(rule.form, Picked):
+    if isinstance(rule.form, SelectionFlag):
         # The other values of the preference tell a comma inside an id from one between ids (didomi.md 2.3).
         form["known"] = sorted(rule.form.known)
     return {

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from didomi_dataverse.clock import Clock
-from didomi_dataverse.delivery.rate_limit.state import Pace
+from didomi_dataverse.delivery.rate_limit.state import RateLimitState
 from didomi_dataverse.errors import StoreError
 
 
@@ -31,7 +31,7 @@ def build_health_router(
     *,
     lifecycle: Lifecycle,
     check_store: Callable[[], Awaitable[None]],
-    paces: Callable[[], Sequence[Pace]],
+    paces: Callable[[], Sequence[RateLimitState]],
     clock: Clock,
     store_answers_within: timedelta = timedelta(seconds=5),
 ) -> APIRouter:
@@ -77,7 +77,7 @@ def build_health_router(
     return router
 
 
-def _senders(paces: Sequence[Pace], clock: Clock) -> dict[str, object]:
+def _senders(paces: Sequence[RateLimitState], clock: Clock) -> dict[str, object]:
     """Delivery as a whole, and with several application users each of them by its number."""
     users = [_sender(pace, clock) for pace in paces]
     if len(users) == 1:
@@ -91,7 +91,7 @@ def _senders(paces: Sequence[Pace], clock: Clock) -> dict[str, object]:
     return {**worst, "state": state, "users": numbered}
 
 
-def _sender(pace: Pace, clock: Clock) -> dict[str, object]:
+def _sender(pace: RateLimitState, clock: Clock) -> dict[str, object]:
     """What an operator needs to know about delivery."""
     if pace.alert is not None:
         return {

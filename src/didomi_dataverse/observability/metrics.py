@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from didomi_dataverse.dataverse.replies import Answered, Exchange
 from didomi_dataverse.dataverse.requests import Condition, Request, Write
 from didomi_dataverse.delivery.outcome import AlertReason, Concluded
-from didomi_dataverse.delivery.rate_limit.state import Pace
+from didomi_dataverse.delivery.rate_limit.state import RateLimitState
 from didomi_dataverse.delivery.settle import outcome_word
 from didomi_dataverse.ledger.delivery_state import Claim, DeliveryState
 from didomi_dataverse.mapping.apply import Finding
@@ -130,7 +130,7 @@ class Metrics:
         for finding in findings:
             self._findings.labels(finding.problem).inc()
 
-    def paced(self, user: str, pace: Pace) -> None:
+    def paced(self, user: str, pace: RateLimitState) -> None:
         """The pace of an application user changed."""
         self._parallel.labels(user).set(pace.parallel)
         self._rows.labels(user).set(pace.rows)

@@ -13,26 +13,26 @@ from fastapi import FastAPI, Response
 from didomi_dataverse import __version__
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.delivery.deliver import Sender
-from didomi_dataverse.delivery.membership import Alone, Shared, Tenure
-from didomi_dataverse.delivery.rate_limit.state import Pace
-from didomi_dataverse.delivery.retention import Janitor, Retention
+from didomi_dataverse.delivery.membership import Membership, ReplicaMember, SingleProcess
+from didomi_dataverse.delivery.rate_limit.state import RateLimitState
+from didomi_dataverse.delivery.retention import Retention, RetentionCleaner
+from didomi_dataverse.delivery.sender import Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.didomi.auth.jwks import fetch_with
-from didomi_dataverse.didomi.http.fast_path import PlainRoutesFirst
+from didomi_dataverse.didomi.http.fast_path import FastPath
 from didomi_dataverse.didomi.http.webhook import build_router
-from didomi_dataverse.didomi.interpreted import Reading
+from didomi_dataverse.didomi.interpreted import InterpretedNotification
 from didomi_dataverse.errors import StoreError
 from didomi_dataverse.ledger.group_commit import GroupCommit
-from didomi_dataverse.ledger.ingest import Recorded
+from didomi_dataverse.ledger.ingest import Ingested
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.observability.health import Lifecycle, build_health_router
 from didomi_dataverse.observability.metrics import Metrics
 from didomi_dataverse.privacy.pseudonym import identifier_hash
 from didomi_dataverse.wiring.configuration import Configuration
 from didomi_dataverse.wiring.delivery import build_senders, first_pace, open_clients
-from didomi_dataverse.wiring.policies import reading_policy, rules_of, target_of
-from didomi_dataverse.wiring.receiving import gate_of
+from didomi_dataverse.wiring.policies import mapping_fingerprint, reading_policy, target_fingerprint
+from didomi_dataverse.wiring.receiving import build_authenticator
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ def build_app(configuration: Configuration, *, lifecycle: Lifecycle, clock: Cloc
     settings = configuration.settings
     receiving = build_router(
         receive=service.receive,
-        gate=gate_of(
+        gate=build_authenticator(
             settings.didomi.auth, fetch=fetch_with(service.identity_provider), monotonic=clock.monotonic
         ),
         policy=reading_policy(configuration),
@@ -61,7 +61,7 @@ def build_app(configuration: Configuration, *, lifecycle: Lifecycle, clock: Cloc
         counts=service.metrics,
     )
     app.include_router(receiving)
-    app.add_middleware(PlainRoutesFirst, routes=receiving.routes)
+    app.add_middleware(FastPath, routes=receiving.routes)
     app.include_router(
         build_health_router(
             lifecycle=lifecycle, check_store=service.check_store, paces=service.paces, clock=clock
@@ -98,20 +98,22 @@ class _Service:
             stack.push_async_callback(self._ledger.close)
             self._commits = GroupCommit(self._ledger.record)
             stack.push_async_callback(self._commits.close)
-            await self._ledger.retarget(target_of(settings), now=self._clock.now())
-            remapped = await self._ledger.remap(rules_of(self._configuration), now=self._clock.now())
+            await self._ledger.retarget(target_fingerprint(settings), now=self._clock.now())
+            remapped = await self._ledger.remap(
+                mapping_fingerprint(self._configuration), now=self._clock.now()
+            )
             clients = open_clients(settings.dataverse, clock=self._clock)
             for client in clients:
                 stack.push_async_callback(client.aclose)
             tenure = self._tenure()
             # Before the first claim: a claim of somebody who is known to be at work is never taken over.
             await tenure.begin()
-            if isinstance(tenure, Shared):
+            if isinstance(tenure, ReplicaMember):
                 beating = asyncio.create_task(tenure.run(), name="presence")
                 stack.push_async_callback(_end, beating)
             self._senders = await self._build_senders(clients, tenure)
             self._worker = DeliveryWorker(ledger=self._ledger, senders=self._senders, clock=self._clock)
-            janitor = Janitor(
+            janitor = RetentionCleaner(
                 ledger=self._ledger,
                 retention=Retention(
                     notifications=settings.store.retention.notifications,
@@ -139,7 +141,7 @@ class _Service:
                     await _leave(tenure)
                 log.info("service_stopped")
 
-    async def receive(self, readings: Sequence[Reading]) -> Sequence[Recorded]:
+    async def receive(self, readings: Sequence[InterpretedNotification]) -> Sequence[Ingested]:
         """Stores the readings durably, then wakes the sender. Raises StoreUnavailableError."""
         recorded = await self._commits.record(readings)
         self._worker.wake()
@@ -149,7 +151,7 @@ class _Service:
         """Raises StoreError when nothing could be committed now."""
         await self._ledger.check()
 
-    def paces(self) -> list[Pace]:
+    def paces(self) -> list[RateLimitState]:
         """What the senders are doing, in the order of the configuration."""
         return [sender.pace for sender in self._senders]
 
@@ -166,12 +168,16 @@ class _Service:
             self.metrics.contacts(counts.contacts, waited)
         return Response(self.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    def _tenure(self) -> Alone | Shared:
+    def _tenure(self) -> SingleProcess | ReplicaMember:
         if not self._ledger.is_shared:
-            return Alone(self._ledger, clock=self._clock)
-        return Shared(self._ledger, clock=self._clock, takeover_after=self._settings.store.takeover_after)
+            return SingleProcess(self._ledger, clock=self._clock)
+        return ReplicaMember(
+            self._ledger, clock=self._clock, takeover_after=self._settings.store.takeover_after
+        )
 
-    async def _build_senders(self, clients: Sequence[DataverseClient], tenure: Tenure) -> tuple[Sender, ...]:
+    async def _build_senders(
+        self, clients: Sequence[DataverseClient], tenure: Membership
+    ) -> tuple[Sender, ...]:
         hash_key = await self._ledger.identifier_hash_key()
         return build_senders(
             self._configuration,
@@ -186,7 +192,7 @@ class _Service:
         )
 
 
-async def _leave(tenure: Tenure) -> None:
+async def _leave(tenure: Membership) -> None:
     """Tells the others, so that nobody waits for us. If the store fails, they find out by themselves."""
     try:
         await tenure.leave()

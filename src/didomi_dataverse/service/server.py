@@ -73,7 +73,7 @@ def serve_until_stopped(configuration: Configuration, *, clock: Clock) -> bool:
     configure_logging(level=log.level, output_format=log.format)
     lifecycle = Lifecycle()
     server = Server(server_config(configuration, lifecycle, clock=clock), lifecycle)
-    _spare_the_collector()
+    _tune_gc()
     try:
         server.run()
     except SystemExit:  # uvicorn's way to say that it could not start
@@ -81,7 +81,7 @@ def serve_until_stopped(configuration: Configuration, *, clock: Clock) -> bool:
     return server.started
 
 
-def _spare_the_collector() -> None:
+def _tune_gc() -> None:
     """What is here at start stays, so looking for garbage in it is in vain; and a request leaves little that
     only the collector can free.
     """

@@ -27,7 +27,7 @@ class Configuration:
     """Everything an operator configures. `warnings` are worth a line in the log and stop nothing."""
 
     settings: Settings
-    mapping: rules.Mapping
+    mapping: rules.ColumnMapping
     warnings: tuple[Problem, ...] = ()
 
 
@@ -71,7 +71,7 @@ def _reserved_columns(document: Document) -> dict[str, str]:
     return reserved
 
 
-def _warnings(document: Document, settings: Settings, mapping: rules.Mapping) -> Iterator[Problem]:
+def _warnings(document: Document, settings: Settings, mapping: rules.ColumnMapping) -> Iterator[Problem]:
     for regulation in sorted(rules.mapped_regulations(mapping) - _KNOWN_REGULATIONS):
         meant = difflib.get_close_matches(regulation, sorted(_KNOWN_REGULATIONS), n=1)
         if meant:

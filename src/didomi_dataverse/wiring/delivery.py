@@ -15,14 +15,14 @@ from didomi_dataverse.dataverse.auth.credentials import (
     ManagedIdentity,
 )
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.dispatch.base import BatchCarrier, Carrier, SingleCarrier
-from didomi_dataverse.dataverse.dispatch.bulk import MultipleCarrier
-from didomi_dataverse.dataverse.factory import open_client
-from didomi_dataverse.delivery.deliver import Lease, Listener, Sender
-from didomi_dataverse.delivery.membership import Alone, Tenure
-from didomi_dataverse.delivery.rate_limit.limiter import Turnstile
-from didomi_dataverse.delivery.rate_limit.state import Pace
-from didomi_dataverse.delivery.settle import Patience
+from didomi_dataverse.dataverse.dispatch.base import BatchDispatcher, Dispatcher, SingleDispatcher
+from didomi_dataverse.dataverse.dispatch.bulk import BulkDispatcher
+from didomi_dataverse.dataverse.factory import create_client
+from didomi_dataverse.delivery.membership import Membership, SingleProcess
+from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter
+from didomi_dataverse.delivery.rate_limit.state import RateLimitState
+from didomi_dataverse.delivery.sender import Lease, Listener, Sender
+from didomi_dataverse.delivery.settle import RetryLimits
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.wiring.configuration import Configuration
 from didomi_dataverse.wiring.policies import match_policy
@@ -44,7 +44,7 @@ def open_dataverse(
 ) -> DataverseClient:
     """The client of one application user, by default the first."""
     user = user or settings
-    return open_client(
+    return create_client(
         url=settings.url,
         tenant_id=settings.tenant_id,
         client_id=user.client_id,
@@ -72,20 +72,20 @@ def credential_of(user: ApplicationUser) -> Credential:
     return ManagedIdentity(None if user.managed_identity is None else user.managed_identity.client_id)
 
 
-def open_carrier(settings: Dataverse, client: DataverseClient) -> Carrier:
+def open_dispatcher(settings: Dataverse, client: DataverseClient) -> Dispatcher:
     """The delivery mode that the configuration asks for."""
     match settings.bulk:
         case "batch":
-            return BatchCarrier(client)
+            return BatchDispatcher(client)
         case "multiple":
-            return MultipleCarrier(client)
+            return BulkDispatcher(client)
         case "single":
-            return SingleCarrier(client)
+            return SingleDispatcher(client)
 
 
-def first_pace(settings: Dataverse) -> Pace:
+def first_pace(settings: Dataverse) -> RateLimitState:
     """The pace of a user of whom nothing is known yet."""
-    return Pace.at_start(max_parallel=settings.max_parallel, max_rows=settings.batch_rows)
+    return RateLimitState.at_start(max_parallel=settings.max_parallel, max_rows=settings.batch_rows)
 
 
 def build_senders(
@@ -97,8 +97,8 @@ def build_senders(
     dice: Callable[[], float],
     listener: Listener,
     pseudonym: Callable[[str], str],
-    pace: Pace,
-    tenure: Tenure | None = None,
+    pace: RateLimitState,
+    tenure: Membership | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> tuple[Sender, ...]:
     """A sender for each client; `pace` is what each begins with. `tenure` None: nobody else serves from the
@@ -106,10 +106,10 @@ def build_senders(
     """
     settings = configuration.settings
     # They share one: what one of them claimed, this process holds.
-    shared = tenure or Alone(ledger, clock=clock)
+    shared = tenure or SingleProcess(ledger, clock=clock)
     senders = []
     for number, client in enumerate(clients, start=1):
-        turnstile = Turnstile(
+        turnstile = RateLimiter(
             user=str(number),
             pace=pace,
             clock=clock,
@@ -121,10 +121,10 @@ def build_senders(
         senders.append(
             Sender(
                 ledger=ledger,
-                carrier=open_carrier(settings.dataverse, client),
+                carrier=open_dispatcher(settings.dataverse, client),
                 mapping=configuration.mapping,
                 policy=match_policy(settings),
-                patience=Patience(unmatched_for=settings.contact.unmatched.retry_for),
+                patience=RetryLimits(unmatched_for=settings.contact.unmatched.retry_for),
                 lease=Lease(holds_for=client.longest_call + LEASE_MARGIN, longest_call=client.longest_call),
                 turnstile=turnstile,
                 is_alone=len(clients) == 1,

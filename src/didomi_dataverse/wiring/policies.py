@@ -6,7 +6,7 @@ import json
 from didomi_dataverse.config.settings import Settings
 from didomi_dataverse.delivery.write_flow import MatchBy, MatchPolicy, OnMany
 from didomi_dataverse.didomi.identity import Normalize
-from didomi_dataverse.didomi.interpret import OnUserDeleted, ReadingPolicy
+from didomi_dataverse.didomi.interpret import InterpretationPolicy, OnUserDeleted
 from didomi_dataverse.mapping.rules import mapped_regulations
 from didomi_dataverse.wiring.configuration import Configuration
 
@@ -30,7 +30,7 @@ def match_policy(settings: Settings) -> MatchPolicy:
     )
 
 
-def target_of(settings: Settings) -> str:
+def target_fingerprint(settings: Settings) -> str:
     """Where is written to: the environment, and how rows are found in it. What was confirmed for one target
     says nothing about another.
     """
@@ -38,17 +38,17 @@ def target_of(settings: Settings) -> str:
     return hashlib.sha256(json.dumps([settings.dataverse.url, match], sort_keys=True).encode()).hexdigest()
 
 
-def rules_of(configuration: Configuration) -> str:
+def mapping_fingerprint(configuration: Configuration) -> str:
     """What decides about known contacts: the mapping, and what is done when no row matches, or several."""
     contact = configuration.settings.contact
     return f"{configuration.mapping.fingerprint}:{contact.upsert}:{contact.on_many}"
 
 
-def reading_policy(configuration: Configuration) -> ReadingPolicy:
+def reading_policy(configuration: Configuration) -> InterpretationPolicy:
     """What of the configuration decides how a notification is read."""
     settings = configuration.settings
     match = settings.contact.match
-    return ReadingPolicy(
+    return InterpretationPolicy(
         organization_id=settings.didomi.organization_id,
         mapped_regulations=mapped_regulations(configuration.mapping),
         normalize=Normalize.GUID if match.contactid else Normalize(match.normalize),

@@ -3,20 +3,20 @@
 from collections.abc import Callable
 
 from didomi_dataverse.config.settings import Auth
-from didomi_dataverse.didomi.auth.access_tokens import own_tokens
-from didomi_dataverse.didomi.auth.authenticator import Gate
+from didomi_dataverse.didomi.auth.access_tokens import create_issuer
+from didomi_dataverse.didomi.auth.authenticator import WebhookAuthenticator
 from didomi_dataverse.didomi.auth.credentials import StaticHeader
 from didomi_dataverse.didomi.auth.ip_allowlist import AddressList
 from didomi_dataverse.didomi.auth.jwks import Fetch, JwksVerifier
 
 
-def gate_of(auth: Auth, *, fetch: Fetch, monotonic: Callable[[], float]) -> Gate:
+def build_authenticator(auth: Auth, *, fetch: Fetch, monotonic: Callable[[], float]) -> WebhookAuthenticator:
     """The gate that a configuration asks for. `fetch` gets an identity provider's keys when needed."""
     oauth, jwt, header = auth.oauth, auth.jwt, auth.header
-    return Gate(
+    return WebhookAuthenticator(
         own_tokens=None
         if oauth is None
-        else own_tokens(
+        else create_issuer(
             client_id=oauth.client_id,
             client_secrets=[secret.get_secret_value() for secret in oauth.client_secret],
             lifetime=oauth.token_lifetime,

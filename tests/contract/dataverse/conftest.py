@@ -9,7 +9,7 @@ import respx
 from didomi_dataverse.dataverse.auth.credentials import ClientSecret
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.factory import open_client
+from didomi_dataverse.dataverse.factory import create_client
 
 from .fakes import API, ONE, ORG, FakeEntra, FrozenClock
 
@@ -32,8 +32,8 @@ def api() -> Iterator[respx.MockRouter]:
 
 @pytest.fixture
 async def client(entra: FakeEntra, clock: FrozenClock) -> AsyncIterator[DataverseClient]:
-    """As `open_client` builds it, but with a token from nowhere and request ids that are known."""
-    opened = open_client(
+    """As `create_client` builds it, but with a token from nowhere and request ids that are known."""
+    opened = create_client(
         url=f"{ORG}/",
         tenant_id="acme",
         client_id="app",

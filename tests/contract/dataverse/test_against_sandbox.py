@@ -16,7 +16,7 @@ from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.dataverse.auth.credentials import ClientSecret
 from didomi_dataverse.dataverse.client import CallFailedError, DataverseClient
 from didomi_dataverse.dataverse.errors.classify import Action, classify
-from didomi_dataverse.dataverse.factory import open_client
+from didomi_dataverse.dataverse.factory import create_client
 from didomi_dataverse.dataverse.keys import fits_key_url
 from didomi_dataverse.dataverse.replies import Answered, Reply, Unknown
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, JsonScalar, LookUp, RowId, Write
@@ -51,7 +51,7 @@ def opened(sandbox: SandboxServer, **changed: Any) -> DataverseClient:  # noqa: 
         "max_parallel": 4,
         "clock": SystemClock(),
     }
-    return open_client(**(arguments | changed))
+    return create_client(**(arguments | changed))
 
 
 @pytest_asyncio.fixture(loop_scope="module")

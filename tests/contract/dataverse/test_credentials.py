@@ -35,7 +35,7 @@ from didomi_dataverse.dataverse.auth.credentials import (
     read_certificate,
 )
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.factory import open_client
+from didomi_dataverse.dataverse.factory import create_client
 from didomi_dataverse.errors import TokenRefusedError
 
 APP = "22222222-2222-4222-8222-222222222222"
@@ -96,7 +96,7 @@ async def sandbox(folder: Path) -> AsyncIterator[SandboxServer]:
 
 @asynccontextmanager
 async def opened(sandbox: SandboxServer, credential: Credential) -> AsyncIterator[DataverseClient]:
-    client = open_client(
+    client = create_client(
         url=sandbox.url,
         tenant_id=sandbox.identity.tenant_id,
         client_id=APP,

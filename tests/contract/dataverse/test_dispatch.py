@@ -14,9 +14,9 @@ from dataverse_sandbox.server import SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.dataverse.auth.credentials import ClientSecret
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.dispatch.base import BatchCarrier, Carrier, SingleCarrier
-from didomi_dataverse.dataverse.dispatch.bulk import MultipleCarrier
-from didomi_dataverse.dataverse.factory import open_client
+from didomi_dataverse.dataverse.dispatch.base import BatchDispatcher, Dispatcher, SingleDispatcher
+from didomi_dataverse.dataverse.dispatch.bulk import BulkDispatcher
+from didomi_dataverse.dataverse.factory import create_client
 from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, NotAttempted, Reply
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, LookUp, Request, RowId, Write
 
@@ -60,7 +60,7 @@ async def sandbox(folder: Path) -> AsyncIterator[SandboxServer]:
 
 @pytest.fixture
 async def client(sandbox: SandboxServer) -> AsyncIterator[DataverseClient]:
-    opened = open_client(
+    opened = create_client(
         url=sandbox.url,
         tenant_id=sandbox.identity.tenant_id,
         client_id=sandbox.identity.client_id,
@@ -107,11 +107,11 @@ def seen(replies: Sequence[Reply]) -> list[tuple[int, str] | str]:
     ]
 
 
-def carriers(client: DataverseClient) -> dict[str, Carrier]:
+def carriers(client: DataverseClient) -> dict[str, Dispatcher]:
     return {
-        "batch": BatchCarrier(client),
-        "multiple": MultipleCarrier(client),
-        "single": SingleCarrier(client),
+        "batch": BatchDispatcher(client),
+        "multiple": BulkDispatcher(client),
+        "single": SingleDispatcher(client),
     }
 
 
@@ -163,7 +163,7 @@ async def test_every_mode_gives_the_same_replies(
 
 async def test_good_rows_go_by_bulk_messages_alone(client: DataverseClient) -> None:
     turns = Freely()
-    carrier = MultipleCarrier(client)
+    carrier = BulkDispatcher(client)
     await carrier.send([update("ada", donotfax=True), update("bob", donotfax=True)], turns)
     await carrier.send([create("x", lastname="X"), create("y", lastname="Y")], turns)
 
@@ -179,7 +179,7 @@ async def test_good_rows_go_by_bulk_messages_alone(client: DataverseClient) -> N
 async def test_no_row_is_named_twice_in_one_call(client: DataverseClient, sandbox: SandboxServer) -> None:
     """The later write of a row goes later, whichever way the row is named."""
     turns = Freely()
-    replies = await MultipleCarrier(client).send(
+    replies = await BulkDispatcher(client).send(
         [
             update("ada", firstname="first"),
             update("bob", firstname="bob"),
@@ -202,7 +202,7 @@ async def test_a_row_lost_between_reading_and_writing_fails_alone(
     await control(sandbox, "faults", [fault])
     turns = Freely()
 
-    replies = await MultipleCarrier(client).send(
+    replies = await BulkDispatcher(client).send(
         [update("ada", donotfax=True), update("bob", donotfax=True)], turns
     )
 
@@ -227,7 +227,7 @@ async def test_what_no_batch_can_mend_is_not_sent_again(
     await control(sandbox, "faults", [fault])
     turns = Freely()
 
-    replies = await MultipleCarrier(client).send(
+    replies = await BulkDispatcher(client).send(
         [update("ada", donotfax=True), update("bob", donotfax=True)], turns
     )
 
@@ -259,7 +259,7 @@ async def test_without_bulk_messages_everything_goes_by_batch(
     client: DataverseClient, sandbox: SandboxServer, fault: dict[str, object]
 ) -> None:
     await control(sandbox, "faults", [fault])
-    carrier = MultipleCarrier(client)
+    carrier = BulkDispatcher(client)
     both = [update("ada", donotfax=True), update("bob", donotfax=True)]
     await carrier.send(both, Freely())
     turns = Freely()
@@ -271,7 +271,7 @@ async def test_without_bulk_messages_everything_goes_by_batch(
 async def test_an_unanswered_question_is_asked_again(client: DataverseClient, sandbox: SandboxServer) -> None:
     fault = {"match": {"path": "sdkmessagefilters"}, "reply": {"status": 503}, "times": 1}
     await control(sandbox, "faults", [fault])
-    carrier = MultipleCarrier(client)
+    carrier = BulkDispatcher(client)
     both = [update("ada", donotfax=True), update("bob", donotfax=True)]
     await carrier.send(both, Freely())
     turns = Freely()
@@ -304,14 +304,14 @@ async def test_one_by_one_ends_with_the_first_call_that_everybody_would_share(
     await control(sandbox, "faults", [{"match": {"method": "PATCH"}, "reply": reply}])
     turns = Freely()
 
-    replies = await SingleCarrier(client).send([update("ada", donotfax=True)] * 3, turns)
+    replies = await SingleDispatcher(client).send([update("ada", donotfax=True)] * 3, turns)
 
     assert seen(replies) == [(reply["status"], ""), "NotAttempted", "NotAttempted"]
     assert len(turns.kinds) == 1
 
 
 async def test_one_by_one_goes_on_after_a_bad_row(client: DataverseClient) -> None:
-    replies = await SingleCarrier(client).send(
+    replies = await SingleDispatcher(client).send(
         [update("ada", firstname="x" * 51), update("bob", donotfax=True)], Freely()
     )
 

@@ -12,7 +12,7 @@ import pytest
 from didomi_dataverse.dataverse.auth.credentials import ClientSecret
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.factory import open_client
+from didomi_dataverse.dataverse.factory import create_client
 from didomi_dataverse.dataverse.replies import Unknown
 from didomi_dataverse.dataverse.requests import Condition, RowId, Write
 
@@ -128,7 +128,7 @@ async def test_a_peer_without_tls_is_told_from_one_that_is_not_there() -> None:
 
 
 async def test_a_client_that_was_opened_speaks_to_nobody_before_its_first_call() -> None:
-    client = open_client(
+    client = create_client(
         url="https://acme.crm4.dynamics.com",
         tenant_id="acme",
         client_id="app",

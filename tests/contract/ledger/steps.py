@@ -7,13 +7,13 @@ from tests.notifications import choice, reading
 
 from didomi_dataverse.consent.model import Choice
 from didomi_dataverse.ledger.delivery_state import Attempt, Claim, Contact, Move, Settlement
-from didomi_dataverse.ledger.ingest import Recorded
+from didomi_dataverse.ledger.ingest import Ingested
 from didomi_dataverse.ledger.ledger import Ledger
 
 LEASE = timedelta(minutes=1)
 
 
-async def record_one(ledger: Ledger, *choices: Choice, key: str = "ada") -> Recorded:
+async def record_one(ledger: Ledger, *choices: Choice, key: str = "ada") -> Ingested:
     """Record one new notification about one person."""
     (recorded,) = await ledger.record([reading(*(choices or (choice(),)), key=key)])
     return recorded

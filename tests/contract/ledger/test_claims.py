@@ -18,7 +18,7 @@ from tests.notifications import choice, reading
 
 from didomi_dataverse.ledger.delivery_state import Attempt, DeliveryState, Move, Written
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.replicas import Beat
+from didomi_dataverse.ledger.replicas import Heartbeat
 
 SECOND = timedelta(seconds=1)
 WRITTEN = {
@@ -311,7 +311,7 @@ async def test_what_was_not_settled_leaves_nothing_taken_for_known(
 ) -> None:
     """Whoever held it may have written something, whether it gives it back or is gone."""
     now = clock.now()
-    await ledger.beat("0123456789abcdef", Beat(1, LEASE))
+    await ledger.beat("0123456789abcdef", Heartbeat(1, LEASE))
     await record_one(ledger)
     await ledger.settle([settlement(await claim_one(ledger, clock), written=WRITTEN)], now=now)
     await record_one(ledger, choice(False, after=SECOND))
@@ -321,7 +321,7 @@ async def test_what_was_not_settled_leaves_nothing_taken_for_known(
         case "release":
             await ledger.release(held, now=now)
         case "bury":
-            assert await ledger.bury("0123456789abcdef", Beat(1, LEASE), now=now) == 1
+            assert await ledger.evict("0123456789abcdef", Heartbeat(1, LEASE), now=now) == 1
         case _:
             await ledger.leave("0123456789abcdef", now=now)
 

@@ -14,9 +14,9 @@ from tests.reference_fold import Deletion, Told, expected
 
 from didomi_dataverse.consent.model import UNSET, Item
 from didomi_dataverse.consent.registers import resolve
-from didomi_dataverse.didomi.interpret import ReadingPolicy, read
-from didomi_dataverse.didomi.interpreted import Disposition, Reading, Reason
-from didomi_dataverse.didomi.notification import parse
+from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
+from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
+from didomi_dataverse.didomi.notification import parse_notifications
 from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_sandbox import bodies
@@ -25,25 +25,25 @@ SECOND = timedelta(seconds=1)
 LATER = START + timedelta(hours=1)
 
 
-def heard(body: bodies.Body, *, after: timedelta = timedelta(0)) -> Reading:
-    (notification,) = parse(json.dumps(body).encode())
-    return read(notification, received_at=LATER + after, caller="oauth", policy=ReadingPolicy())
+def heard(body: bodies.Body, *, after: timedelta = timedelta(0)) -> InterpretedNotification:
+    (notification,) = parse_notifications(json.dumps(body).encode())
+    return interpret(notification, received_at=LATER + after, caller="oauth", policy=InterpretationPolicy())
 
 
 def said(
     event_id: str, at: int = 0, *, key: str | None = "ada", device: str = "phone", **on: bool
-) -> Reading:
+) -> InterpretedNotification:
     purposes = [bodies.purpose(name, value) for name, value in on.items()]
     user = bodies.person(key, didomi_user_id=device)
     return heard(bodies.event_created(bodies.event(event_id, user, purposes, created_at=START + at * SECOND)))
 
 
-def event_deleted(event_id: str) -> Reading:
+def event_deleted(event_id: str) -> InterpretedNotification:
     """As in the published example: it names nobody (didomi.md 1.3)."""
     return heard(bodies.event_deleted({"id": event_id, "created_at": bodies.instant(START)}))
 
 
-def user_deleted(device: str, *, at: int, key: str | None = None) -> Reading:
+def user_deleted(device: str, *, at: int, key: str | None = None) -> InterpretedNotification:
     user = bodies.person(key, didomi_user_id=device)
     return heard(
         bodies.user_deleted(bodies.user_state(user, [], version=9, updated_at=START)),
@@ -60,7 +60,7 @@ async def values_of(ledger: Ledger, key: str = "ada") -> dict[str, bool | None]:
     }
 
 
-async def outcome(ledger: Ledger, reading: Reading) -> tuple[Disposition, Reason | None]:
+async def outcome(ledger: Ledger, reading: InterpretedNotification) -> tuple[Disposition, Reason | None]:
     (recorded,) = await ledger.record([reading])
     return recorded.disposition, recorded.reason
 
@@ -257,7 +257,7 @@ arrivals = st.lists(events | deletions, min_size=1, max_size=8).flatmap(
 )
 
 
-def _received(one: Told | Deletion, person: str) -> Reading:
+def _received(one: Told | Deletion, person: str) -> InterpretedNotification:
     if isinstance(one, Deletion):
         if one.event:
             return event_deleted(f"{one.event}-{person}")

@@ -17,7 +17,7 @@ from tests.contract.ledger.steps import claim_one, contact_of, record_one, settl
 from tests.notifications import choice, new_digest, reading
 from tests.repository import ROOT
 
-from didomi_dataverse.didomi.interpreted import Disposition, Reading, Reason
+from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.ledger.tables import contacts
@@ -301,14 +301,14 @@ async def test_two_replicas_record_and_deliver_everything_once(postgres_url: str
     """Both are sent everything, in opposite orders, while both deliver."""
     replicas = [await Ledger.open_for_serving(postgres_url, clock=clock) for _ in range(2)]
     people = [f"person-{number}" for number in range(30)]
-    readings: list[Reading] = [
+    readings: list[InterpretedNotification] = [
         reading(choice(number % 2 == 0, after=number * SECOND), key=key, digest=new_digest())
         for number in range(4)
         for key in people
     ]
     delivered: list[tuple[str, int]] = []
 
-    async def receive(ledger: Ledger, arriving: list[Reading]) -> list[bool]:
+    async def receive(ledger: Ledger, arriving: list[InterpretedNotification]) -> list[bool]:
         duplicates = []
         for start in range(0, len(arriving), 7):
             recorded = await ledger.record(arriving[start : start + 7])

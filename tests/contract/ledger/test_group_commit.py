@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from tests.notifications import choice, reading
 
-from didomi_dataverse.didomi.interpreted import Disposition, Reading
+from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification
 from didomi_dataverse.errors import StoreUnavailableError
 from didomi_dataverse.ledger.group_commit import GroupCommit
-from didomi_dataverse.ledger.ingest import Recorded
+from didomi_dataverse.ledger.ingest import Ingested
 from didomi_dataverse.ledger.ledger import Ledger
 
 
@@ -23,7 +23,7 @@ class FakeLedger:
         self._may_commit = asyncio.Semaphore(0)
         self._committing = asyncio.Event()
 
-    async def record(self, readings: Sequence[Reading]) -> list[Recorded]:
+    async def record(self, readings: Sequence[InterpretedNotification]) -> list[Ingested]:
         self.groups.append([each.digest for each in readings])
         self._committing.set()
         await self._may_commit.acquire()
@@ -31,7 +31,7 @@ class FakeLedger:
             if each.digest in self.failing:
                 raise self.failing[each.digest]
         return [
-            Recorded(each.digest, Disposition.APPLIED, None, duplicate=False, contact_id=1, withdrawal=False)
+            Ingested(each.digest, Disposition.APPLIED, None, duplicate=False, contact_id=1, withdrawal=False)
             for each in readings
         ]
 
@@ -49,13 +49,13 @@ def fake() -> FakeLedger:
     return FakeLedger()
 
 
-def _call(group_commit: GroupCommit, *digests: str) -> asyncio.Task[list[Recorded]]:
+def _call(group_commit: GroupCommit, *digests: str) -> asyncio.Task[list[Ingested]]:
     return asyncio.create_task(group_commit.record([reading(choice(), digest=digest) for digest in digests]))
 
 
 async def _first_committing(
     group_commit: GroupCommit, fake: FakeLedger, *others: str
-) -> list[asyncio.Task[list[Recorded]]]:
+) -> list[asyncio.Task[list[Ingested]]]:
     """A first call that is being committed, and one call for each of the others, in line."""
     calls = [_call(group_commit, "first")]
     await fake.until_committing()
@@ -65,7 +65,7 @@ async def _first_committing(
     return calls
 
 
-def _digests(recorded: list[Recorded]) -> list[str]:
+def _digests(recorded: list[Ingested]) -> list[str]:
     return [each.digest for each in recorded]
 
 

@@ -19,7 +19,7 @@ from tests.contract.ledger.steps import (
 from tests.notifications import PROFILING, choice, new_digest, reading, rival_choice
 
 from didomi_dataverse.consent.model import Choice, Kind
-from didomi_dataverse.didomi.interpreted import Disposition, Reading, Reason
+from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
 
@@ -376,7 +376,7 @@ async def test_order_and_repetition_of_arrival_do_not_matter(
 
 
 async def test_concurrent_calls_for_one_person_lose_nothing(ledger: Ledger) -> None:
-    readings: list[Reading] = [
+    readings: list[InterpretedNotification] = [
         reading(choice(after=number * SECOND, didomi_user=f"device-{number}")) for number in range(20)
     ]
 

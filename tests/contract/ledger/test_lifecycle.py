@@ -18,7 +18,7 @@ from tests.notifications import NEWSLETTER, PROFILING, choice, reading
 
 from didomi_dataverse.consent.model import Choice, Kind, Subject, Value
 from didomi_dataverse.consent.registers import Registers, fold, resolve
-from didomi_dataverse.didomi.interpreted import Reading
+from didomi_dataverse.didomi.interpreted import InterpretedNotification
 from didomi_dataverse.ledger.delivery_state import Claim, Contact, DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
 
@@ -61,7 +61,7 @@ class LedgerLife(RuleBasedStateMachine):
         self._folder = Path(tempfile.mkdtemp(prefix="ledger-life-"))
         self._clock = FrozenClock()
         self._ledger = self._open()
-        self._received: list[Reading] = []
+        self._received: list[InterpretedNotification] = []
         self._acknowledged: dict[str, list[Choice]] = {key: [] for key in KEYS}
         self._delivered: dict[str, Registers] = {}
         self._claims: list[Claim] = []

@@ -11,7 +11,7 @@ from tests.contract.ledger.steps import LEASE, claim_one, contact_of, record_one
 from tests.notifications import choice, new_digest, reading
 
 from didomi_dataverse.didomi.interpreted import Disposition, Identity, Reason
-from didomi_dataverse.ledger.browsing import Wanted
+from didomi_dataverse.ledger.browsing import NotificationFilter
 from didomi_dataverse.ledger.delivery_state import Attempt, DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
 
@@ -23,7 +23,7 @@ async def test_recording_again_updates_the_row_and_delivers(ledger: Ledger, cloc
     await ledger.record([parked])
     today = reading(choice(), digest=parked.digest)
 
-    (recorded,) = await ledger.record_again([today])
+    (recorded,) = await ledger.ingest_again([today])
 
     assert (recorded.disposition, recorded.duplicate) == (Disposition.APPLIED, False)
     logged = await ledger.notification(parked.digest)
@@ -33,7 +33,7 @@ async def test_recording_again_updates_the_row_and_delivers(ledger: Ledger, cloc
     assert (await contact_of(ledger)).state is DeliveryState.DUE
 
     await settle_all(ledger, clock)
-    (again,) = await ledger.record_again([today])
+    (again,) = await ledger.ingest_again([today])
     assert again.disposition is Disposition.UNCHANGED
     assert (await contact_of(ledger)).state is DeliveryState.DUE
     logged = await ledger.notification(parked.digest)
@@ -45,7 +45,7 @@ async def test_who_is_delivered_while_it_is_replayed_stays_due(ledger: Ledger, c
     received = reading(choice())
     await ledger.record([received])
     claim = await claim_one(ledger, clock)
-    await ledger.record_again([received])
+    await ledger.ingest_again([received])
     assert await ledger.settle([settlement(claim)], now=clock.now()) == [True]
     assert (await contact_of(ledger)).state is DeliveryState.DUE
 
@@ -57,17 +57,21 @@ async def test_the_latest_comes_first_and_only_what_fits(ledger: Ledger) -> None
     for one in (first, second, third):
         await ledger.record([one])
 
-    async def found(wanted: Wanted) -> list[str]:
+    async def found(wanted: NotificationFilter) -> list[str]:
         return [listed.digest for listed in await ledger.listed(wanted)]
 
-    assert await found(Wanted(limit=9)) == [third.digest, second.digest, first.digest]
-    assert await found(Wanted(limit=1)) == [third.digest]
-    assert await found(Wanted(limit=9, key="ada")) == [first.digest]
-    assert await found(Wanted(limit=9, disposition=Disposition.PARKED)) == [second.digest]
-    assert await found(Wanted(limit=9, reason=Reason.MALFORMED)) == [second.digest]
-    assert await found(Wanted(limit=9, type="user.created")) == []
-    assert await found(Wanted(limit=9, since=START + SECOND)) == [third.digest]
-    assert [one.identifier for one in await ledger.listed(Wanted(limit=9))] == ["Bob", None, "Ada"]
+    assert await found(NotificationFilter(limit=9)) == [third.digest, second.digest, first.digest]
+    assert await found(NotificationFilter(limit=1)) == [third.digest]
+    assert await found(NotificationFilter(limit=9, key="ada")) == [first.digest]
+    assert await found(NotificationFilter(limit=9, disposition=Disposition.PARKED)) == [second.digest]
+    assert await found(NotificationFilter(limit=9, reason=Reason.MALFORMED)) == [second.digest]
+    assert await found(NotificationFilter(limit=9, type="user.created")) == []
+    assert await found(NotificationFilter(limit=9, since=START + SECOND)) == [third.digest]
+    assert [one.identifier for one in await ledger.listed(NotificationFilter(limit=9))] == [
+        "Bob",
+        None,
+        "Ada",
+    ]
 
 
 async def test_a_notification_is_found_by_the_beginning_of_its_digest(ledger: Ledger) -> None:
@@ -200,7 +204,7 @@ async def test_a_command_waits_while_the_service_writes(sqlite_url: str, clock: 
 
     holding = asyncio.create_task(serving._store.write(hold))
     await asyncio.to_thread(has_begun.wait, 10)
-    replaying = asyncio.create_task(command.record_again([received]))
+    replaying = asyncio.create_task(command.ingest_again([received]))
     asyncio.get_running_loop().call_soon(may_end.set)
 
     (recorded,) = await replaying

@@ -15,7 +15,7 @@ from tests.contract.ledger.steps import record_one
 from tests.notifications import choice, reading
 from tests.postgres import PostgresServer, Standby, postgres_server
 
-from didomi_dataverse.didomi.interpreted import Reading
+from didomi_dataverse.didomi.interpreted import InterpretedNotification
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
 from didomi_dataverse.ledger.ledger import Ledger
 
@@ -133,7 +133,7 @@ class Load:
             self.acknowledged.append(one.digest)
             self._more.set()
 
-    async def _is_stored(self, one: Reading) -> bool:
+    async def _is_stored(self, one: InterpretedNotification) -> bool:
         try:
             await self.ledger.record([one])
         except StoreUnavailableError:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from didomi_dataverse.consent.change import difference
+from didomi_dataverse.consent.change import compare_states
 from didomi_dataverse.consent.model import (
     UNSET,
     Basis,
@@ -20,7 +20,7 @@ from didomi_dataverse.consent.model import (
     Value,
     restrictiveness,
 )
-from didomi_dataverse.consent.registers import Registers, bury, fold, resolve
+from didomi_dataverse.consent.registers import Registers, fold, resolve, retract
 from didomi_dataverse.consent.tombstones import Tombstones
 from didomi_dataverse.ledger.delivery_state import MOVES, DeliveryState, Move, moved
 
@@ -240,7 +240,7 @@ def test_one_action_told_by_both_families_is_one_statement() -> None:
 def test_a_withdrawal_is_recognised(before: list[Choice], said: list[Choice], *, expected: bool) -> None:
     """Withdrawals are written before everything else."""
     registers: Registers = fold({}, before)
-    assert difference(registers, fold(registers, said)).withdrawal is expected
+    assert compare_states(registers, fold(registers, said)).withdrawal is expected
 
 
 @given(many_choices, deleted, many_choices, deleted)
@@ -249,10 +249,10 @@ def test_a_difference_is_what_two_whole_resolutions_differ_in(
 ) -> None:
     """It looks only at what was spoken of or deleted, and misses nothing by that."""
     registers: Registers = fold({}, before, gone)
-    after = fold(bury(registers, going)[0], said, going)
+    after = fold(retract(registers, going)[0], said, going)
     was, now = resolve(registers), resolve(after)
 
-    found = difference(registers, after)
+    found = compare_states(registers, after)
 
     meant = {subject: (repr(one.choice.value), one.stated_at) for subject, one in was.items()}
     means = {subject: (repr(one.choice.value), one.stated_at) for subject, one in now.items()}

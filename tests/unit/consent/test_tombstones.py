@@ -10,9 +10,9 @@ from tests.clocks import START
 from tests.notifications import NEWSLETTER, choice
 from tests.reference_fold import Deletion, Told, expected
 
-from didomi_dataverse.consent.change import difference
+from didomi_dataverse.consent.change import compare_states
 from didomi_dataverse.consent.model import UNSET, Choice, Fact, Item, Kind, Value
-from didomi_dataverse.consent.registers import Registers, Resolved, bury, fold, resolve
+from didomi_dataverse.consent.registers import Registers, Resolved, fold, resolve, retract
 from didomi_dataverse.consent.tombstones import Tombstones
 from didomi_dataverse.ledger.codec import decode_registers, encode_registers
 
@@ -68,7 +68,7 @@ def received(history: Sequence[Told | Deletion]) -> Registers:
             registers = fold(registers, spoken[-1:], _tombstones(deleted))
         else:
             deleted.append(one)
-            registers, is_orphaned = bury(registers, _tombstones([one]))
+            registers, is_orphaned = retract(registers, _tombstones([one]))
             if is_orphaned:
                 registers = fold(registers, spoken, _tombstones(deleted))
     return registers
@@ -188,13 +188,13 @@ def test_facts_are_no_refusals_that_could_stay_in_force() -> None:
 def test_becoming_unset_is_a_withdrawal() -> None:
     registers = fold({}, [choice(False, source_id="E1")])
 
-    assert difference(registers, bury(registers, E1)[0]).withdrawal
+    assert compare_states(registers, retract(registers, E1)[0]).withdrawal
 
 
 def test_a_fact_that_becomes_unset_is_no_withdrawal() -> None:
     registers = fold({}, [choice("FR", subject=Fact("gdpr", "country"), source_id="E1")])
 
-    found = difference(registers, bury(registers, E1)[0])
+    found = compare_states(registers, retract(registers, E1)[0])
 
     assert (found.changed, found.withdrawal) == (True, False)
 

@@ -25,10 +25,10 @@ from didomi_dataverse.delivery.settle import (
     FIRST_RETRY,
     LONGEST_LOOK_AGAIN,
     LONGEST_RETRY,
-    Patience,
-    judged,
+    RetryLimits,
+    apply_retry_limits,
     retry_after,
-    settlement,
+    settle,
 )
 from didomi_dataverse.ledger.delivery_state import (
     Claim,
@@ -42,7 +42,7 @@ from didomi_dataverse.ledger.delivery_state import (
 from didomi_dataverse.mapping.apply import ColumnValue
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-WEEK = Patience(unmatched_for=timedelta(days=7))
+WEEK = RetryLimits(unmatched_for=timedelta(days=7))
 EARLIER = Written("FR", NOW - timedelta(days=1))
 NEWS = ColumnValue("new_newsletter", False, NOW, "mapping.gdpr.purposes.newsletter", ("E1",), ("n1",), True)
 
@@ -65,7 +65,7 @@ def claim(*, attempts: int = 0, unmatched_since: datetime | None = None) -> Clai
 
 
 def stored(outcome: Outcome, held: Claim | None = None, *, jitter: float = 0.0) -> Settlement:
-    return settlement(held or claim(), Concluded(outcome=outcome), now=NOW, jitter=jitter)
+    return settle(held or claim(), Concluded(outcome=outcome), now=NOW, jitter=jitter)
 
 
 DELIVERED = Delivered(columns={"new_newsletter": NEWS}, created=False, row_id="row")
@@ -117,7 +117,7 @@ def test_an_alert_keeps_the_contact_due_and_says_what_to_do() -> None:
     alerted = Concluded(
         outcome=Alerted(AlertReason.REFUSED, "Give the role."), reply=Answered(status=403, code="0x80040220")
     )
-    kept = settlement(claim(), alerted, now=NOW, jitter=0.0)
+    kept = settle(claim(), alerted, now=NOW, jitter=0.0)
     assert (kept.move, kept.reason) == (Move.POSTPONED, "refused")
     assert kept.attempt is not None
     assert kept.attempt.message.startswith("Give the role.")
@@ -126,12 +126,14 @@ def test_an_alert_keeps_the_contact_due_and_says_what_to_do() -> None:
 @pytest.mark.parametrize(("attempts", "expected"), [(4, Retried(5)), (5, Parked(ParkReason.REJECTED))])
 def test_patience_with_a_failing_row_ends(attempts: int, expected: Outcome) -> None:
     contact = claim(attempts=attempts).contact
-    assert judged(Concluded(outcome=Retried(5)), contact, patience=WEEK, now=NOW).outcome == expected
+    assert (
+        apply_retry_limits(Concluded(outcome=Retried(5)), contact, patience=WEEK, now=NOW).outcome == expected
+    )
 
 
 def test_patience_with_a_failing_server_does_not_end() -> None:
     contact = claim(attempts=999).contact
-    kept = judged(Concluded(outcome=Retried(None)), contact, patience=WEEK, now=NOW)
+    kept = apply_retry_limits(Concluded(outcome=Retried(None)), contact, patience=WEEK, now=NOW)
     assert kept.outcome == Retried(None)
 
 
@@ -145,7 +147,10 @@ def test_patience_with_a_failing_server_does_not_end() -> None:
 )
 def test_patience_with_a_missing_row_ends(since: datetime | None, expected: Outcome) -> None:
     contact = claim(unmatched_since=since).contact
-    assert judged(Concluded(outcome=Unmatched()), contact, patience=WEEK, now=NOW).outcome == expected
+    assert (
+        apply_retry_limits(Concluded(outcome=Unmatched()), contact, patience=WEEK, now=NOW).outcome
+        == expected
+    )
 
 
 def test_nothing_to_write_leaves_no_attempt() -> None:
@@ -155,7 +160,7 @@ def test_nothing_to_write_leaves_no_attempt() -> None:
 
 def test_evidence_names_rule_and_source_of_every_column() -> None:
     concluded = Concluded(outcome=DELIVERED, sent={"new_newsletter": NEWS}, constants={"lastname": "Unknown"})
-    kept = settlement(claim(), concluded, now=NOW, jitter=0.0)
+    kept = settle(claim(), concluded, now=NOW, jitter=0.0)
     assert kept.attempt is not None
     assert kept.attempt.columns == {
         "lastname": {"value": "Unknown", "rule": "contact.on_create"},
@@ -167,7 +172,7 @@ def test_evidence_holds_no_identifier_and_no_value_that_an_error_quotes() -> Non
     remark = ColumnValue("new_remark", "call me", NOW, "rule", (), (), False)
     reply = Answered(status=400, code="0x80044331", message="'call me' of u-42 is too long for new_remark")
     concluded = Concluded(outcome=Parked(ParkReason.REJECTED), sent={"new_remark": remark}, reply=reply)
-    kept = settlement(claim(), concluded, now=NOW, jitter=0.0)
+    kept = settle(claim(), concluded, now=NOW, jitter=0.0)
     assert kept.attempt is not None
     assert "call me" not in kept.attempt.message
     assert "u-42" not in kept.attempt.message
@@ -176,7 +181,7 @@ def test_evidence_holds_no_identifier_and_no_value_that_an_error_quotes() -> Non
 
 def test_an_unknown_outcome_says_so() -> None:
     concluded = Concluded(outcome=Retried(None), reply=Unknown("cut"))
-    kept = settlement(claim(), concluded, now=NOW, jitter=0.0)
+    kept = settle(claim(), concluded, now=NOW, jitter=0.0)
     assert kept.attempt is not None
     assert (kept.attempt.status, kept.attempt.code) == (None, "cut")
     assert "not known" in kept.attempt.message
@@ -215,7 +220,7 @@ def test_an_attempt_remembers_what_a_rejected_row_took_all_the_same() -> None:
     grant = ColumnValue("new_ads", True, NOW, "mapping.gdpr.purposes.ads", ("E1",), ("n1",), False)
     sent = {"new_newsletter": NEWS, "new_ads": grant}
     rejected = Concluded(outcome=Parked(ParkReason.REJECTED, {"new_newsletter": NEWS}), sent=sent)
-    attempt = settlement(claim(), rejected, now=NOW, jitter=0.0).attempt
+    attempt = settle(claim(), rejected, now=NOW, jitter=0.0).attempt
     assert attempt is not None
     assert attempt.columns["new_newsletter"]["confirmed"] is True
     assert "confirmed" not in attempt.columns["new_ads"]

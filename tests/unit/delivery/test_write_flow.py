@@ -20,7 +20,7 @@ from didomi_dataverse.delivery.outcome import (
     Retried,
     Unmatched,
 )
-from didomi_dataverse.delivery.write_flow import MatchBy, MatchPolicy, OnMany, dialogue
+from didomi_dataverse.delivery.write_flow import MatchBy, MatchPolicy, OnMany, write_flow
 from didomi_dataverse.ledger.delivery_state import Contact, DeliveryState, Written
 from didomi_dataverse.mapping.apply import ColumnValue, ColumnValues
 
@@ -84,7 +84,7 @@ def found(*row_ids: str) -> Answered:
 
 def talk(whom: Contact, policy: MatchPolicy, *replies: Reply) -> tuple[list[Write | LookUp], Concluded]:
     """Everything asked, and how it ended. Fails when it asks more or less than there are replies."""
-    lines = dialogue(whom, VALUES, CREATION, policy)
+    lines = write_flow(whom, VALUES, CREATION, policy)
     asked: list[Write | LookUp] = []
     try:
         asked.append(next(lines))
@@ -129,7 +129,7 @@ def test_matching_by_contactid_writes_by_guid() -> None:
 
 def test_what_dataverse_already_holds_is_not_asked_about() -> None:
     known = contact(written={"new_newsletter": Written(False, NOON)})
-    lines = dialogue(known, VALUES, CREATION, BY_KEY)
+    lines = write_flow(known, VALUES, CREATION, BY_KEY)
     with pytest.raises(StopIteration) as end:
         next(lines)
     assert end.value.value.outcome == NothingToWrite()
@@ -138,7 +138,7 @@ def test_what_dataverse_already_holds_is_not_asked_about() -> None:
 def test_another_row_than_last_time_gets_everything_again() -> None:
     """What was confirmed for a row that is gone says nothing about the one that took its place."""
     language = value("new_language", "fr")
-    lines = dialogue(
+    lines = write_flow(
         contact("a@b", written={"new_language": Written("fr", NOON)}, row_id=ROW),
         ColumnValues({"new_newsletter": NEWSLETTER, "new_language": language}),
         CREATION,
@@ -187,7 +187,7 @@ def test_a_row_that_was_merged_is_looked_up_again_and_never_doubled() -> None:
     ],
 )
 def test_an_identifier_that_no_request_can_carry_is_parked(identifier: str, policy: MatchPolicy) -> None:
-    lines = dialogue(contact(identifier), VALUES, CREATION, policy)
+    lines = write_flow(contact(identifier), VALUES, CREATION, policy)
     with pytest.raises(StopIteration) as end:
         next(lines)
     assert end.value.value.outcome == Parked(ParkReason.UNSENDABLE)
@@ -275,7 +275,7 @@ MIXED = ColumnValues({"new_newsletter": NEWSLETTER, "new_remark": REMARK})
 
 def mixed_talk(*replies: Reply) -> tuple[list[Write | LookUp], Concluded]:
     """A talk about a refusal and a remark."""
-    lines = dialogue(contact(), MIXED, CREATION, BY_KEY)
+    lines = write_flow(contact(), MIXED, CREATION, BY_KEY)
     asked = [next(lines)]
     try:
         for reply in replies:
@@ -322,7 +322,7 @@ def test_a_row_that_somebody_created_anew_gets_every_column() -> None:
     known = {"new_newsletter": Written(False, NOON), "new_language": Written("en", NOON)}
     french = value("new_language", "fr")
     values = ColumnValues({"new_newsletter": NEWSLETTER, "new_language": french})
-    lines = dialogue(contact(written=known), values, CREATION, with_upsert(BY_KEY))
+    lines = write_flow(contact(written=known), values, CREATION, with_upsert(BY_KEY))
     next(lines)
     lines.send(NO_SUCH_KEY)
     again = lines.send(EXISTS)
@@ -334,7 +334,7 @@ def test_refusals_are_told_to_all_rows_of_a_person_before_they_count_as_told() -
     every = MatchPolicy(by=MatchBy.COLUMN, column="emailaddress1", on_many=OnMany.ALL)
 
     def told(*replies: Reply) -> Outcome:
-        lines = dialogue(contact("a@b"), MIXED, CREATION, every)
+        lines = write_flow(contact("a@b"), MIXED, CREATION, every)
         next(lines)
         try:
             for reply in (found(ROW, OTHER_ROW), *replies):

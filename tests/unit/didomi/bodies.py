@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from didomi_dataverse.consent.model import Basis, Item, Subject, Value
-from didomi_dataverse.didomi.interpret import ReadingPolicy, read
-from didomi_dataverse.didomi.interpreted import Reading
-from didomi_dataverse.didomi.notification import parse
+from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
+from didomi_dataverse.didomi.interpreted import InterpretedNotification
+from didomi_dataverse.didomi.notification import parse_notifications
 
 RECEIVED_AT = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
 CREATED_AT = datetime(2026, 10, 5, 10, 0, tzinfo=UTC)
@@ -68,22 +68,22 @@ def encoded(envelope: object) -> bytes:
     return json.dumps(envelope).encode()
 
 
-def reading_of(envelope: object, policy: ReadingPolicy | None = None) -> Reading:
+def reading_of(envelope: object, policy: InterpretationPolicy | None = None) -> InterpretedNotification:
     """The one reading of a body."""
     body = envelope if isinstance(envelope, bytes) else encoded(envelope)
-    (notification,) = parse(body)
-    return read(
+    (notification,) = parse_notifications(body)
+    return interpret(
         notification,
         received_at=RECEIVED_AT,
         caller="oauth",
-        policy=policy or ReadingPolicy(organization_id="acme"),
+        policy=policy or InterpretationPolicy(organization_id="acme"),
     )
 
 
-def values_of(reading: Reading) -> dict[Subject, Value]:
+def values_of(reading: InterpretedNotification) -> dict[Subject, Value]:
     return {choice.subject: choice.value for choice in reading.choices}
 
 
-def outcome_of(reading: Reading) -> str:
+def outcome_of(reading: InterpretedNotification) -> str:
     """`applied`, or the disposition with its reason: `parked malformed`."""
     return f"{reading.disposition} {reading.reason or ''}".strip()

@@ -24,9 +24,9 @@ from tests.unit.didomi.bodies import (
 
 from didomi_dataverse.consent.model import Item, Kind
 from didomi_dataverse.didomi.identity import Normalize
-from didomi_dataverse.didomi.interpret import MAX_CHOICES, OnUserDeleted, ReadingPolicy
+from didomi_dataverse.didomi.interpret import MAX_CHOICES, InterpretationPolicy, OnUserDeleted
 from didomi_dataverse.didomi.interpreted import Deletes, Disposition, Identity
-from didomi_dataverse.didomi.notification import parse
+from didomi_dataverse.didomi.notification import parse_notifications
 
 SOURCE = {"id": "E9", "created_at": iso(SOURCE_AT)}
 ANONYMOUS = {"id": "U1"}
@@ -303,7 +303,7 @@ def test_gdpr_is_meant_when_nobody_names_a_regulation() -> None:
 
 
 def test_any_organization_is_accepted_when_none_is_configured() -> None:
-    reading = reading_of(created(event(organization_id="other")), ReadingPolicy())
+    reading = reading_of(created(event(organization_id="other")), InterpretationPolicy())
 
     assert reading.disposition is Disposition.APPLIED
 
@@ -353,20 +353,20 @@ def test_a_deleted_user_is_treated_as_configured(
     policy: OnUserDeleted, expected: str, deletes: Deletes | None
 ) -> None:
     """didomi.md 8.2, question 11: it does not say why."""
-    reading = reading_of(created(user(), kind="user.deleted"), ReadingPolicy(on_user_deleted=policy))
+    reading = reading_of(created(user(), kind="user.deleted"), InterpretationPolicy(on_user_deleted=policy))
 
     assert (outcome_of(reading), reading.deletes, reading.didomi_user) == (expected, deletes, "U1")
 
 
 @pytest.mark.parametrize("policy", OnUserDeleted)
 def test_a_deleted_event_is_followed_whatever_happens_to_users(policy: OnUserDeleted) -> None:
-    reading = reading_of(created(event(), kind="event.deleted"), ReadingPolicy(on_user_deleted=policy))
+    reading = reading_of(created(event(), kind="event.deleted"), InterpretationPolicy(on_user_deleted=policy))
 
     assert (outcome_of(reading), reading.deletes) == ("applied", Deletes.EVENT)
 
 
 def test_the_identity_follows_the_configured_spelling() -> None:
-    policy = ReadingPolicy(normalize=Normalize.GUID)
+    policy = InterpretationPolicy(normalize=Normalize.GUID)
 
     reading = reading_of(created(event(user={"organization_user_id": "42"})), policy)
 
@@ -627,7 +627,9 @@ def test_words_of_the_sender_are_bounded_and_storable() -> None:
 
 def test_a_notification_shows_neither_person_nor_choice() -> None:
     person = {"id": "U-secret", "organization_user_id": "anna@example.com", "country": "FR-secret"}
-    (notification,) = parse(encoded(created(event([{"id": "secret-purpose", "enabled": True}], user=person))))
+    (notification,) = parse_notifications(
+        encoded(created(event([{"id": "secret-purpose", "enabled": True}], user=person)))
+    )
 
     shown = repr(notification)
 

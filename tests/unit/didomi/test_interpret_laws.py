@@ -9,9 +9,9 @@ from tests.unit.didomi.bodies import RECEIVED_AT, created, encoded, event, readi
 
 from didomi_dataverse.consent.model import Item, Selection
 from didomi_dataverse.didomi.identity import Normalize
-from didomi_dataverse.didomi.interpret import ReadingPolicy, read
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, Reading, Reason
-from didomi_dataverse.didomi.notification import NotificationType, parse
+from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
+from didomi_dataverse.didomi.interpreted import Deletes, Disposition, InterpretedNotification, Reason
+from didomi_dataverse.didomi.notification import NotificationType, parse_notifications
 from didomi_dataverse.errors import NotJsonError
 from didomi_dataverse.text import storable
 
@@ -76,7 +76,9 @@ ANYTHING = st.recursive(
     max_leaves=30,
 )
 POLICIES = st.builds(
-    ReadingPolicy, organization_id=st.sampled_from([None, "acme"]), normalize=st.sampled_from(Normalize)
+    InterpretationPolicy,
+    organization_id=st.sampled_from([None, "acme"]),
+    normalize=st.sampled_from(Normalize),
 )
 
 
@@ -108,7 +110,7 @@ def shaped(below: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
-def texts_of(reading: Reading) -> list[str]:
+def texts_of(reading: InterpretedNotification) -> list[str]:
     """Every text that becomes a column of its own, or part of one."""
     texts = [
         reading.digest,
@@ -134,13 +136,13 @@ def texts_of(reading: Reading) -> list[str]:
     return texts
 
 
-def check(body: bytes, policy: ReadingPolicy) -> None:
+def check(body: bytes, policy: InterpretationPolicy) -> None:
     try:
-        notifications = parse(body)
+        notifications = parse_notifications(body)
     except NotJsonError:
         return
     for notification in notifications:
-        reading = read(notification, received_at=RECEIVED_AT, caller="oauth", policy=policy)
+        reading = interpret(notification, received_at=RECEIVED_AT, caller="oauth", policy=policy)
         assert all(storable(text) for text in texts_of(reading))
         assert (reading.reason is None) == (reading.disposition is Disposition.APPLIED)
         if reading.disposition is not Disposition.APPLIED:
@@ -153,22 +155,22 @@ def check(body: bytes, policy: ReadingPolicy) -> None:
             assert reading.identity is not None
         assert len({choice.subject for choice in reading.choices}) == len(reading.choices)
         # Read again from what is kept, it is the same: a replay changes nothing.
-        (again,) = parse(reading.body)
-        assert read(again, received_at=RECEIVED_AT, caller="oauth", policy=policy) == reading
+        (again,) = parse_notifications(reading.body)
+        assert interpret(again, received_at=RECEIVED_AT, caller="oauth", policy=policy) == reading
 
 
 @given(st.binary(max_size=300), POLICIES)
-def test_arbitrary_bytes_are_read_or_refused(body: bytes, policy: ReadingPolicy) -> None:
+def test_arbitrary_bytes_are_read_or_refused(body: bytes, policy: InterpretationPolicy) -> None:
     check(body, policy)
 
 
 @given(ANYTHING, POLICIES)
-def test_arbitrary_json_is_read_or_refused(anything: object, policy: ReadingPolicy) -> None:
+def test_arbitrary_json_is_read_or_refused(anything: object, policy: InterpretationPolicy) -> None:
     check(json.dumps(anything).encode(), policy)
 
 
 @given(shaped(ANYTHING), POLICIES)
-def test_an_envelope_with_anything_inside_is_read(envelope: object, policy: ReadingPolicy) -> None:
+def test_an_envelope_with_anything_inside_is_read(envelope: object, policy: InterpretationPolicy) -> None:
     check(json.dumps(envelope).encode(), policy)
 
 
@@ -180,7 +182,7 @@ def test_an_envelope_with_anything_inside_is_read(envelope: object, policy: Read
 def test_flat_keys_of_any_kind_are_read(members: dict[str, object]) -> None:
     envelope = {"type": "event.created", **{f"entity__{key}": value for key, value in members.items()}}
 
-    check(json.dumps(envelope).encode(), ReadingPolicy())
+    check(json.dumps(envelope).encode(), InterpretationPolicy())
 
 
 @given(st.permutations(["type", "regulation", "parameters"]), st.booleans())

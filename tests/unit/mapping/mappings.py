@@ -20,7 +20,7 @@ NEWSLETTER = Item("gdpr", "newsletter")
 
 def read(
     text: str, *, reserved: Mapping[str, str] | None = None
-) -> tuple[rules.Mapping, tuple[Problem, ...]]:
+) -> tuple[rules.ColumnMapping, tuple[Problem, ...]]:
     """What the text under `mapping:` comes to, and what is wrong with it. Line 1 is `mapping:`."""
     document = read_document(
         f"mapping:\n{textwrap.indent(textwrap.dedent(text), '  ')}".encode(), "c.yaml", {}
@@ -29,14 +29,14 @@ def read(
     return load_mapping(document, reserved=reserved)
 
 
-def mapping(text: str) -> rules.Mapping:
+def mapping(text: str) -> rules.ColumnMapping:
     """The mapping that the text stands for; it must be right."""
     found, problems = read(text)
     assert problems == ()
     return found
 
 
-def purposes(text: str) -> rules.Mapping:
+def purposes(text: str) -> rules.ColumnMapping:
     """A mapping of `gdpr` with only these purposes, in YAML's flow form."""
     return mapping(f"gdpr: {{ purposes: {{ {text} }} }}")
 
@@ -77,6 +77,6 @@ def written(values: ColumnValues) -> dict[str, object]:
     return {column: value.value for column, value in values.values.items()}
 
 
-def columns(rules: rules.Mapping, resolved: Mapping[Subject, Resolved]) -> dict[str, object]:
+def columns(rules: rules.ColumnMapping, resolved: Mapping[Subject, Resolved]) -> dict[str, object]:
     """Column → value of what a mapping makes of choices."""
     return written(apply(rules, resolved))

@@ -26,7 +26,7 @@ def confirmed(values: Mapping[str, ColumnValue]) -> dict[str, Written]:
 
 
 def sent(
-    rules: rules.Mapping, before: Mapping[Subject, Resolved], after: Mapping[Subject, Resolved]
+    rules: rules.ColumnMapping, before: Mapping[Subject, Resolved], after: Mapping[Subject, Resolved]
 ) -> set[str]:
     """The columns sent for `after`, once everything of `before` is confirmed."""
     return set(changed(apply(rules, after), confirmed(apply(rules, before).values)))

@@ -7,17 +7,17 @@ from didomi_dataverse.consent.model import Basis, Fact, Item
 from didomi_dataverse.mapping.parse import load_mapping
 from didomi_dataverse.mapping.rules import (
     AnyPurpose,
+    ConsentLabels,
+    DateTimeFormat,
     FactText,
     Form,
     ManyOf,
-    Marked,
-    Moment,
     NewestMapped,
     NewestOf,
     Number,
     OneOf,
-    Picked,
     Rule,
+    SelectionFlag,
     SelectionText,
     Source,
     SourceId,
@@ -64,14 +64,14 @@ def in_preference(text: str) -> str:
             in_purpose("{ column: c, as: choice, granted: 1, refused: 2 }"),
             "purposes.p",
             Item("gdpr", "p"),
-            Marked(1, 2),
+            ConsentLabels(1, 2),
             id="choice",
         ),
         pytest.param(
             in_purpose("{ column: c, as: text, granted: yes, refused: 'no' }"),
             "purposes.p",
             Item("gdpr", "p"),
-            Marked("yes", "no"),
+            ConsentLabels("yes", "no"),
             id="words, which YAML would take for true and false",
         ),
         pytest.param(
@@ -95,14 +95,14 @@ def in_preference(text: str) -> str:
             in_purpose("{ changed_at: c }"),
             "purposes.p.changed_at",
             NewestOf((Item("gdpr", "p"), Item("gdpr", "p", basis=Basis.LEGITIMATE_INTEREST))),
-            Moment(date_only=False),
+            DateTimeFormat(date_only=False),
             id="changed_at",
         ),
         pytest.param(
             in_purpose("{ changed_at: { column: c, as: date } }"),
             "purposes.p.changed_at",
             NewestOf((Item("gdpr", "p"), Item("gdpr", "p", basis=Basis.LEGITIMATE_INTEREST))),
-            Moment(date_only=True),
+            DateTimeFormat(date_only=True),
             id="changed_at as a date",
         ),
         pytest.param(
@@ -133,7 +133,7 @@ def in_preference(text: str) -> str:
             in_preference("{ each: { a: { column: c, invert: true } } }"),
             "purposes.p.preferences.topics.each.a",
             TOPICS,
-            Picked(
+            SelectionFlag(
                 "a", frozenset("a"), invert=True, preference_path="mapping.gdpr.purposes.p.preferences.topics"
             ),
             id="a column per value",
@@ -194,7 +194,7 @@ def test_stamps_speak_of_the_newest_mapped_choice() -> None:
     ).rules
 
     assert [(rule.column, rule.source, rule.form) for rule in rules[1:]] == [
-        ("d", NewestMapped("gdpr"), Moment(date_only=False)),
+        ("d", NewestMapped("gdpr"), DateTimeFormat(date_only=False)),
         ("e", NewestMapped("gdpr"), SourceId()),
     ]
 

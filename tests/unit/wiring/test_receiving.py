@@ -6,7 +6,7 @@ import pytest
 from tests.unit.didomi.auth.keys import Provider
 
 from didomi_dataverse.config.settings import Auth
-from didomi_dataverse.wiring.receiving import gate_of
+from didomi_dataverse.wiring.receiving import build_authenticator
 
 SECRET = "a-long-secret-of-the-client"
 OAUTH = {"client_id": "didomi", "client_secret": SECRET}
@@ -33,7 +33,7 @@ HEADER = {"name": "X-Webhook-Secret", "value": [SECRET, "another-long-secret"]}
     ],
 )
 def test_every_configured_way_is_a_way_in(auth: dict[str, Any], ways: list[str]) -> None:
-    gate = gate_of(Auth.model_validate(auth), fetch=Provider().fetch, monotonic=lambda: 0.0)
+    gate = build_authenticator(Auth.model_validate(auth), fetch=Provider().fetch, monotonic=lambda: 0.0)
 
     known = ("own_tokens", "customer_tokens", "header", "anonymous")
     assert [way for way in known if getattr(gate, way)] == ways
@@ -49,7 +49,7 @@ def test_addresses_and_both_secrets_reach_the_gate() -> None:
         }
     )
 
-    gate = gate_of(auth, fetch=Provider().fetch, monotonic=lambda: 0.0)
+    gate = build_authenticator(auth, fetch=Provider().fetch, monotonic=lambda: 0.0)
 
     assert gate.own_tokens is not None
     assert gate.own_tokens.key_for(b"didomi", SECRET.encode()) is not None

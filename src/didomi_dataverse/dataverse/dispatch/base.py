@@ -25,7 +25,7 @@ class Turns(Protocol):
         """One call ended, with a reply for each of these requests."""
 
 
-class Carrier(Protocol):
+class Dispatcher(Protocol):
     """One way to carry requests."""
 
     async def send(self, requests: Sequence[Request], turns: Turns) -> tuple[Reply, ...]:
@@ -36,14 +36,14 @@ class Carrier(Protocol):
         """
 
 
-class BatchCarrier:
+class BatchDispatcher:
     """`$batch` with continue-on-error: a reply of its own for every request, in one call."""
 
     def __init__(self, client: DataverseClient) -> None:
         self._client = client
 
     async def send(self, requests: Sequence[Request], turns: Turns) -> tuple[Reply, ...]:
-        """As `Carrier.send`."""
+        """As `Dispatcher.send`."""
         replies: list[Reply] = []
         for start in range(0, len(requests), MAX_BATCH_PARTS):
             part = requests[start : start + MAX_BATCH_PARTS]
@@ -57,14 +57,14 @@ class BatchCarrier:
         return padded(replies, len(requests))
 
 
-class SingleCarrier:
+class SingleDispatcher:
     """One call for each request, for servers that know neither `$batch` nor bulk messages."""
 
     def __init__(self, client: DataverseClient) -> None:
         self._client = client
 
     async def send(self, requests: Sequence[Request], turns: Turns) -> tuple[Reply, ...]:
-        """As `Carrier.send`. A call that fails for everybody's reason is the last one."""
+        """As `Dispatcher.send`. A call that fails for everybody's reason is the last one."""
         replies: list[Reply] = []
         for request in requests:
             if not await turns.begin():

@@ -13,7 +13,7 @@ from didomi_dataverse.dataverse.bulk import (
     place_of,
 )
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.dispatch.base import BatchCarrier, Turns
+from didomi_dataverse.dataverse.dispatch.base import BatchDispatcher, Turns
 from didomi_dataverse.dataverse.errors.classify import Action, classify
 from didomi_dataverse.dataverse.replies import Answered, Exchange, NotAttempted, Reply
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, Request, Resolve, RowId, Write
@@ -21,7 +21,7 @@ from didomi_dataverse.dataverse.requests import AlternateKey, Condition, Request
 log = structlog.get_logger(__name__)
 
 
-class MultipleCarrier:
+class BulkDispatcher:
     """Bulk messages (dataverse.md 3.4), with the replies that `$batch` would have given.
 
     Updates need the GUIDs of their rows, so keys are resolved first, in one `$batch` of reads; a row that is
@@ -31,11 +31,11 @@ class MultipleCarrier:
 
     def __init__(self, client: DataverseClient) -> None:
         self._client = client
-        self._batch = BatchCarrier(client)
+        self._batch = BatchDispatcher(client)
         self._messages: set[BulkMessage] | None = None
 
     async def send(self, requests: Sequence[Request], turns: Turns) -> tuple[Reply, ...]:
-        """As `Carrier.send`."""
+        """As `Dispatcher.send`."""
         messages = await self._available(turns)
         updates = _of(requests, Condition.UPDATE_ONLY) if BulkMessage.UPDATE in messages else []
         creations = _of(requests, Condition.CREATE_ONLY) if BulkMessage.CREATE in messages else []

@@ -16,7 +16,7 @@ from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Rep
 from didomi_dataverse.dataverse.requests import Request
 from didomi_dataverse.delivery.outcome import AlertReason
 from didomi_dataverse.delivery.rate_limit import state as pacing
-from didomi_dataverse.delivery.rate_limit.state import Limit, Pace, Stated
+from didomi_dataverse.delivery.rate_limit.state import AdvertisedLimit, LimitKind, RateLimitState
 
 LONGEST_WAIT = timedelta(seconds=2)
 """Contacts that are claimed wait so long for a turn, and as long again as the calls before it take turns.
@@ -28,9 +28,9 @@ SHORTEST_WINDOW = timedelta(seconds=1)
 """A throttle that tells of a shorter one means something else."""
 # dataverse.md 4.1.
 _LIMITS = {
-    "0x80072322": Limit.REQUESTS,
-    "0x80072321": Limit.TIME,
-    "0x80072326": Limit.CONCURRENCY,
+    "0x80072322": LimitKind.REQUESTS,
+    "0x80072321": LimitKind.TIME,
+    "0x80072326": LimitKind.CONCURRENCY,
 }
 
 _HOLDS = re.compile(r"limit of ([\d,]+)( milliseconds)? over time window of (\d+(?:\.\d+)?) seconds")
@@ -38,27 +38,27 @@ _HOLDS = re.compile(r"limit of ([\d,]+)( milliseconds)? over time window of (\d+
 log = structlog.get_logger(__name__)
 
 
-class PaceListener(Protocol):
+class RateLimitListener(Protocol):
     """Who is told of calls and of the pace."""
 
     def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
         """One HTTP call ended."""
 
-    def paced(self, user: str, pace: Pace) -> None:
+    def paced(self, user: str, pace: RateLimitState) -> None:
         """The speed, pause or alert of this application user changed."""
 
 
-class Turnstile:
+class RateLimiter:
     """`user` is the application user's number as people see it, from "1"."""
 
     def __init__(
         self,
         *,
         user: str,
-        pace: Pace,
+        pace: RateLimitState,
         clock: Clock,
         dice: Callable[[], float],
-        listener: PaceListener,
+        listener: RateLimitListener,
         replicas: Callable[[], int] = lambda: 1,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -162,7 +162,7 @@ class Turnstile:
         """What is recommended is for all instances of a service together (dataverse.md 4.1)."""
         return None if parallel_hint is None else parallel_hint // max(1, self._replicas())
 
-    def _set(self, pace: Pace) -> None:
+    def _set(self, pace: RateLimitState) -> None:
         if pace == self.pace:
             return
         before, self.pace = self.pace, pace
@@ -178,11 +178,11 @@ def _is_throttle(reply: Reply) -> bool:
     return isinstance(reply, Answered) and entry_for(reply).action is Action.WAIT
 
 
-def _limit_of(throttled: Answered) -> Limit:
-    return _LIMITS.get(throttled.code, Limit.UNNAMED if throttled.status == 429 else Limit.NONE)
+def _limit_of(throttled: Answered) -> LimitKind:
+    return _LIMITS.get(throttled.code, LimitKind.UNNAMED if throttled.status == 429 else LimitKind.NONE)
 
 
-def _stated_in(message: str) -> Stated | None:
+def _stated_in(message: str) -> AdvertisedLimit | None:
     """What the text of a throttle says (dataverse.md 4.1); None where it is another text."""
     found = _HOLDS.search(message)
     if found is None:
@@ -192,7 +192,7 @@ def _stated_in(message: str) -> Stated | None:
         window = timedelta(seconds=float(found[3]))
     except (ValueError, OverflowError):
         return None
-    return Stated(holds, window) if holds > 0 and window >= SHORTEST_WINDOW else None
+    return AdvertisedLimit(holds, window) if holds > 0 and window >= SHORTEST_WINDOW else None
 
 
 def _is_lost(reply: Reply, kind: CallKind) -> bool:

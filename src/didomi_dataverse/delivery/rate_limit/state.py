@@ -1,7 +1,7 @@
 """How fast the sender may go: parallel calls, rows per call, calls per time, pauses and alerts, as one frozen
 value.
 
-Each event that the sender learns from (a call answered, a throttle, a failure, an alert) makes a new `Pace`.
+Each event that the sender learns from (a call answered, a throttle, a failure, an alert) makes a new state.
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from didomi_dataverse.delivery.outcome import AlertReason
 from didomi_dataverse.delivery.rate_limit import window as budgets
-from didomi_dataverse.delivery.rate_limit.window import Budget
+from didomi_dataverse.delivery.rate_limit.window import SlidingWindow
 
 FIRST_FAILURE_PAUSE = timedelta(seconds=1)
 LONGEST_FAILURE_PAUSE = timedelta(seconds=30)
@@ -36,7 +36,7 @@ CALLS_PER_WINDOW = 6_000
 SECONDS_PER_WINDOW = 1_200
 
 
-class Limit(StrEnum):
+class LimitKind(StrEnum):
     """The limits of dataverse.md 4.1. NONE: a pause that is asked for without any limit (503)."""
 
     REQUESTS = "requests"
@@ -47,7 +47,7 @@ class Limit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class AdvertisedLimit:
     """What the text of a throttle says of the limit that was met: how many calls or seconds one server holds
     in a window, and how long that is.
     """
@@ -66,7 +66,7 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class RateLimitState:
     """`parallel` calls at once, `rows` contacts per call, nothing before `paused_until`; `calls` and
     `seconds` are the two limits on what may be sent over time.
 
@@ -82,8 +82,8 @@ class Pace:
     good_parallel: int
     rows: int
     good_rows: int
-    calls: Budget
-    seconds: Budget
+    calls: SlidingWindow
+    seconds: SlidingWindow
     patience: int = PATIENCE[0]
     successes: int = 0
     failures: int = 0
@@ -93,7 +93,7 @@ class Pace:
     alert: Alert | None = None
 
     @classmethod
-    def at_start(cls, *, max_parallel: int, max_rows: int) -> "Pace":
+    def at_start(cls, *, max_parallel: int, max_rows: int) -> "RateLimitState":
         """Careful at first: half the parallel calls, so that a fleet that restarts does not storm."""
         return cls(
             max_parallel=max_parallel,
@@ -102,8 +102,8 @@ class Pace:
             good_parallel=max_parallel,
             rows=max_rows,
             good_rows=max_rows,
-            calls=Budget(window=WINDOW, stated=CALLS_PER_WINDOW, unit=1.0),
-            seconds=Budget(window=WINDOW, stated=SECONDS_PER_WINDOW, unit=0.0),
+            calls=SlidingWindow(window=WINDOW, stated=CALLS_PER_WINDOW, unit=1.0),
+            seconds=SlidingWindow(window=WINDOW, stated=SECONDS_PER_WINDOW, unit=0.0),
         )
 
     def is_paused(self, now: datetime) -> bool:
@@ -111,7 +111,7 @@ class Pace:
         return self.paused_until is not None and now < self.paused_until
 
 
-def wait_before_call(pace: Pace, now: datetime) -> timedelta:
+def wait_before_call(pace: RateLimitState, now: datetime) -> timedelta:
     """How long until a call may begin, as far as the limits are known."""
     pause = max(budgets.wait(pace.calls, now), budgets.wait(pace.seconds, now))
     if pace.paused_until is not None:
@@ -119,12 +119,12 @@ def wait_before_call(pace: Pace, now: datetime) -> timedelta:
     return pause
 
 
-def interval(pace: Pace) -> timedelta:
+def interval(pace: RateLimitState) -> timedelta:
     """From one call to the next, as far as the limits are known."""
     return max(budgets.interval(pace.calls), budgets.interval(pace.seconds))
 
 
-def headroom(pace: Pace, *, running: int, now: datetime) -> float:
+def headroom(pace: RateLimitState, *, running: int, now: datetime) -> float:
     """How much more this user could take now, 0 (nothing) to 1."""
     if running >= pace.parallel or wait_before_call(pace, now):
         return 0.0
@@ -132,32 +132,32 @@ def headroom(pace: Pace, *, running: int, now: datetime) -> float:
     return free * min(budgets.room(pace.calls, now), budgets.room(pace.seconds, now))
 
 
-def begun(pace: Pace, now: datetime) -> Pace:
+def begun(pace: RateLimitState, now: datetime) -> RateLimitState:
     """A call begins."""
     return replace(pace, calls=budgets.begun(pace.calls, now), seconds=budgets.begun(pace.seconds, now))
 
 
-def ended(pace: Pace, *, duration: timedelta, now: datetime) -> Pace:
+def ended(pace: RateLimitState, *, duration: timedelta, now: datetime) -> RateLimitState:
     """A call ended that was admitted; a `$batch` or bulk message counts its whole duration
     (dataverse.md 4.1).
     """
     return replace(pace, seconds=budgets.ended(pace.seconds, duration.total_seconds(), now))
 
 
-def refused(pace: Pace, now: datetime) -> Pace:
+def refused(pace: RateLimitState, now: datetime) -> RateLimitState:
     """A call ended that was refused for a limit: it does not count."""
     return replace(pace, calls=budgets.refused(pace.calls, now), seconds=budgets.refused(pace.seconds, now))
 
 
 def after_success(
-    pace: Pace,
+    pace: RateLimitState,
     *,
     parallel_hint: int | None,
     now: datetime,
     rows: int = 1,
     duration: timedelta = timedelta(),
     is_single: bool = False,
-) -> Pace:
+) -> RateLimitState:
     """The call was carried out (whatever became of single rows): speed up step by step, forget failures.
 
     Never above `x-ms-dop-hint`, the server's own recommendation (dataverse.md 4.1). `is_single`: the rows of
@@ -184,7 +184,7 @@ def after_success(
     )
 
 
-def _needed(pace: Pace) -> int:
+def _needed(pace: RateLimitState) -> int:
     """Twice as many calls at once as the pace needs when each takes as long as usual. More would only wait
     for their turn with contacts in hand.
     """
@@ -193,18 +193,18 @@ def _needed(pace: Pace) -> int:
     return pace.max_parallel if not one else 1 + int(2 * busy / one)
 
 
-def _held_shortly(pace: Pace) -> Pace:
+def _held_shortly(pace: RateLimitState) -> RateLimitState:
     """As many rows as go one by one in a short time: others may be more urgent then."""
     each = max(pace.seconds.unit, interval(pace).total_seconds() * pace.parallel, 0.001)
     return replace(pace, rows=max(1, min(pace.max_rows, int(HELD_FOR.total_seconds() / each))))
 
 
-def recovered(pace: Pace) -> Pace:
+def recovered(pace: RateLimitState) -> RateLimitState:
     """A row was written, or none was refused for everybody's reason: the alert is over."""
     return replace(pace, alert=None)
 
 
-def _sized(pace: Pace, rows: int, duration: timedelta) -> Pace:
+def _sized(pace: RateLimitState, rows: int, duration: timedelta) -> RateLimitState:
     """The rows per call by how long this one took."""
     if duration > 2 * GOOD_CALL and rows > 1:
         smaller = max(1, min(pace.rows, rows) // 2)
@@ -216,7 +216,7 @@ def _sized(pace: Pace, rows: int, duration: timedelta) -> Pace:
     return replace(pace, rows=grown, good_rows=max(pace.good_rows, grown))
 
 
-def _calmer(pace: Pace, now: datetime) -> Pace:
+def _calmer(pace: RateLimitState, now: datetime) -> RateLimitState:
     if pace.is_paused(now):
         # It was on its way before the throttle, and shows nothing of what came after.
         return pace
@@ -234,21 +234,21 @@ def _calmer(pace: Pace, now: datetime) -> Pace:
     )
 
 
-def after_too_large(pace: Pace, *, rows: int) -> Pace:
+def after_too_large(pace: RateLimitState, *, rows: int) -> RateLimitState:
     """A call of so many rows was refused for its size, or ran out of time: half as many next time."""
     smaller = max(1, min(pace.rows, rows) // 2)
     return replace(pace, rows=smaller, good_rows=smaller, successes=0)
 
 
 def after_throttle(
-    pace: Pace,
+    pace: RateLimitState,
     *,
     retry_after: timedelta | None,
     now: datetime,
     jitter: float,
-    limit: Limit = Limit.UNNAMED,
-    stated: Stated | None = None,
-) -> Pace:
+    limit: LimitKind = LimitKind.UNNAMED,
+    stated: AdvertisedLimit | None = None,
+) -> RateLimitState:
     """429: the whole sender waits as long as it was told to, and a little more (dataverse.md 4.1, 5.2
     "wait").
 
@@ -272,32 +272,38 @@ def after_throttle(
     )
 
 
-def _taught(pace: Pace, limit: Limit, stated: Stated | None, now: datetime) -> Pace:
+def _taught(
+    pace: RateLimitState, limit: LimitKind, stated: AdvertisedLimit | None, now: datetime
+) -> RateLimitState:
     """The pace with what a throttle teaches about the limit it names.
 
     One that comes right after another, with no call carried out between them, is still the other: whoever
     throttles everything for five minutes says it many times over.
     """
     again = pace.is_paused(now)
-    if limit is Limit.CONCURRENCY and not again:
+    if limit is LimitKind.CONCURRENCY and not again:
         patience = min(2 * pace.patience, PATIENCE[1])
         return replace(pace, good_parallel=max(1, pace.parallel - 1), patience=patience)
     is_new = again or pace.calm > 0
     calls, seconds = pace.calls, pace.seconds
-    if limit in {Limit.REQUESTS, Limit.UNNAMED} and (is_new or calls.holds is None):
+    if limit in {LimitKind.REQUESTS, LimitKind.UNNAMED} and (is_new or calls.holds is None):
         calls = _learnt(calls, stated, now, again=again)
-    if limit in {Limit.TIME, Limit.UNNAMED} and (is_new or seconds.holds is None):
+    if limit in {LimitKind.TIME, LimitKind.UNNAMED} and (is_new or seconds.holds is None):
         seconds = _learnt(seconds, stated, now, again=again)
     return replace(pace, calls=calls, seconds=seconds)
 
 
-def _learnt(budget: Budget, stated: Stated | None, now: datetime, *, again: bool) -> Budget:
+def _learnt(
+    budget: SlidingWindow, stated: AdvertisedLimit | None, now: datetime, *, again: bool
+) -> SlidingWindow:
     if stated is not None:
         budget = budgets.restated(budget, stated.holds, stated.window, now)
     return budgets.after_throttle(budget, now, again=again)
 
 
-def after_failure(pace: Pace, *, retry_after: timedelta | None, now: datetime, jitter: float) -> Pace:
+def after_failure(
+    pace: RateLimitState, *, retry_after: timedelta | None, now: datetime, jitter: float
+) -> RateLimitState:
     """A call failed as a whole (unreachable, gateway, time-out): pause 1 s, 2 s, 4 s ... up to 30 s, and
     halve the rows per call, so that a row which makes calls fail ends up alone in one.
     """
@@ -314,7 +320,7 @@ def after_failure(pace: Pace, *, retry_after: timedelta | None, now: datetime, j
     )
 
 
-def after_alert(pace: Pace, reason: AlertReason, advice: str, *, now: datetime) -> Pace:
+def after_alert(pace: RateLimitState, reason: AlertReason, advice: str, *, now: datetime) -> RateLimitState:
     """A person must act. Every 30 s one call asks whether it is mended: recovery needs nobody.
 
     It carries as many rows as before: where the refusal is those rows' own, a neighbour shows it by being

@@ -32,7 +32,7 @@ NEWEST_COST = 1 / 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class SlidingWindow:
     """`stated` is what one server says that a window holds, `holds` what it seems to hold for us, None before
     the first throttle. `used` are amounts by piece of the window (pieces counted since 1970), watched since
     `since`. `credit` is what may go out now, as of `credited_at`; below zero where a call cost more than was
@@ -50,24 +50,24 @@ class Budget:
     growth: float = GROWTH[0]
 
 
-def begun(budget: Budget, now: datetime) -> Budget:
+def begun(budget: SlidingWindow, now: datetime) -> SlidingWindow:
     """A call begins."""
     return _spend(replace(budget, since=budget.since or now), budget.unit, now)
 
 
-def ended(budget: Budget, cost: float, now: datetime) -> Budget:
+def ended(budget: SlidingWindow, cost: float, now: datetime) -> SlidingWindow:
     """A call that had begun ends; now it is known what it cost."""
     spent = _spend(budget, cost - budget.unit, now)
     weight = NEWEST_COST if budget.unit else 1
     return replace(spent, unit=budget.unit + (cost - budget.unit) * weight)
 
 
-def refused(budget: Budget, now: datetime) -> Budget:
+def refused(budget: SlidingWindow, now: datetime) -> SlidingWindow:
     """A call that had begun was not admitted: it cost nothing."""
     return _spend(budget, -budget.unit, now)
 
 
-def in_window(budget: Budget, now: datetime) -> float:
+def in_window(budget: SlidingWindow, now: datetime) -> float:
     """What was used in the window that ends now. The piece that it cuts counts for its part."""
     instant = now.timestamp()
     cut = _piece(budget, instant) - BUCKETS
@@ -76,11 +76,11 @@ def in_window(budget: Budget, now: datetime) -> float:
     return max(total, 0.0)
 
 
-def restated(budget: Budget, stated: float, window: timedelta, now: datetime) -> Budget:
+def restated(budget: SlidingWindow, stated: float, window: timedelta, now: datetime) -> SlidingWindow:
     """A server said what its window holds and how long it is."""
     if window == budget.window:
         return replace(budget, stated=stated)
-    recounted = Budget(window=window, stated=stated, unit=budget.unit, since=budget.since)
+    recounted = SlidingWindow(window=window, stated=stated, unit=budget.unit, since=budget.since)
     first = (budget.since or now).timestamp()
     for number, amount in budget.used:
         # When in its piece it was used is not known: all the time that there were calls.
@@ -92,7 +92,7 @@ def restated(budget: Budget, stated: float, window: timedelta, now: datetime) ->
     return recounted
 
 
-def after_throttle(budget: Budget, now: datetime, *, again: bool = False) -> Budget:
+def after_throttle(budget: SlidingWindow, now: datetime, *, again: bool = False) -> SlidingWindow:
     """The limit was met: what was used in the window is what it holds. `again`: by another call of those that
     met it together, which can only have been counted in error itself.
     """
@@ -108,7 +108,7 @@ def after_throttle(budget: Budget, now: datetime, *, again: bool = False) -> Bud
     return replace(budget, holds=max(met, least, LEAST * budget.stated), growth=growth)
 
 
-def paused(budget: Budget, until: datetime) -> Budget:
+def paused(budget: SlidingWindow, until: datetime) -> SlidingWindow:
     """Nothing goes out until then, and nothing is saved up meanwhile: after the first few calls, all go out
     as evenly as before.
     """
@@ -116,7 +116,7 @@ def paused(budget: Budget, until: datetime) -> Budget:
     return replace(budget, credit=credit, credited_at=until)
 
 
-def after_calm(budget: Budget, now: datetime) -> Budget:
+def after_calm(budget: SlidingWindow, now: datetime) -> SlidingWindow:
     """A window went by without a throttle: try a little more, if what is believed was needed at all."""
     if budget.holds is None or in_window(budget, now) < 0.8 * SHARE * budget.holds:
         return budget
@@ -127,7 +127,7 @@ def after_calm(budget: Budget, now: datetime) -> Budget:
     return replace(budget, holds=grown, growth=min(2 * budget.growth, GROWTH[1]))
 
 
-def wait(budget: Budget, now: datetime) -> timedelta:
+def wait(budget: SlidingWindow, now: datetime) -> timedelta:
     """How long until one more call fits; nothing where no limit was met yet."""
     if budget.holds is None:
         return timedelta()
@@ -141,19 +141,19 @@ def wait(budget: Budget, now: datetime) -> timedelta:
     return timedelta() if pause < timedelta(milliseconds=1) else pause
 
 
-def interval(budget: Budget) -> timedelta:
+def interval(budget: SlidingWindow) -> timedelta:
     """From one call to the next; nothing where no limit was met yet."""
     return timedelta() if budget.holds is None else timedelta(seconds=budget.unit / _per_second(budget))
 
 
-def room(budget: Budget, now: datetime) -> float:
+def room(budget: SlidingWindow, now: datetime) -> float:
     """The part of the window that is free, 0 to 1. Everything where no limit was met yet."""
     if budget.holds is None:
         return 1.0
     return min(max(1 - in_window(budget, now) / budget.holds, 0.0), 1.0)
 
 
-def _spend(budget: Budget, amount: float, now: datetime) -> Budget:
+def _spend(budget: SlidingWindow, amount: float, now: datetime) -> SlidingWindow:
     piece = _piece(budget, now.timestamp())
     used = [entry for entry in budget.used if entry[0] >= piece - BUCKETS]
     if used and used[-1][0] >= piece:
@@ -170,20 +170,20 @@ def _spend(budget: Budget, amount: float, now: datetime) -> Budget:
     return replace(spent, credit=credit, credited_at=credited_at)
 
 
-def _credit(budget: Budget, now: datetime) -> float:
+def _credit(budget: SlidingWindow, now: datetime) -> float:
     waited = 0.0 if budget.credited_at is None else (now - budget.credited_at).total_seconds()
     # Some calls at least: what becomes free while one call is being made ready must not be lost.
     most = max(BURST * (budget.holds or 0.0), FIRST_CALLS * budget.unit)
     return min(budget.credit + max(waited, 0.0) * _per_second(budget), most)
 
 
-def _per_second(budget: Budget) -> float:
+def _per_second(budget: SlidingWindow) -> float:
     return SHARE * (budget.holds or 0.0) / budget.window.total_seconds()
 
 
-def _piece_seconds(budget: Budget) -> float:
+def _piece_seconds(budget: SlidingWindow) -> float:
     return budget.window.total_seconds() / BUCKETS
 
 
-def _piece(budget: Budget, instant: float) -> int:
+def _piece(budget: SlidingWindow, instant: float) -> int:
     return math.floor(instant / _piece_seconds(budget))

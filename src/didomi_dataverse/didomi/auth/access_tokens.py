@@ -27,7 +27,7 @@ DEFAULT_LEEWAY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class OwnTokens:
+class AccessTokenIssuer:
     """Issues and checks the tokens of one client. `keys` belong to the client's secrets, in their order."""
 
     client_id: str
@@ -74,17 +74,17 @@ class OwnTokens:
         raise CredentialsError("The token is not one that this service issued, or its secret is retired.")
 
 
-def own_tokens(
+def create_issuer(
     *,
     client_id: str,
     client_secrets: Iterable[str],
     lifetime: timedelta = DEFAULT_LIFETIME,
     leeway: timedelta = DEFAULT_LEEWAY,
-) -> OwnTokens:
+) -> AccessTokenIssuer:
     """Tokens for a client with one secret, or two while it changes from one to the other."""
     secrets = tuple(secret.encode() for secret in client_secrets)
     keys = tuple(_derived(secret, client_id) for secret in secrets)
-    return OwnTokens(client_id, secrets, keys, lifetime, leeway)
+    return AccessTokenIssuer(client_id, secrets, keys, lifetime, leeway)
 
 
 def _derived(secret: bytes, client_id: str) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import parse_qsl, unquote_plus
 
-from didomi_dataverse.didomi.auth.access_tokens import OwnTokens
+from didomi_dataverse.didomi.auth.access_tokens import AccessTokenIssuer
 from didomi_dataverse.didomi.auth.credentials import MAX_CREDENTIAL_CHARACTERS
 
 MAX_TOKEN_REQUEST_BYTES = 32_768
@@ -54,7 +54,7 @@ class _Credentials:
 
 
 def answer_token_request(
-    tokens: OwnTokens, *, content_type: str, authorization: str | None, body: bytes, now: datetime
+    tokens: AccessTokenIssuer, *, content_type: str, authorization: str | None, body: bytes, now: datetime
 ) -> TokenAnswer:
     """The answer to a token request. `authorization` is the header of that name, or None."""
     try:
@@ -64,7 +64,7 @@ def answer_token_request(
 
 
 def _granted(
-    tokens: OwnTokens, *, content_type: str, authorization: str | None, body: bytes, now: datetime
+    tokens: AccessTokenIssuer, *, content_type: str, authorization: str | None, body: bytes, now: datetime
 ) -> TokenAnswer:
     fields = _fields(body, content_type)
     scope = _scope(fields)

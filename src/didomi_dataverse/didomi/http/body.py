@@ -5,17 +5,17 @@ from datetime import timedelta
 
 from starlette.requests import ClientDisconnect, Request
 
-from didomi_dataverse.errors import BodyTooLargeError, SenderError
+from didomi_dataverse.errors import BodyTooLargeError, CallerError
 
 
-class BodyTimeoutError(SenderError):
+class BodyTimeoutError(CallerError):
     """The body did not arrive in time: a caller must not hold a connection for nothing."""
 
     status = 408
     title = "The body did not arrive in time."
 
 
-class DisconnectedError(SenderError):
+class DisconnectedError(CallerError):
     """The caller left before the body was complete. Nobody reads the answer."""
 
     title = "The connection was closed before the body was complete."

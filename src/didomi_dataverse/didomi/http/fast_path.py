@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class PlainRoutesFirst:
+class FastPath:
     """ASGI middleware: a POST to one of the plain routes goes straight to its endpoint, and everything
     else to the application. An endpoint's own failure is answered 500 by the layer outside, as ever.
     """

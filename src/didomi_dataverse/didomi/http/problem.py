@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
-from didomi_dataverse.errors import CredentialsError, SenderError
+from didomi_dataverse.errors import CallerError, CredentialsError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -25,7 +25,7 @@ def problem_response(
     )
 
 
-def problem_of(error: SenderError) -> Response:
+def problem_of(error: CallerError) -> Response:
     """The answer to a caller's mistake, with the headers that its status asks for."""
     headers: dict[str, str] = {}
     if isinstance(error, CredentialsError):

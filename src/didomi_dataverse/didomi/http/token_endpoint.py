@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from didomi_dataverse.clock import Clock
-from didomi_dataverse.didomi.auth.access_tokens import OwnTokens
-from didomi_dataverse.didomi.auth.authenticator import Gate, peer_of
-from didomi_dataverse.didomi.auth.rate_limit import FailureLimit
+from didomi_dataverse.didomi.auth.access_tokens import AccessTokenIssuer
+from didomi_dataverse.didomi.auth.authenticator import WebhookAuthenticator, peer_of
+from didomi_dataverse.didomi.auth.rate_limit import LoginRateLimiter
 from didomi_dataverse.didomi.auth.token_request import (
     MAX_TOKEN_REQUEST_BYTES,
     TokenAnswer,
@@ -21,30 +21,30 @@ from didomi_dataverse.didomi.auth.token_request import (
 )
 from didomi_dataverse.didomi.http.body import read_body
 from didomi_dataverse.didomi.http.problem import problem_of
-from didomi_dataverse.errors import SenderError
+from didomi_dataverse.errors import CallerError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenEndpoint:
     """Answers token requests, and lets an address that guesses wait."""
 
-    tokens: OwnTokens
-    gate: Gate
+    tokens: AccessTokenIssuer
+    gate: WebhookAuthenticator
     clock: Clock
-    failures: FailureLimit
+    failures: LoginRateLimiter
     body_timeout: timedelta
 
     async def answer(self, request: Request) -> Response:
         """The answer of RFC 6749, 5; a problem (RFC 9457) when the request does not get that far."""
         log = structlog.get_logger(__name__)
         try:
-            address = self.gate.admit_address(peer=peer_of(request), headers=request.headers)
+            address = self.gate.check_address(peer=peer_of(request), headers=request.headers)
             wait_seconds = self.failures.wait_seconds(address, self.clock.monotonic())
             if wait_seconds:
                 log.warning("token_refused", status=429)
                 return _response(too_many_failures(wait_seconds))
             body = await read_body(request, max_bytes=MAX_TOKEN_REQUEST_BYTES, timeout=self.body_timeout)
-        except SenderError as error:
+        except CallerError as error:
             log.warning("token_refused", status=error.status, cause=type(error).__name__, detail=str(error))
             return problem_of(error)
         answer = self._answer(request, body)

@@ -16,16 +16,16 @@ from fastapi import APIRouter, Request, Response
 from starlette.routing import Route
 
 from didomi_dataverse.clock import Clock
-from didomi_dataverse.didomi.auth.authenticator import Gate, peer_of
-from didomi_dataverse.didomi.auth.rate_limit import FailureLimit
+from didomi_dataverse.didomi.auth.authenticator import WebhookAuthenticator, peer_of
+from didomi_dataverse.didomi.auth.rate_limit import LoginRateLimiter
 from didomi_dataverse.didomi.http.body import read_body
 from didomi_dataverse.didomi.http.openapi import token_description, webhook_description
 from didomi_dataverse.didomi.http.problem import problem_of, problem_response
 from didomi_dataverse.didomi.http.token_endpoint import TokenEndpoint
-from didomi_dataverse.didomi.interpret import ReadingPolicy, read
-from didomi_dataverse.didomi.interpreted import Disposition, Reading, Reason
-from didomi_dataverse.didomi.notification import Notification, NotificationType, parse
-from didomi_dataverse.errors import NotJsonError, SenderError, StoreError
+from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
+from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
+from didomi_dataverse.didomi.notification import Notification, NotificationType, parse_notifications
+from didomi_dataverse.errors import CallerError, NotJsonError, StoreError
 
 WEBHOOK_PATH = "/webhooks/didomi"
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
@@ -49,7 +49,7 @@ class Stored(Protocol):
     def duplicate(self) -> bool: ...
 
 
-Receive = Callable[[Sequence[Reading]], Awaitable[Sequence[Stored]]]
+Receive = Callable[[Sequence[InterpretedNotification]], Awaitable[Sequence[Stored]]]
 """Stores readings durably and says what became of each, in order. Raises StoreError if nothing was stored."""
 
 
@@ -67,8 +67,8 @@ class Counts(Protocol):
 def build_router(
     *,
     receive: Receive,
-    gate: Gate,
-    policy: ReadingPolicy,
+    gate: WebhookAuthenticator,
+    policy: InterpretationPolicy,
     clock: Clock,
     max_body_bytes: int,
     body_timeout: timedelta = DEFAULT_BODY_TIMEOUT,
@@ -94,7 +94,7 @@ def build_router(
             tokens=gate.own_tokens,
             gate=gate,
             clock=clock,
-            failures=FailureLimit(),
+            failures=LoginRateLimiter(),
             body_timeout=body_timeout,
         )
         _add(router, TOKEN_PATH, endpoint.answer, token_description())
@@ -119,8 +119,8 @@ def _add(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Webhook:
     receive: Receive
-    gate: Gate
-    policy: ReadingPolicy
+    gate: WebhookAuthenticator
+    policy: InterpretationPolicy
     clock: Clock
     max_body_bytes: int
     body_timeout: timedelta
@@ -131,10 +131,10 @@ class _Webhook:
     async def answer(self, request: Request) -> Response:
         received_at = self.clock.now()
         try:
-            self.gate.admit_address(peer=peer_of(request), headers=request.headers)
-            way = await self.gate.admit(headers=request.headers, now=received_at)
+            self.gate.check_address(peer=peer_of(request), headers=request.headers)
+            way = await self.gate.authenticate(headers=request.headers, now=received_at)
             body = await read_body(request, max_bytes=self.max_body_bytes, timeout=self.body_timeout)
-        except SenderError as error:
+        except CallerError as error:
             self.journal.warning(
                 "caller_refused", status=error.status, cause=type(error).__name__, detail=str(error)
             )
@@ -155,10 +155,10 @@ class _Webhook:
             return self._refused(problem_of(quarantined))
         return _accepted(stored)
 
-    def _readings(self, body: bytes, received_at: datetime, caller: str) -> list[Reading]:
+    def _readings(self, body: bytes, received_at: datetime, caller: str) -> list[InterpretedNotification]:
         """Raises NotJsonError. Whatever else goes wrong is our mistake, and the notification is kept."""
         try:
-            notifications = parse(body)
+            notifications = parse_notifications(body)
         except NotJsonError:
             raise
         except Exception as error:  # noqa: BLE001 - no notification is lost by a mistake of ours
@@ -166,9 +166,11 @@ class _Webhook:
             return [_kept(body, received_at, caller, Reason.INTERNAL_ERROR)]
         return [self._reading(notification, received_at, caller) for notification in notifications]
 
-    def _reading(self, notification: Notification, received_at: datetime, caller: str) -> Reading:
+    def _reading(
+        self, notification: Notification, received_at: datetime, caller: str
+    ) -> InterpretedNotification:
         try:
-            return read(notification, received_at=received_at, caller=caller, policy=self.policy)
+            return interpret(notification, received_at=received_at, caller=caller, policy=self.policy)
         except Exception as error:  # noqa: BLE001 - as above, and the other notifications of a list go on
             self.journal.error("notification_not_understood", cause=type(error).__name__)
             kept = _kept(notification.body, received_at, caller, Reason.INTERNAL_ERROR)
@@ -179,7 +181,7 @@ class _Webhook:
             self.counts.refused(response.status_code)
         return response
 
-    def _tell(self, readings: Sequence[Reading], stored: Sequence[Stored]) -> None:
+    def _tell(self, readings: Sequence[InterpretedNotification], stored: Sequence[Stored]) -> None:
         for reading, found in zip(readings, stored, strict=True):
             # The type is the sender's text and may be anything, which a label must not.
             kind = reading.type if reading.type in _KINDS else OTHER_KIND
@@ -196,9 +198,9 @@ class _Webhook:
                 self.counts.notification(kind, disposition, reason)
 
 
-def _kept(body: bytes, received_at: datetime, caller: str, reason: Reason) -> Reading:
+def _kept(body: bytes, received_at: datetime, caller: str, reason: Reason) -> InterpretedNotification:
     """A body that no notification was made of, kept for a person. Its digest is that of the bytes."""
-    return Reading(
+    return InterpretedNotification(
         digest=hashlib.sha256(body).hexdigest(),
         body=body,
         received_at=received_at,

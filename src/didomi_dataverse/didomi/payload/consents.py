@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from didomi_dataverse.consent.model import Basis, Item, Selection, Value, restrictiveness
-from didomi_dataverse.didomi.payload.warnings import Notes
+from didomi_dataverse.didomi.payload.warnings import ParseWarnings
 from didomi_dataverse.text import cleaned, storable
 
 MAX_ID_CHARACTERS = 500
@@ -17,11 +17,11 @@ Answers = Mapping[Item, Value]
 
 
 @dataclass(slots=True)
-class _Sheet:
+class _ConsentCollector:
     """The answers of one `consents` object while they are collected."""
 
     regulation: str
-    notes: Notes
+    notes: ParseWarnings
     answers: dict[Item, Value] = field(default_factory=dict)
     refused: set[Item] = field(default_factory=set)
     is_refused_elsewhere: bool = False
@@ -43,12 +43,12 @@ class _Sheet:
         self.is_refused_elsewhere = True
 
 
-def answers_of(consents: object, *, regulation: str, notes: Notes) -> tuple[Answers, bool]:
+def parse_consents(consents: object, *, regulation: str, notes: ParseWarnings) -> tuple[Answers, bool]:
     """Every readable answer, and whether something that may have been an answer had to be left out.
 
     An item with one unreadable answer has none, even if it is repeated with a readable one.
     """
-    sheet = _Sheet(regulation, notes)
+    sheet = _ConsentCollector(regulation, notes)
     if isinstance(consents, dict):
         _read_purposes(consents.get("purposes"), sheet)
         for channel, entry, path in _entries(consents.get("channels"), "consents.channels", sheet):
@@ -60,7 +60,7 @@ def answers_of(consents: object, *, regulation: str, notes: Notes) -> tuple[Answ
     return sheet.answers, bool(sheet.refused) or sheet.is_refused_elsewhere
 
 
-def _read_purposes(purposes: object, sheet: _Sheet) -> None:
+def _read_purposes(purposes: object, sheet: _ConsentCollector) -> None:
     regulation = sheet.regulation
     for purpose, entry, path in _entries(purposes, "consents.purposes", sheet):
         _read_choice(entry, "enabled", Item(regulation, purpose), path, sheet)
@@ -76,7 +76,7 @@ def _read_purposes(purposes: object, sheet: _Sheet) -> None:
             _read_preferences(entry["preferences"], purpose, f"{path}.preferences", sheet)
 
 
-def _read_preferences(preferences: object, purpose: str, path: str, sheet: _Sheet) -> None:
+def _read_preferences(preferences: object, purpose: str, path: str, sheet: _ConsentCollector) -> None:
     """The nested preferences of schema v1, deprecated but still sent (didomi.md 2)."""
     for preference, entry, place in _entries(preferences, path, sheet):
         _read_choice(entry, "enabled", Item(sheet.regulation, purpose, preference), place, sheet)
@@ -84,7 +84,7 @@ def _read_preferences(preferences: object, purpose: str, path: str, sheet: _Shee
             _read_choice(below, "enabled", Item(sheet.regulation, purpose, preference, channel), at, sheet)
 
 
-def _read_values(values: object, purpose: str, path: str, sheet: _Sheet) -> None:
+def _read_values(values: object, purpose: str, path: str, sheet: _ConsentCollector) -> None:
     """The preferences of schema v2: `{preference id: {"value": "id1,id2"}}`."""
     if values is None:
         return
@@ -104,7 +104,7 @@ def _read_values(values: object, purpose: str, path: str, sheet: _Sheet) -> None
             sheet.refuse(item, place)
 
 
-def _read_selection(written: object, item: Item, path: str, sheet: _Sheet) -> None:
+def _read_selection(written: object, item: Item, path: str, sheet: _ConsentCollector) -> None:
     match written:
         case None:
             pass
@@ -127,7 +127,7 @@ def _selection_of(value_ids: list[str], text: str) -> Selection:
     return Selection(ids=tuple(sorted(trimmed - {""})), text=cleaned(text))
 
 
-def _read_choice(entry: dict[str, object], key: str, item: Item, path: str, sheet: _Sheet) -> None:
+def _read_choice(entry: dict[str, object], key: str, item: Item, path: str, sheet: _ConsentCollector) -> None:
     written = entry.get(key)
     if isinstance(written, bool):
         sheet.put(item, written, f"{path}.{key}")
@@ -136,7 +136,9 @@ def _read_choice(entry: dict[str, object], key: str, item: Item, path: str, shee
         sheet.refuse(item, f"{path}.{key}")
 
 
-def _entries(found: object, path: str, sheet: _Sheet) -> Iterator[tuple[str, dict[str, object], str]]:
+def _entries(
+    found: object, path: str, sheet: _ConsentCollector
+) -> Iterator[tuple[str, dict[str, object], str]]:
     """The usable entries of a list of `{id, ...}`: id, entry, and its path."""
     if found is None:
         return

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from didomi_dataverse.consent.model import Fact, FactValue
-from didomi_dataverse.didomi.payload.consents import Answers, answers_of
-from didomi_dataverse.didomi.payload.timestamps import UNREADABLE, Instant, Unreadable, instant
-from didomi_dataverse.didomi.payload.warnings import Notes
+from didomi_dataverse.didomi.payload.consents import Answers, parse_consents
+from didomi_dataverse.didomi.payload.timestamps import UNREADABLE, Instant, Unreadable, parse_timestamp
+from didomi_dataverse.didomi.payload.warnings import ParseWarnings
 from didomi_dataverse.text import cleaned, clipped, storable
 
 MAX_FACTS = 100
@@ -40,7 +40,7 @@ class Entity:
     left_out: bool
 
 
-def event_of(found: Mapping[str, object], *, regulation: str, notes: Notes) -> Entity:
+def parse_event(found: Mapping[str, object], *, regulation: str, notes: ParseWarnings) -> Entity:
     """An Event. The person is under `user`; `metadata` beside it is the event's own (didomi.md 2.4)."""
     user = found.get("user")
     if not isinstance(user, dict):
@@ -59,7 +59,7 @@ def event_of(found: Mapping[str, object], *, regulation: str, notes: Notes) -> E
     )
 
 
-def user_of(found: Mapping[str, object], *, regulation: str, notes: Notes) -> Entity:
+def parse_user(found: Mapping[str, object], *, regulation: str, notes: ParseWarnings) -> Entity:
     """A User: the merged state of one Didomi user. It has no status (didomi.md 2.4)."""
     return _entity(
         found,
@@ -80,9 +80,9 @@ def _entity(
     person_path: str,
     status: str | Unreadable | None,
     regulation: str,
-    notes: Notes,
+    notes: ParseWarnings,
 ) -> Entity:
-    answers, left_out = answers_of(found.get("consents"), regulation=regulation, notes=notes)
+    answers, left_out = parse_consents(found.get("consents"), regulation=regulation, notes=notes)
     organization = _named(found.get("organization_id"), "organization_id", notes)
     return Entity(
         entity_id=name_of(found.get("id"), "id", notes),
@@ -101,13 +101,13 @@ def _entity(
     )
 
 
-def name_of(written: object, path: str, notes: Notes) -> str:
+def name_of(written: object, path: str, notes: ParseWarnings) -> str:
     """An id that we only compare and show: text, or empty when there is none that could be one."""
     name = _named(written, path, notes)
     return clipped(name, max_characters=_MAX_NAME_CHARACTERS) if isinstance(name, str) else ""
 
 
-def _named(written: object, path: str, notes: Notes) -> str | Unreadable | None:
+def _named(written: object, path: str, notes: ParseWarnings) -> str | Unreadable | None:
     match written:
         case None:
             return None
@@ -125,7 +125,7 @@ def _named(written: object, path: str, notes: Notes) -> str | Unreadable | None:
     return UNREADABLE
 
 
-def _version(written: object, notes: Notes) -> str:
+def _version(written: object, notes: ParseWarnings) -> str:
     match written:
         case None:
             return ""
@@ -139,15 +139,15 @@ def _version(written: object, notes: Notes) -> str:
     return ""
 
 
-def _time(written: object, path: str, notes: Notes) -> Instant:
-    read = instant(written)
+def _time(written: object, path: str, notes: ParseWarnings) -> Instant:
+    read = parse_timestamp(written)
     if read is UNREADABLE:
         notes.add("unreadable_time", path)
     return read
 
 
 def _facts(
-    person: Mapping[str, object], *, regulation: str, path: str, notes: Notes
+    person: Mapping[str, object], *, regulation: str, path: str, notes: ParseWarnings
 ) -> dict[Fact, FactValue]:
     facts: dict[Fact, FactValue] = {}
     for key in ("country", "last_seen_country", "organization_user_id_type"):
@@ -165,7 +165,7 @@ def _facts(
     return facts
 
 
-def _metadata(metadata: dict[str, object], *, regulation: str, notes: Notes) -> dict[Fact, FactValue]:
+def _metadata(metadata: dict[str, object], *, regulation: str, notes: ParseWarnings) -> dict[Fact, FactValue]:
     """The scalar leaves, by dotted path. Others write here what they like (didomi.md 2.3): all is bounded."""
     facts: dict[Fact, FactValue] = {}
     ambiguous: set[Fact] = set()
@@ -186,7 +186,7 @@ def _metadata(metadata: dict[str, object], *, regulation: str, notes: Notes) -> 
     return {fact: value for fact, value in facts.items() if fact not in ambiguous}
 
 
-def _leaves(metadata: dict[str, object], path: str, notes: Notes) -> Iterator[tuple[str, object]]:
+def _leaves(metadata: dict[str, object], path: str, notes: ParseWarnings) -> Iterator[tuple[str, object]]:
     waiting = [(path, metadata, 1)]
     while waiting:
         path, members, depth = waiting.pop()

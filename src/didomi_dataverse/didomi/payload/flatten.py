@@ -37,7 +37,7 @@ def is_flat(envelope: JsonObject) -> bool:
     return wrapped is None and any(isinstance(envelope.get(part), dict) for part in ("entity", "new_entity"))
 
 
-def rebuilt(envelope: JsonObject) -> JsonObject:
+def rebuild(envelope: JsonObject) -> JsonObject:
     """The envelope as it would be with the option off, `new_entity` excepted: it stays `entity`.
 
     Raises AmbiguousError when a flat key can be read in no way or in two ways.

@@ -33,7 +33,7 @@ class Envelope:
     has_duplicate_keys: bool
 
 
-def envelopes(body: bytes) -> tuple[Envelope, ...]:
+def split_envelopes(body: bytes) -> tuple[Envelope, ...]:
     """The objects of a body: itself, or the elements of a list (didomi.md 8.2, question 15).
 
     Raises NotJsonError unless the body is UTF-8 (a byte order mark is tolerated) and holds one JSON object

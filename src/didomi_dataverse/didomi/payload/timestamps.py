@@ -19,7 +19,7 @@ Instant = datetime | Unreadable | None
 """Aware UTC, or there but not a time, or absent."""
 
 
-def instant(written: object) -> Instant:
+def parse_timestamp(written: object) -> Instant:
     """An ISO 8601 time in UTC. No zone means UTC; null and absent are None (didomi.md 1.6)."""
     if written is None:
         return None
@@ -32,7 +32,7 @@ def instant(written: object) -> Instant:
         return UNREADABLE
 
 
-def not_after_arrival(made_at: datetime, received_at: datetime) -> datetime:
+def clamp_to_received(made_at: datetime, received_at: datetime) -> datetime:
     """The time, unless it lies in the future: then the arrival.
 
     A choice from next year would win against everything that the person says until then. A few minutes are

@@ -6,7 +6,7 @@ MAX_NOTES = 50
 MAX_PATH_CHARACTERS = 120
 
 
-class Notes:
+class ParseWarnings:
     """Collects notes while one body is read; bounded, so that a body full of errors stays a small row.
 
     A path names keys and positions of the body, never a value.

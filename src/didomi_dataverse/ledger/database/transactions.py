@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 _TRIES = 5
 
 
-class Store:
+class Database:
     """Runs functions in transactions, writing ones and reading ones in threads of their own.
 
     On SQLite there is one writing thread, because SQLite has one writer; waiting for it in a queue is fairer

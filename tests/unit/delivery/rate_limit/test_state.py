@@ -14,9 +14,9 @@ from didomi_dataverse.delivery.rate_limit.state import (
     GOOD_CALL,
     HELD_FOR,
     LONGEST_FAILURE_PAUSE,
-    Limit,
-    Pace,
-    Stated,
+    AdvertisedLimit,
+    LimitKind,
+    RateLimitState,
     after_alert,
     after_failure,
     after_success,
@@ -32,7 +32,7 @@ from didomi_dataverse.delivery.rate_limit.state import (
 from didomi_dataverse.delivery.rate_limit.window import FIRST_CALLS
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-START = Pace.at_start(max_parallel=8, max_rows=50)
+START = RateLimitState.at_start(max_parallel=8, max_rows=50)
 
 
 def test_the_start_is_careful() -> None:
@@ -145,15 +145,15 @@ def test_calls_that_take_long_carry_fewer_rows() -> None:
 @pytest.mark.parametrize(
     ("limit", "knows_calls", "knows_seconds"),
     [
-        (Limit.REQUESTS, True, False),
-        (Limit.TIME, False, True),
-        (Limit.CONCURRENCY, False, False),
-        (Limit.UNNAMED, True, True),
-        (Limit.NONE, False, False),
+        (LimitKind.REQUESTS, True, False),
+        (LimitKind.TIME, False, True),
+        (LimitKind.CONCURRENCY, False, False),
+        (LimitKind.UNNAMED, True, True),
+        (LimitKind.NONE, False, False),
     ],
 )
 def test_a_throttle_teaches_about_the_limit_it_names(
-    limit: Limit, knows_calls: bool, knows_seconds: bool
+    limit: LimitKind, knows_calls: bool, knows_seconds: bool
 ) -> None:
     pace = after_throttle(START, retry_after=None, now=NOON, jitter=0.0, limit=limit)
     assert (pace.calls.holds is not None, pace.seconds.holds is not None) == (knows_calls, knows_seconds)
@@ -178,14 +178,16 @@ def test_more_is_tried_only_after_many_calls_and_a_whole_window() -> None:
     pace = START
     for _ in range(600):
         pace = begun(pace, NOON)
-    pace = after_throttle(pace, retry_after=None, now=NOON, jitter=0.0, limit=Limit.REQUESTS)
+    pace = after_throttle(pace, retry_after=None, now=NOON, jitter=0.0, limit=LimitKind.REQUESTS)
     believed = pace.calls.holds
     for _ in range(CALM_CALLS):
         pace = after_success(pace, parallel_hint=None, now=NOON + timedelta(seconds=299))
     assert pace.calls.holds == believed
 
 
-def throttled(limit: Limit, *, pace: Pace = START, at: float = 0, seconds: float = 9) -> Pace:
+def throttled(
+    limit: LimitKind, *, pace: RateLimitState = START, at: float = 0, seconds: float = 9
+) -> RateLimitState:
     return after_throttle(
         pace,
         retry_after=timedelta(seconds=seconds),
@@ -195,7 +197,7 @@ def throttled(limit: Limit, *, pace: Pace = START, at: float = 0, seconds: float
     )
 
 
-def carried_out(pace: Pace, *, at: float, calls: int = 1, single: bool = False) -> Pace:
+def carried_out(pace: RateLimitState, *, at: float, calls: int = 1, single: bool = False) -> RateLimitState:
     for _ in range(calls):
         now = NOON + timedelta(seconds=at)
         pace = ended(begun(pace, now), duration=timedelta(seconds=0.2), now=now)
@@ -207,24 +209,24 @@ def carried_out(pace: Pace, *, at: float, calls: int = 1, single: bool = False) 
 
 def test_whoever_throttles_everything_many_times_over_teaches_once() -> None:
     """Between two of these throttles nothing was carried out, so nothing new was tried."""
-    first = throttled(Limit.REQUESTS, pace=carried_out(START, at=0, calls=20), at=400)
+    first = throttled(LimitKind.REQUESTS, pace=carried_out(START, at=0, calls=20), at=400)
     again = first
     for minute in range(1, 11):
-        again = throttled(Limit.REQUESTS, pace=begun(again, NOON), at=400 + 60 * minute)
+        again = throttled(LimitKind.REQUESTS, pace=begun(again, NOON), at=400 + 60 * minute)
     assert again.calls.holds == first.calls.holds == pytest.approx(4_200)
-    after = throttled(Limit.REQUESTS, pace=carried_out(again, at=1_100), at=1_200)
+    after = throttled(LimitKind.REQUESTS, pace=carried_out(again, at=1_100), at=1_200)
     assert after.calls.holds == pytest.approx(4_200 * 0.7)
 
 
 def test_what_was_on_its_way_before_a_throttle_does_not_end_it() -> None:
-    first = throttled(Limit.REQUESTS, pace=carried_out(START, at=0), at=400)
+    first = throttled(LimitKind.REQUESTS, pace=carried_out(START, at=0), at=400)
     late = carried_out(first, at=401)
-    assert throttled(Limit.REQUESTS, pace=late, at=420).calls.holds == first.calls.holds
+    assert throttled(LimitKind.REQUESTS, pace=late, at=420).calls.holds == first.calls.holds
 
 
 def test_nothing_goes_out_in_a_pause_and_nothing_is_saved_up_for_its_end() -> None:
-    known = throttled(Limit.REQUESTS)
-    paused = throttled(Limit.CONCURRENCY, pace=known, at=100, seconds=200)
+    known = throttled(LimitKind.REQUESTS)
+    paused = throttled(LimitKind.CONCURRENCY, pace=known, at=100, seconds=200)
     end = NOON + timedelta(seconds=300)
     assert wait_before_call(paused, NOON + timedelta(seconds=200)) == timedelta(seconds=100)
     for _ in range(FIRST_CALLS):
@@ -237,7 +239,7 @@ def test_too_many_calls_at_once_are_tried_again_later_each_time() -> None:
     """Soon after the first time, because it may have been somebody else's calls."""
     pace, needed = replace(START, parallel=6), []
     for round_ in range(4):
-        pace = throttled(Limit.CONCURRENCY, pace=pace, at=1_000 * round_)
+        pace = throttled(LimitKind.CONCURRENCY, pace=pace, at=1_000 * round_)
         assert (pace.parallel, pace.good_parallel) == (3, 5)
         calls = 0
         while pace.parallel < 6:
@@ -253,15 +255,15 @@ def test_calls_that_only_wait_for_their_turn_are_not_needed() -> None:
         retry_after=None,
         now=NOON,
         jitter=0.0,
-        limit=Limit.REQUESTS,
-        stated=Stated(600, timedelta(seconds=300)),
+        limit=LimitKind.REQUESTS,
+        stated=AdvertisedLimit(600, timedelta(seconds=300)),
     )
     assert carried_out(slow, at=10, calls=20).parallel == 2
 
 
 def test_a_known_pace_has_the_calls_that_it_needs_back_at_once() -> None:
     """It is even by itself: there is no storm to be careful about."""
-    known = throttled(Limit.REQUESTS)
+    known = throttled(LimitKind.REQUESTS)
     assert known.parallel == 2
     assert carried_out(known, at=10, calls=4).parallel == 6
 
@@ -274,7 +276,7 @@ def test_contacts_that_go_one_by_one_are_claimed_for_a_short_time() -> None:
         retry_after=None,
         now=NOON,
         jitter=0.0,
-        limit=Limit.REQUESTS,
-        stated=Stated(300, timedelta(seconds=300)),
+        limit=LimitKind.REQUESTS,
+        stated=AdvertisedLimit(300, timedelta(seconds=300)),
     )
     assert carried_out(slow, at=10, single=True).rows == 1

@@ -13,7 +13,7 @@ from didomi_dataverse.delivery.rate_limit.window import (
     GROWTH,
     LEAST,
     SHARE,
-    Budget,
+    SlidingWindow,
     after_calm,
     after_throttle,
     begun,
@@ -29,7 +29,7 @@ from didomi_dataverse.delivery.rate_limit.window import (
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WINDOW = timedelta(seconds=300)
-CALLS = Budget(window=WINDOW, stated=6_000, unit=1.0)
+CALLS = SlidingWindow(window=WINDOW, stated=6_000, unit=1.0)
 WATCHED = replace(CALLS, since=NOON - WINDOW)
 
 
@@ -37,7 +37,7 @@ def later(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def spent(amount: int, at: float = 0, budget: Budget = CALLS) -> Budget:
+def spent(amount: int, at: float = 0, budget: SlidingWindow = CALLS) -> SlidingWindow:
     for _ in range(amount):
         budget = begun(budget, later(at))
     return budget
@@ -59,7 +59,7 @@ def test_what_was_refused_does_not_count() -> None:
 
 
 def test_a_call_counts_as_what_is_usual_until_it_ends() -> None:
-    seconds = Budget(window=WINDOW, stated=1_200, unit=2.0)
+    seconds = SlidingWindow(window=WINDOW, stated=1_200, unit=2.0)
     running = begun(seconds, NOON)
     assert in_window(running, NOON) == 2.0
     over = ended(running, 10.0, NOON)
@@ -158,7 +158,7 @@ def test_whoever_waits_as_told_stays_below_the_limit_and_close_to_it(
 ) -> None:
     """Three windows of calls that begin as soon as they may, and take now more, now less than is usual."""
     usual = holds * part
-    budget = Budget(window=WINDOW, stated=holds, unit=usual, holds=holds, credited_at=NOON)
+    budget = SlidingWindow(window=WINDOW, stated=holds, unit=usual, holds=holds, credited_at=NOON)
     now = NOON
     used: list[tuple[datetime, float]] = []
     while now < NOON + 3 * WINDOW:
@@ -187,7 +187,7 @@ def test_after_a_pause_calls_go_out_as_evenly_as_before(
     holds: int, used: float, credit: float, length: float
 ) -> None:
     """Nothing is saved up in a pause, however long: no storm follows it."""
-    budget = Budget(window=WINDOW, stated=holds, unit=1.0, holds=holds, since=NOON)
+    budget = SlidingWindow(window=WINDOW, stated=holds, unit=1.0, holds=holds, since=NOON)
     budget = replace(budget, credit=credit * holds * 0.03, credited_at=NOON)
     now = later(length)
     budget = paused(replace(budget, used=((int(NOON.timestamp() // 5), used * holds),)), now)

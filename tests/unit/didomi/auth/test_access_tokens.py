@@ -7,18 +7,18 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 
-from didomi_dataverse.didomi.auth.access_tokens import AUDIENCE, ISSUER, OwnTokens, own_tokens
+from didomi_dataverse.didomi.auth.access_tokens import AUDIENCE, ISSUER, AccessTokenIssuer, create_issuer
 from didomi_dataverse.errors import CredentialsError
 
 NOW = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
 SECRET = "first-secret-of-the-client"
 
 
-def tokens_of(*secrets: str, client_id: str = "didomi") -> OwnTokens:
-    return own_tokens(client_id=client_id, client_secrets=secrets or (SECRET,))
+def tokens_of(*secrets: str, client_id: str = "didomi") -> AccessTokenIssuer:
+    return create_issuer(client_id=client_id, client_secrets=secrets or (SECRET,))
 
 
-def issued(tokens: OwnTokens, secret: str = SECRET, *, now: datetime = NOW) -> str:
+def issued(tokens: AccessTokenIssuer, secret: str = SECRET, *, now: datetime = NOW) -> str:
     key = tokens.key_for(tokens.client_id.encode(), secret.encode())
     assert key is not None
     return tokens.issue(key, now)

@@ -3,15 +3,15 @@ from datetime import timedelta
 
 import pytest
 
-from didomi_dataverse.didomi.auth.rate_limit import FailureLimit
+from didomi_dataverse.didomi.auth.rate_limit import LoginRateLimiter
 
 ONE = ipaddress.ip_address("192.0.2.1")
 OTHER = ipaddress.ip_address("192.0.2.2")
 
 
-def limit_of(*, failures: int, at: float = 100.0) -> FailureLimit:
+def limit_of(*, failures: int, at: float = 100.0) -> LoginRateLimiter:
     """A limit of three failures, one of which is forgiven every ten seconds."""
-    limit = FailureLimit(burst=3, recovery=timedelta(seconds=10), max_addresses=5)
+    limit = LoginRateLimiter(burst=3, recovery=timedelta(seconds=10), max_addresses=5)
     for _ in range(failures):
         limit.failed(ONE, at)
     return limit

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from didomi_dataverse.didomi.auth.access_tokens import own_tokens
+from didomi_dataverse.didomi.auth.access_tokens import create_issuer
 from didomi_dataverse.didomi.auth.credentials import MAX_CREDENTIAL_CHARACTERS
 from didomi_dataverse.didomi.auth.token_request import TokenAnswer, answer_token_request
 
 NOW = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
 SECRET = "s3cret+with%20odd:charäcters"
-TOKENS = own_tokens(client_id="di domi", client_secrets=[SECRET, "the former secret"])
+TOKENS = create_issuer(client_id="di domi", client_secrets=[SECRET, "the former secret"])
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -203,7 +203,7 @@ def test_no_request_gets_anything_but_an_answer(
     st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
 )
 def test_any_credentials_can_be_sent_as_basic(client_id: str, secret: str) -> None:
-    tokens = own_tokens(client_id=client_id, client_secrets=[secret])
+    tokens = create_issuer(client_id=client_id, client_secrets=[secret])
 
     answer = answer_token_request(
         tokens,

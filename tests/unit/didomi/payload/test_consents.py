@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from didomi_dataverse.consent.model import Basis, Item, Selection, Value
-from didomi_dataverse.didomi.payload.consents import answers_of
-from didomi_dataverse.didomi.payload.warnings import Notes
+from didomi_dataverse.didomi.payload.consents import parse_consents
+from didomi_dataverse.didomi.payload.warnings import ParseWarnings
 
 NEWS = Item("gdpr", "news")
 NEWS_LI = Item("gdpr", "news", basis=Basis.LEGITIMATE_INTEREST)
@@ -124,7 +124,7 @@ def chosen(text: str, *ids: str) -> Selection:
     ],
 )
 def test_what_is_certain_becomes_an_answer(consents: object, expected: dict[Item, Value]) -> None:
-    answers, left_out = answers_of(consents, regulation="gdpr", notes=Notes())
+    answers, left_out = parse_consents(consents, regulation="gdpr", notes=ParseWarnings())
 
     assert answers == expected
     assert not left_out
@@ -223,9 +223,9 @@ def test_what_is_certain_becomes_an_answer(consents: object, expected: dict[Item
 def test_what_is_not_certain_is_noted_and_left_out(
     consents: object, expected: dict[Item, Value], note: str
 ) -> None:
-    notes = Notes()
+    notes = ParseWarnings()
 
-    answers, left_out = answers_of(consents, regulation="gdpr", notes=notes)
+    answers, left_out = parse_consents(consents, regulation="gdpr", notes=notes)
 
     assert answers == expected
     assert left_out
@@ -270,9 +270,9 @@ def test_an_item_that_occurs_twice_keeps_the_restrictive_answer(
     consents: object, item: Item, expected: Value
 ) -> None:
     """didomi.md 8.2, question 12."""
-    notes = Notes()
+    notes = ParseWarnings()
 
-    answers, _ = answers_of(consents, regulation="gdpr", notes=notes)
+    answers, _ = parse_consents(consents, regulation="gdpr", notes=notes)
 
     assert answers[item] == expected
     assert [note.split()[0] for note in notes.found()] == ["repeated"]
@@ -283,22 +283,24 @@ def test_an_item_with_one_unreadable_answer_has_none(order: int) -> None:
     """Whether the unreadable one is the refusal, nobody can tell."""
     purposes = [{"id": "news", "enabled": True}, {"id": "news", "enabled": "false"}]
 
-    answers, left_out = answers_of({"purposes": purposes[::order]}, regulation="gdpr", notes=Notes())
+    answers, left_out = parse_consents(
+        {"purposes": purposes[::order]}, regulation="gdpr", notes=ParseWarnings()
+    )
 
     assert answers == {}
     assert left_out
 
 
 def test_items_belong_to_their_regulation() -> None:
-    answers, _ = answers_of(news(enabled=True), regulation="cpra", notes=Notes())
+    answers, _ = parse_consents(news(enabled=True), regulation="cpra", notes=ParseWarnings())
 
     assert answers == {Item("cpra", "news"): True}
 
 
 def test_a_body_full_of_mistakes_makes_a_bounded_number_of_notes() -> None:
-    notes = Notes()
+    notes = ParseWarnings()
 
-    answers_of({"purposes": [None] * 10_000}, regulation="gdpr", notes=notes)
+    parse_consents({"purposes": [None] * 10_000}, regulation="gdpr", notes=notes)
 
     assert len(notes.found()) == 51
     assert notes.found()[-1] == "more_notes_left_out"

@@ -16,13 +16,13 @@ from tests.unit.didomi.bodies import (
 )
 
 from didomi_dataverse.consent.model import Basis, Item, Selection
-from didomi_dataverse.didomi.interpreted import Reading
+from didomi_dataverse.didomi.interpreted import InterpretedNotification
 
 PERSON = {"entity__user__id": "U1", "entity__user__organization_user_id": "a@example.com"}
 WEEKLY = Selection(ids=("weekly",), text="weekly")
 
 
-def flat(*, kind: str = "event.updated", prefix: str = "", **members: object) -> Reading:
+def flat(*, kind: str = "event.updated", prefix: str = "", **members: object) -> InterpretedNotification:
     """The reading of an envelope with these keys, below `consents__purposes` unless they name an entity."""
     spelt = {
         f"{prefix}{key}"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from didomi_dataverse.didomi.payload.json_body import MAX_DEPTH, MAX_ENVELOPES, envelopes
+from didomi_dataverse.didomi.payload.json_body import MAX_DEPTH, MAX_ENVELOPES, split_envelopes
 from didomi_dataverse.errors import NotJsonError
 
 
@@ -50,7 +50,7 @@ from didomi_dataverse.errors import NotJsonError
 )
 def test_a_body_that_is_no_object_and_no_list_of_objects_is_refused(body: bytes) -> None:
     with pytest.raises(NotJsonError):
-        envelopes(body)
+        split_envelopes(body)
 
 
 @pytest.mark.parametrize(
@@ -73,32 +73,32 @@ def test_a_body_that_is_no_object_and_no_list_of_objects_is_refused(body: bytes)
     ],
 )
 def test_objects_and_lists_of_objects_are_taken(body: bytes, count: int) -> None:
-    assert len(envelopes(body)) == count
+    assert len(split_envelopes(body)) == count
 
 
 def test_the_elements_of_a_list_keep_their_own_bytes() -> None:
     """Evidence: number spellings, escapes and the order of keys are as they came."""
-    first, second = envelopes('[{"b":1e2, "a":"\\u00e9"} ,\n{"c":"é"}]'.encode())
+    first, second = split_envelopes('[{"b":1e2, "a":"\\u00e9"} ,\n{"c":"é"}]'.encode())
 
     assert (first.body, second.body) == (b'{"b":1e2, "a":"\\u00e9"}', '{"c":"é"}'.encode())
 
 
 def test_a_single_object_keeps_its_bytes() -> None:
-    (only,) = envelopes(b' {"a" : 1}\n')
+    (only,) = split_envelopes(b' {"a" : 1}\n')
 
     assert only.body == b'{"a" : 1}'
 
 
 def test_the_digest_is_that_of_the_canonical_form() -> None:
-    (spaced,) = envelopes(b'{"b": [1, 2],\n "a": "\\u00e9"}')
-    (compact,) = envelopes('{"a":"é","b":[1,2]}'.encode())
+    (spaced,) = split_envelopes(b'{"b": [1, 2],\n "a": "\\u00e9"}')
+    (compact,) = split_envelopes('{"a":"é","b":[1,2]}'.encode())
 
     assert spaced.digest == compact.digest == hashlib.sha256(b'{"a":"\\u00e9","b":[1,2]}').hexdigest()
 
 
 def test_the_digest_is_the_same_alone_and_in_a_list() -> None:
-    (alone,) = envelopes(b'{"a": 1}')
-    (_, in_list) = envelopes(b'[{"b": 2}, {"a": 1}]')
+    (alone,) = split_envelopes(b'{"a": 1}')
+    (_, in_list) = split_envelopes(b'[{"b": 2}, {"a": 1}]')
 
     assert in_list.digest == alone.digest
 
@@ -114,12 +114,12 @@ def test_the_digest_is_the_same_alone_and_in_a_list() -> None:
     ],
 )
 def test_a_key_named_twice_is_flagged(body: bytes, expected: list[bool]) -> None:
-    assert [envelope.has_duplicate_keys for envelope in envelopes(body)] == expected
+    assert [envelope.has_duplicate_keys for envelope in split_envelopes(body)] == expected
 
 
 def test_a_refusal_quotes_nothing_of_the_body() -> None:
     with pytest.raises(NotJsonError) as refusal:
-        envelopes(b'{"user": secret@example.com}')
+        split_envelopes(b'{"user": secret@example.com}')
 
     assert "secret" not in str(refusal.value)
 
@@ -142,7 +142,7 @@ JSON_OBJECTS = st.dictionaries(
 def test_every_list_of_objects_comes_back_whole(objects: list[dict[str, object]], spaced: bool) -> None:
     body = json.dumps(objects, indent=2 if spaced else None, ensure_ascii=spaced)
 
-    found = envelopes(body.encode("utf-8", "replace"))
+    found = split_envelopes(body.encode("utf-8", "replace"))
 
     assert [json.loads(envelope.body) for envelope in found] == [envelope.members for envelope in found]
     assert len(found) == len(objects)
@@ -151,7 +151,7 @@ def test_every_list_of_objects_comes_back_whole(objects: list[dict[str, object]]
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_but_a_refusal(body: bytes) -> None:
     try:
-        found = envelopes(body)
+        found = split_envelopes(body)
     except NotJsonError:
         return
     assert all(isinstance(envelope.members, dict) for envelope in found)

@@ -14,11 +14,11 @@ import structlog
 
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.consent.registers import resolve
-from didomi_dataverse.dataverse.dispatch.base import Carrier
+from didomi_dataverse.dataverse.dispatch.base import Dispatcher
 from didomi_dataverse.dataverse.errors.classify import Action, advice_for, classify, entry_for
 from didomi_dataverse.dataverse.replies import Answered, Exchange, Reply, Unknown
 from didomi_dataverse.dataverse.requests import LookUp, Request, Write
-from didomi_dataverse.delivery.membership import Alone, Tenure, within
+from didomi_dataverse.delivery.membership import Membership, SingleProcess, run_while_held
 from didomi_dataverse.delivery.outcome import (
     Alerted,
     AlertReason,
@@ -28,15 +28,15 @@ from didomi_dataverse.delivery.outcome import (
     PostponeCause,
     Postponed,
 )
-from didomi_dataverse.delivery.rate_limit.limiter import PaceListener, Turnstile
-from didomi_dataverse.delivery.rate_limit.state import Pace
-from didomi_dataverse.delivery.settle import Patience, judged, outcome_word, settlement
-from didomi_dataverse.delivery.write_flow import Dialogue, MatchPolicy, action_of, dialogue
+from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter, RateLimitListener
+from didomi_dataverse.delivery.rate_limit.state import RateLimitState
+from didomi_dataverse.delivery.settle import RetryLimits, apply_retry_limits, outcome_word, settle
+from didomi_dataverse.delivery.write_flow import MatchPolicy, WriteFlow, action_of, write_flow
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
 from didomi_dataverse.ledger.delivery_state import Claim
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.mapping.apply import Finding, apply, for_creation
-from didomi_dataverse.mapping.rules import Mapping as ColumnMapping
+from didomi_dataverse.mapping.rules import ColumnMapping
 
 LONE_FAULTS = 3
 """So many calls of one row that fail for the mapping, none written between them, are no coincidence."""
@@ -44,7 +44,7 @@ LONE_FAULTS = 3
 log = structlog.get_logger(__name__)
 
 
-class Listener(PaceListener, Protocol):
+class Listener(RateLimitListener, Protocol):
     """Who is told what the sender does: metrics in the service, nobody in most tests."""
 
     def concluded(self, claim: Claim, concluded: Concluded) -> None:
@@ -69,7 +69,7 @@ class _Talk:
     """One claim's dialogue while it runs, and how it ended."""
 
     claim: Claim
-    lines: Dialogue
+    lines: WriteFlow
     asks: Write | LookUp | None = None
     concluded: Concluded | None = None
     advice: str = ""  # what a person must do, once every row was refused for the mapping
@@ -114,18 +114,18 @@ class Sender:
         self,
         *,
         ledger: Ledger,
-        carrier: Carrier,
+        carrier: Dispatcher,
         mapping: ColumnMapping,
         policy: MatchPolicy,
-        patience: Patience,
+        patience: RetryLimits,
         lease: Lease,
-        turnstile: Turnstile,
+        turnstile: RateLimiter,
         is_alone: bool,
         clock: Clock,
         dice: Callable[[], float],
         listener: Listener,
         pseudonym: Callable[[str], str],
-        tenure: Tenure | None = None,
+        tenure: Membership | None = None,
     ) -> None:
         """`is_alone`: nobody else sends, so what this one may not send now waits for it.
         `tenure` None: nobody else serves from the ledger.
@@ -143,10 +143,10 @@ class Sender:
         self._listener = listener
         self._pseudonym = pseudonym
         self.lease = lease
-        self.tenure = tenure or Alone(ledger, clock=clock)
+        self.tenure = tenure or SingleProcess(ledger, clock=clock)
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> RateLimitState:
         """How fast it may go now."""
         return self._turnstile.pace
 
@@ -173,9 +173,7 @@ class Sender:
             for talk in talks
             if talk.concluded is not None
         ]
-        settlements = [
-            settlement(claim, concluded, now=now, jitter=self._dice()) for claim, concluded in ended
-        ]
+        settlements = [settle(claim, concluded, now=now, jitter=self._dice()) for claim, concluded in ended]
         await self._ledger.settle(settlements, now=now)
         for claim, concluded in ended:
             self._listener.concluded(claim, concluded)
@@ -186,13 +184,13 @@ class Sender:
         if isinstance(outcome, Postponed) and not self._is_alone:
             # Another application user may have room for it now.
             concluded = replace(concluded, outcome=replace(outcome, delay=None))
-        return judged(concluded, claim.contact, patience=self._patience, now=now)
+        return apply_retry_limits(concluded, claim.contact, patience=self._patience, now=now)
 
     def _begin(self, claim: Claim) -> _Talk:
         try:
             values = apply(self._mapping, resolve(claim.contact.registers))
             creation = for_creation(self._mapping, values) if self._policy.upsert else {}
-            talk = _Talk(claim, dialogue(claim.contact, values, creation, self._policy))
+            talk = _Talk(claim, write_flow(claim.contact, values, creation, self._policy))
             talk.hear(None)
             self._listener.found(values.findings)
         except Exception:  # one contact that we fail on must not hold up the others of its batch
@@ -210,7 +208,7 @@ class Sender:
     async def _send(self, requests: Sequence[Request], visit: _Visit) -> tuple[Reply, ...]:
         """The round, given up when its contacts could not be ours any more before it ends."""
         turns = _Turns(self._turnstile, lambda: self._may_begin_call(visit), visit)
-        replies = await within(self.tenure, visit.holder, self._carrier.send(requests, turns))
+        replies = await run_while_held(self.tenure, visit.holder, self._carrier.send(requests, turns))
         if replies is not None:
             return replies
         log.warning("call_given_up", cause="The store was not reached for too long to be sure of the leases.")
@@ -307,7 +305,7 @@ class Sender:
 class _Turns:
     """The turns of one round."""
 
-    turnstile: Turnstile
+    turnstile: RateLimiter
     may_begin: Callable[[], bool]
     visit: _Visit
 
@@ -324,7 +322,7 @@ def _end_all(talks: Sequence[_Talk], concluded: Concluded) -> None:
         talk.conclude(concluded)
 
 
-def _nothing_said() -> Dialogue:
+def _nothing_said() -> WriteFlow:
     """The dialogue of a contact for which none could be begun."""
     yield from ()
     return Concluded(outcome=Parked(ParkReason.INTERNAL_ERROR))
