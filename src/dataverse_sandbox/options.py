@@ -20,9 +20,7 @@ def _number(default: float | None, about: str) -> Any:  # noqa: ANN401 - the typ
 class Switches:
     """One environment's switches. Shared by everything that obeys them, and changed in place."""
 
-    accent_sensitive: bool = _switch(
-        (False, True), "whether é and e differ in keys and filters (dataverse.md 1.5)"
-    )
+    accent_sensitive: bool = _switch((False, True), "whether é and e differ in keys and filters (1.5)")
     key_characters: str = _switch(
         ("refused", "taken"), "the ten characters that no encoding saves, in a key URL (1.4, 11.3)"
     )

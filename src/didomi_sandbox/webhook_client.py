@@ -40,7 +40,7 @@ class Receipt:
 
     @property
     def is_accepted(self) -> bool:
-        """Didomi takes 2xx for delivered (didomi.md 1.5)."""
+        """Which answers Didomi takes for delivered is not documented: 2xx, we assume (didomi.md 1.5)."""
         return 200 <= self.status < 300
 
 

@@ -1,4 +1,5 @@
-"""Every row of didomi.md 1 to 3, and every answer of 8.2 that a body can show, from the body to the columns.
+"""Every row of didomi.md 1 to 3 (not yet 2.6), and every answer of 8.2 (not yet 22) that a body can show,
+from the body to the columns.
 
 All cases share one sandbox, one store and one delivery: each is about a person and Didomi ids of its own.
 """

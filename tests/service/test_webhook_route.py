@@ -1,4 +1,6 @@
-"""POST /webhooks/didomi (design.md 4.2): what is answered, what is stored, and what is told to nobody."""
+"""POST /webhooks/didomi (docs/reference/http.md): what is answered, what is stored, and what is told to
+nobody.
+"""
 
 import hashlib
 import ipaddress

@@ -181,7 +181,7 @@ def _more(view: Mapping[str, Any], kind: str) -> list[str]:
 
 
 def _said(choice: Mapping[str, Any]) -> str:
-    """The value, and what a deletion has to do with it (design.md 5, "Deletes")."""
+    """The value, and what a deletion has to do with it (docs/how-choices-are-decided.md, "Deletions")."""
     if choice["value"] is None:
         return "nothing any more: deleted"
     return words(choice["value"]) + (" (deleted, but a refusal stays in force)" if choice["withheld"] else "")

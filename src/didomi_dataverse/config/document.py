@@ -98,7 +98,7 @@ def read_document(
     """Read a configuration file. Never raises for what it holds: what is wrong is in `problems`.
 
     Sections named in `existing_only` have keys that only the file knows, so that an override there must name
-    one that it holds; elsewhere whoever knows the keys must judge (design.md 4.3).
+    one that it holds; elsewhere whoever knows the keys must judge (config.example.yaml).
     """
     reader = _Reader(file, environ)
     root = reader.read_file(raw)

@@ -141,7 +141,7 @@ def _is_store(url: SecretStr) -> SecretStr:
         return url
     if not value.startswith("sqlite:///"):
         raise ValueError("must begin with `sqlite:///` (a file) or `postgresql://`")
-    # design.md 1, promise 1: what is only in memory is lost with the process.
+    # docs/promises.md 1: what is only in memory is lost with the process.
     if value.removeprefix("sqlite:///").partition("?")[0] in ("", ":memory:") or "mode=memory" in value:
         raise ValueError("must name a file: a store in memory loses what it acknowledged")
     return url

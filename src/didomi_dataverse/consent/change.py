@@ -12,7 +12,7 @@ class StateChange:
     """What a fold did to a contact.
 
     `changed`: some item's value is another now, or was stated again later: there is something to deliver.
-    `withdrawal`: some item became more restrictive; such contacts are written first (design.md 1, promise 5).
+    `withdrawal`: some item became more restrictive; such contacts are written first (docs/promises.md 5).
     """
 
     changed: bool

@@ -53,7 +53,8 @@ class Selection:
 
 
 class Unset(Enum):
-    """Nothing is stated or asserted any more: everything that was has been deleted (design.md 5, "Deletes").
+    """Nothing is stated or asserted any more: everything that was has been deleted
+    (docs/how-choices-are-decided.md, "Deletions").
 
     No notification says it. It differs from "never chosen", which writes nothing: a column that holds what
     was deleted must be told.
@@ -69,7 +70,7 @@ Value = bool | Selection | FactValue | Unset
 
 
 class Kind(StrEnum):
-    """How a notification speaks of an item (design.md 5)."""
+    """How a notification speaks of an item (docs/how-choices-are-decided.md, "Statements and assertions")."""
 
     STATEMENT = "statement"  # the person decided this now
     ASSERTION = "assertion"  # a snapshot repeats what was decided some time before

@@ -1,8 +1,9 @@
 """Our state for one person: what they chose, what Dataverse was told, and what is to be done next.
 
-The fold is a join (design.md 5): it is commutative, associative and idempotent, so that duplicates,
-reordering and replays cannot change what a contact ends up with. Deletions keep it one: nothing is taken out
-of the registers, it is only marked as gone (docs/decisions/0012-deletes.md).
+The fold is a join (docs/how-choices-are-decided.md, "Registers"): it is commutative, associative and
+idempotent, so that duplicates, reordering and replays cannot change what a contact ends up with. Deletions
+keep it one: nothing is taken out of the registers, it is only marked as gone
+(docs/decisions/0012-deletes.md).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -94,7 +95,8 @@ def retract(registers: Registers, tombstones: Tombstones) -> tuple[Registers, bo
 
 
 def resolve(registers: Registers) -> dict[Subject, Resolved]:
-    """Every subject's value, read from its registers alone (design.md 5, "What a contact holds").
+    """Every subject's value, read from its registers alone (docs/how-choices-are-decided.md, "Which choice
+    counts").
 
     The newest statement of all Didomi users decides. If that same user's snapshot asserted something later,
     the assertion holds: it heals a notification we missed. A subject nobody stated takes the newest

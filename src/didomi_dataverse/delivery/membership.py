@@ -4,7 +4,7 @@ Alone with its store, as long as it lives. Among replicas, only while it can tel
 work: it beats, and whoever is not heard for `takeover_after` loses its claims to the others (`ledger.watch`).
 In the first half of that time a replica that cannot beat stops by itself and gives up its open calls; the
 second half is for what Dataverse still carries out for a caller that is gone. So a dead replica's contacts
-wait little longer than `takeover_after`, and no two write one at the same time (design.md 1, promise 3).
+wait little longer than `takeover_after`, and no two write one at the same time (docs/promises.md 3).
 """
 
 import asyncio

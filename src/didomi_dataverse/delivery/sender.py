@@ -57,7 +57,7 @@ class Listener(RateLimitListener, Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """How long a claim holds, and how long one call may take. A new call is begun only if it can end before
-    the lease does, because after that another replica may write the same contact (design.md 1, promise 3).
+    the lease does, because after that another replica may write the same contact (docs/promises.md 3).
     """
 
     holds_for: timedelta
@@ -350,7 +350,7 @@ def _is_mapping_fault(reply: Reply) -> bool:
 
 def _refused_for_all(told: Sequence[tuple[Write | LookUp, Reply]], *, is_likely: bool) -> Answered | None:
     """A refusal that only a person can mend, unless a neighbour was written: then it is that row's own
-    trouble, and one bad row delays only itself (design.md 1, promise 4).
+    trouble, and one bad row delays only itself (docs/promises.md 4).
 
     A fault of the mapping shows itself by failing every row of a call (dataverse.md 5.3). `is_likely`: a
     single row is enough, because the sender is stopped already, or because several single rows in a row

@@ -47,7 +47,7 @@ _CREATED_ROWS = UUID("5c0b6b0e-6a53-4c8e-9a53-0d1d0d0f7a11")
 
 
 class MatchBy(StrEnum):
-    """How a contact's row is found (design.md 4.3, `contact.match`)."""
+    """How a contact's row is found (config.example.yaml, `contact.match`)."""
 
     ALTERNATE_KEY = "alternate_key"
     COLUMN = "column"
@@ -86,8 +86,8 @@ def write_flow(
 ) -> WriteFlow:
     """Everything that is said about one contact until an outcome is reached.
 
-    `creation` holds every mapped column, as it must be written when the row is created (design.md 1, promise
-    6); it is not read unless the policy allows creating.
+    `creation` holds every mapped column, as it must be written when the row is created (docs/promises.md 6);
+    it is not read unless the policy allows creating.
     """
     if not changed(values, contact.written):
         return Concluded(outcome=NothingToWrite())

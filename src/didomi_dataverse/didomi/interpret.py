@@ -1,4 +1,6 @@
-"""Notification → Reading: whom it is about, what was chosen when, what is to become of it (design.md 5)."""
+"""Notification → Reading: whom it is about, what was chosen when, what is to become of it
+(docs/how-choices-are-decided.md).
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -245,7 +247,8 @@ def _choices(
     statement_source = _statement_source(notification, entity, known_type)
     told_at = None if known_type.is_event else times.asserted_at
     for subject, value in _said(entity):
-        # An item that a snapshot only repeats was decided some time before (design.md 5).
+        # An item that a snapshot only repeats was decided some time before (docs/how-choices-are-decided.md,
+        # "Statements and assertions").
         is_repeated = _is_same(said_before.get(subject), value)
         if is_past_unknown and (old is None or is_repeated):
             # Decided just now, or long ago on this device? A refusal is taken for new and a grant for old, so

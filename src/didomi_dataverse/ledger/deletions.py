@@ -1,4 +1,5 @@
-"""Deletions by Didomi, in the transaction that records them (design.md 5, "Deletes"; didomi.md 3.2).
+"""Deletions by Didomi, in the transaction that records them (docs/how-choices-are-decided.md, "Deletions";
+didomi.md 3.2).
 
 What is deleted is remembered as a tombstone before anything else is looked at, so that the order in which a
 deletion and what it deletes arrive makes no difference.

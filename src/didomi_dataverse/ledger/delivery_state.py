@@ -143,6 +143,6 @@ class Settlement:
 class Priority(IntEnum):
     """The smaller, the sooner. A contact keeps its most urgent one until it is settled."""
 
-    WITHDRAWAL = 0  # promise 5 (design.md 1)
+    WITHDRAWAL = 0  # docs/promises.md 5
     NORMAL = 1
     REMAP = 2  # nobody chose anything: the mapping changed

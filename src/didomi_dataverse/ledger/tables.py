@@ -128,7 +128,8 @@ notifications = Table(
 )
 
 Index("ix_notifications_contact_id", notifications.c.contact_id)
-# Deletes and histories are looked up by what Didomi calls them (design.md 5, "Deletes").
+# Deletes and histories are looked up by what Didomi calls them (docs/how-choices-are-decided.md,
+# "Deletions").
 Index(
     "ix_notifications_source_id",
     notifications.c.source_id,

@@ -115,7 +115,7 @@ def apply(mapping: rules.ColumnMapping, resolved: Mapping[Subject, Resolved]) ->
 
 
 def changed(values: ColumnValues, written: Mapping[str, Written]) -> dict[str, ColumnValue]:
-    """The columns to send: the diff of design.md 5.
+    """The columns to send: the diff of docs/how-choices-are-decided.md, "What is sent".
 
     A column goes out when it was never written, when its value differs from the last confirmed one, or when
     a person stated it again since: repeating a choice overrides an edit made in the CRM meanwhile.
@@ -145,7 +145,7 @@ def for_creation(mapping: rules.ColumnMapping, values: ColumnValues) -> dict[str
     """Every mapped column as a created row must hold it: what was chosen, and "no consent" where nothing
     was.
 
-    Nothing is left to the table's defaults, which allow everything (design.md 1, promise 6; dataverse.md
+    Nothing is left to the table's defaults, which allow everything (docs/promises.md 6; dataverse.md
     6.2).
     """
     creation: dict[str, ColumnValue] = {}

@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz`, `/startupz`: may it live, get traffic, has it started (design.md 4.2)."""
+"""`/livez`, `/readyz`, `/startupz`: may it live, get traffic, has it started (docs/reference/http.md)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -40,7 +40,7 @@ class Metrics:
         )
         self._operations = Counter(
             "dataverse_operations",
-            "Rows read or written, counted as the Power Platform entitlement counts them (dataverse.md 4.2).",
+            "Rows read or written, counted as the Power Platform entitlement counts them.",
             ["operation"],
             registry=self.registry,
         )

@@ -45,8 +45,8 @@ def build_app(configuration: Configuration, *, lifecycle: Lifecycle, clock: Cloc
         version=__version__,
         summary="Receives Didomi's webhooks and keeps Dataverse's Contact table in step.",
         lifespan=service.lifespan,
-        # A redirect would turn a POST that we could have stored into one that the sender drops (didomi.md
-        # 1.5).
+        # A redirect would turn a POST that we could have stored into one that the sender may drop (didomi.md
+        # 1.5, rule 7).
         redirect_slashes=False,
     )
     settings = configuration.settings

@@ -85,7 +85,7 @@ def _warnings(document: Document, settings: Settings, mapping: rules.ColumnMappi
             ("dataverse", "url"), "does not end like an address of Dataverse.", "Check it."
         )
     if dataverse.read_timeout < LONGEST_DATAVERSE_CALL:
-        advice = "Calls that Dataverse still completes are then sent again (dataverse.md 3.5)."
+        advice = "Calls that Dataverse still completes are then sent again."
         yield document.problem(
             ("dataverse", "read_timeout"), "is shorter than Dataverse may take (120s).", advice
         )

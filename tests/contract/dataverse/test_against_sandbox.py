@@ -62,7 +62,7 @@ async def client(sandbox: SandboxServer) -> AsyncIterator[DataverseClient]:
 
 
 class Control:
-    """The sandbox's control routes (design.md 4.4)."""
+    """The sandbox's control routes (docs/sandbox.md)."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http

@@ -1,4 +1,4 @@
-"""design.md 4.4: the control routes, and the faults they set."""
+"""docs/sandbox.md: the control routes, and the faults they set."""
 
 from typing import Any
 

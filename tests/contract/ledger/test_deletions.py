@@ -1,4 +1,6 @@
-"""Deletions by Didomi, from their bodies to the registers, in any order (design.md 5, "Deletes")."""
+"""Deletions by Didomi, from their bodies to the registers, in any order (docs/how-choices-are-decided.md,
+"Deletions").
+"""
 
 import json
 from collections.abc import AsyncIterator, Sequence

@@ -209,7 +209,9 @@ async def test_what_changes_only_the_registers_is_stored_without_being_due(
 
 
 async def test_a_choice_stated_again_later_is_a_change(ledger: Ledger, clock: FrozenClock) -> None:
-    """A person who repeats a choice overrides what was edited in the CRM since (design.md 5, "Diff")."""
+    """A person who repeats a choice overrides what was edited in the CRM since
+    (docs/how-choices-are-decided.md, "What is sent").
+    """
     await record_one(ledger, choice())
     await settle_all(ledger, clock)
 

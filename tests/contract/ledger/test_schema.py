@@ -192,7 +192,9 @@ async def test_what_is_known_of_a_contact_is_found_by_index(ledger: Ledger) -> N
 
 @pytest.mark.parametrize("column", ["source_id", "didomi_user"])
 async def test_notifications_are_found_by_what_didomi_calls_them(ledger: Ledger, column: str) -> None:
-    """Deletes need them (design.md 5); the index is partial, because many notifications name nothing."""
+    """Deletes need them (docs/how-choices-are-decided.md, "Deletions"); the index is partial, because many
+    notifications name nothing.
+    """
     await ledger._store.write(_pad)
 
     def plan(connection: Connection) -> str:

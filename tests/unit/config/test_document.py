@@ -187,7 +187,7 @@ def test_variables_are_filled_in(written: str, value: str) -> None:
 
 
 def test_a_variable_needs_no_quotes_between_braces() -> None:
-    """As design.md 4.3 writes it; to YAML alone the inner braces would be syntax."""
+    """As README.md writes it; to YAML alone the inner braces would be syntax."""
     document = read("a: { b: ${X}, c: [${X}, '${X}'] }", {"X": SECRET})
 
     assert document.root == {"a": {"b": SECRET, "c": [SECRET, SECRET]}}

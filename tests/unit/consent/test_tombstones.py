@@ -1,4 +1,4 @@
-"""Deletions keep the fold a join, and never grant (design.md 5, "Deletes")."""
+"""Deletions keep the fold a join, and never grant (docs/how-choices-are-decided.md, "Deletions")."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Body → reading: what every notification of didomi.md 1.2 to 3.2 means (design.md 5)."""
+"""Body → reading: what every notification of didomi.md 1.2 to 3.2 means (docs/how-choices-are-decided.md)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -459,7 +459,9 @@ def test_an_updated_event_states_what_it_repeats_too() -> None:
     ],
 )
 def test_what_changed_in_a_snapshot_is_a_statement_of_its_source(source: object, expected: object) -> None:
-    """design.md 5: both families tell of one action under one time and id."""
+    """docs/how-choices-are-decided.md, "One action, told twice": both families tell of one action under one
+    time and id.
+    """
     old = user([{"id": "news", "enabled": False}], version=6)
 
     assert kinds_of(updated(user(), old, kind="user.updated", source=source)) == {"news": expected}

@@ -1,4 +1,4 @@
-"""What a created row holds: every mapped column, and no consent that nobody gave (design.md 1, promise 6)."""
+"""What a created row holds: every mapped column, and no consent that nobody gave (docs/promises.md 6)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which columns Dataverse still has to be told (design.md 5, "Diff")."""
+"""Which columns Dataverse still has to be told (docs/how-choices-are-decided.md, "What is sent")."""
 
 from collections.abc import Mapping
 from datetime import datetime

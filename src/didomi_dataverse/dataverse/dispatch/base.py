@@ -1,4 +1,5 @@
-"""The delivery modes (design.md 5): three ways to carry the same requests, with the same replies.
+"""The delivery modes (docs/decisions/0020-delivery-modes-behind-one-seam.md): three ways to carry the same
+requests, with the same replies.
 
 A carrier is asked for a round: what many dialogues want to know or write now. It makes of it as many HTTP
 calls as its way needs, and asks for its turn before each.

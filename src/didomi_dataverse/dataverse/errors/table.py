@@ -180,7 +180,7 @@ CATALOGUE: Final = (
         advice="Another row has this value in a key. If it stays so, a mapped column is part of another key.",
     ),
     Entry(action=Action.REUPSERT, codes=("0x80040237",), names=("DuplicateRecord",), advice=EXISTS.advice),
-    # dataverse.md says "re-read, then retry". We send no ETag, so there is nothing to read again.
+    # dataverse.md 5.3 says "re-read, then retry". We send no ETag, so there is nothing to read again.
     Entry(
         action=Action.RETRY,
         codes=("0x80060882",),

@@ -1,4 +1,6 @@
-"""Who may call: every configured way is accepted, and addresses are checked in addition (design.md 4.3)."""
+"""Who may call: every configured way is accepted, and addresses are checked in addition (config.example.yaml,
+`didomi.auth`).
+"""
 
 import hashlib
 from dataclasses import dataclass, field

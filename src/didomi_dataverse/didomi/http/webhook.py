@@ -1,4 +1,4 @@
-"""POST /webhooks/didomi and POST /oauth/token (design.md 4.2).
+"""POST /webhooks/didomi and POST /oauth/token (docs/reference/http.md).
 
 Receiving is: may this caller call? → the body, no longer than allowed → readings → stored → 202. The body is
 not touched before the caller is known, and nothing but the store can make a good caller's request fail.
@@ -107,9 +107,9 @@ def _add(
     endpoint: Callable[[Request], Awaitable[Response]],
     description: dict[str, Any],
 ) -> None:
-    # A slash at the end is a common slip in a console, and a redirect would not be followed (didomi.md 1.5).
-    # Both answer without the framework's reading of parameters, of which there are none: it would take a
-    # quarter of the time of a request.
+    # A slash at the end is a common slip in a console, and a redirect may not be followed (didomi.md 1.5,
+    # rule 7). Both answer without the framework's reading of parameters, of which there are none: it would
+    # take a quarter of the time of a request.
     for spelling in (path, f"{path}/"):
         router.routes.append(Route(spelling, endpoint, methods=["POST"], include_in_schema=False))
     # For the description alone, and for methods that are not allowed.

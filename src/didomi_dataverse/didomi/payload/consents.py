@@ -132,7 +132,7 @@ def _read_choice(entry: dict[str, object], key: str, item: Item, path: str, shee
     if isinstance(written, bool):
         sheet.put(item, written, f"{path}.{key}")
     elif written is not None:
-        # "true", 0 and 1 are not choices: consent is never granted by guessing (design.md 1, promise 6).
+        # "true", 0 and 1 are not choices: consent is never granted by guessing (docs/promises.md 6).
         sheet.refuse(item, f"{path}.{key}")
 
 

@@ -138,7 +138,7 @@ def _sqlite_engines(url: URL) -> Engines:
             connection,
             # Readers go on while the writer commits.
             "journal_mode=WAL",
-            # In WAL mode only FULL reaches the disk before the commit returns (design.md 1, promise 1).
+            # In WAL mode only FULL reaches the disk before the commit returns (docs/promises.md 1).
             "synchronous=FULL",
             "foreign_keys=ON",
             f"cache_size=-{_SQLITE_CACHE_KIBIBYTES}",
@@ -234,7 +234,7 @@ def _postgresql_engines(url: URL) -> Engines:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        # Promise 1 (design.md 1) holds whatever the server's default is; a stricter default is left alone.
+        # docs/promises.md 1 holds whatever the server's default is; a stricter default is left alone.
         cursor = connection.cursor()
         try:
             cursor.execute(

@@ -2,7 +2,7 @@
 
 SQLite itself would let two processes write in turn, but then each would deliver with its own pace and its own
 view of the other's leases, on a file that a second machine may not even see. Replicas are what PostgreSQL is
-for (design.md 6).
+for (docs/howto/scale-out.md).
 """
 
 import contextlib
