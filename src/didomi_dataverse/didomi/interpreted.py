@@ -7,6 +7,32 @@ from enum import StrEnum
 from didomi_dataverse.consent.model import Choice
 
 
+class NotificationType(StrEnum):
+    """The six that Didomi documents (didomi.md 1.3)."""
+
+    EVENT_CREATED = "event.created"
+    EVENT_UPDATED = "event.updated"
+    EVENT_DELETED = "event.deleted"
+    USER_CREATED = "user.created"
+    USER_UPDATED = "user.updated"
+    USER_DELETED = "user.deleted"
+
+    @property
+    def is_event(self) -> bool:
+        """The entity tells of one action, not of a Didomi user's whole state."""
+        return self.value.startswith("event.")
+
+    @property
+    def is_update(self) -> bool:
+        """It comes with an entity before and one after."""
+        return self.value.endswith(".updated")
+
+    @property
+    def is_deletion(self) -> bool:
+        """It says that something was taken back."""
+        return self.value.endswith(".deleted")
+
+
 class Disposition(StrEnum):
     """What became of a notification."""
 

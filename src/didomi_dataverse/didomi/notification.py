@@ -6,9 +6,8 @@ note. Only a body that is not JSON at all raises, because then there is no notif
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
-from didomi_dataverse.didomi.interpreted import Reason
+from didomi_dataverse.didomi.interpreted import NotificationType, Reason
 from didomi_dataverse.didomi.payload.entity import Entity, name_of, parse_event, parse_user
 from didomi_dataverse.didomi.payload.flatten import AmbiguousError, is_flat, rebuild
 from didomi_dataverse.didomi.payload.json_body import Envelope, JsonObject, split_envelopes
@@ -18,32 +17,6 @@ from didomi_dataverse.text import clipped
 
 DEFAULT_REGULATION = "gdpr"
 _MAX_WORD_CHARACTERS = 100
-
-
-class NotificationType(StrEnum):
-    """The six that Didomi documents (didomi.md 1.3)."""
-
-    EVENT_CREATED = "event.created"
-    EVENT_UPDATED = "event.updated"
-    EVENT_DELETED = "event.deleted"
-    USER_CREATED = "user.created"
-    USER_UPDATED = "user.updated"
-    USER_DELETED = "user.deleted"
-
-    @property
-    def is_event(self) -> bool:
-        """The entity tells of one action, not of a Didomi user's whole state."""
-        return self.value.startswith("event.")
-
-    @property
-    def is_update(self) -> bool:
-        """It comes with an entity before and one after."""
-        return self.value.endswith(".updated")
-
-    @property
-    def is_deletion(self) -> bool:
-        """It says that something was taken back."""
-        return self.value.endswith(".deleted")
 
 
 _KNOWN_TYPES = {known.value: known for known in NotificationType}

@@ -14,11 +14,19 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, or_, s
 from didomi_dataverse.consent.model import Choice
 from didomi_dataverse.consent.tombstones import Tombstones
 from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, InterpretedNotification, Reason
+from didomi_dataverse.didomi.interpreted import (
+    Deletes,
+    Disposition,
+    InterpretedNotification,
+    NotificationType,
+    Reason,
+)
 from didomi_dataverse.didomi.notification import parse_notifications
 from didomi_dataverse.ledger.database import dialect
 from didomi_dataverse.ledger.database.bulk_sql import rows_in
 from didomi_dataverse.ledger.tables import deleted_events, deleted_users, notifications, storable_text
+
+_DELETION_TYPES = tuple(known.value for known in NotificationType if known.is_deletion)
 
 # The notifications it reads were accepted when they came; what is accepted today does not matter for them.
 _AS_ACCEPTED = InterpretationPolicy()
@@ -89,7 +97,7 @@ def find_deletion_target(
     rows = connection.execute(
         select(columns.contact_id)
         # A deletion that says the same in other words is no trace of what it deletes.
-        .where(wanted, named, columns.type.not_in(("event.deleted", "user.deleted")))
+        .where(wanted, named, columns.type.not_in(_DELETION_TYPES))
         .distinct()
     ).scalars()
     found = set(rows)

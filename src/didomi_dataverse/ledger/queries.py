@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select
 
-from didomi_dataverse.didomi.interpreted import Disposition, Reason
+from didomi_dataverse.didomi.interpreted import Disposition, NotificationType, Reason
 from didomi_dataverse.ledger.claims import CONTACT_COLUMNS, contact_of
 from didomi_dataverse.ledger.codec import decode_evidence
 from didomi_dataverse.ledger.delivery_state import Attempt, Contact, DeliveryState, Priority
@@ -82,7 +82,7 @@ def notifications_of(
         deletions = and_(
             columns.didomi_user != "",
             columns.didomi_user.in_(sorted(map(storable_text, didomi_users))),
-            columns.type == "user.deleted",
+            columns.type == NotificationType.USER_DELETED.value,
         )
         for row in connection.execute(_latest(deletions, limit)).mappings():
             logged = stored_notification(row)

@@ -10,8 +10,14 @@ from tests.unit.didomi.bodies import RECEIVED_AT, created, encoded, event, readi
 from didomi_dataverse.consent.model import Item, Selection
 from didomi_dataverse.didomi.identity import Normalize
 from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, InterpretedNotification, Reason
-from didomi_dataverse.didomi.notification import NotificationType, parse_notifications
+from didomi_dataverse.didomi.interpreted import (
+    Deletes,
+    Disposition,
+    InterpretedNotification,
+    NotificationType,
+    Reason,
+)
+from didomi_dataverse.didomi.notification import parse_notifications
 from didomi_dataverse.errors import NotJsonError
 from didomi_dataverse.text import storable
 

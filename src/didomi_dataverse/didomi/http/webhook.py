@@ -23,8 +23,8 @@ from didomi_dataverse.didomi.http.openapi import token_description, webhook_desc
 from didomi_dataverse.didomi.http.problem import problem_of, problem_response
 from didomi_dataverse.didomi.http.token_endpoint import TokenEndpoint
 from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
-from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
-from didomi_dataverse.didomi.notification import Notification, NotificationType, parse_notifications
+from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, NotificationType, Reason
+from didomi_dataverse.didomi.notification import Notification, parse_notifications
 from didomi_dataverse.errors import CallerError, NotJsonError, StoreError
 
 WEBHOOK_PATH = "/webhooks/didomi"
