@@ -17,8 +17,8 @@ from didomi_dataverse.ledger.codec import (
     encode_evidence,
     encode_written,
 )
-from didomi_dataverse.ledger.database import dialect
-from didomi_dataverse.ledger.database.bulk_sql import insert_rows, rows_in, update_rows
+from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows, update_rows
+from didomi_dataverse.ledger.database.statements import lock_rows
 from didomi_dataverse.ledger.delivery_state import (
     Attempt,
     Claim,
@@ -124,7 +124,7 @@ def claim(
     unreadable: list[dict[str, Any]] = []
     for priority in Priority:
         wanted = _due(priority, now, limit - len(claims))
-        for row in connection.execute(dialect.locked(connection, wanted, skip_locked=True)).mappings().all():
+        for row in connection.execute(lock_rows(connection, wanted, skip_locked=True)).mappings().all():
             try:
                 contact = contact_of(row)
                 state = moved(contact.state, Move.CLAIMED)
@@ -227,7 +227,7 @@ class _Held(NamedTuple):
 
 def _held(connection: Connection, contact_ids: set[int]) -> dict[int, _Held]:
     names = ("id", "lease", "revision", "priority")
-    rows = rows_in(connection, contacts, names, where="id", wanted=contact_ids, locked=True)
+    rows = select_rows(connection, contacts, names, where="id", wanted=contact_ids, lock=True)
     return {row[0]: _Held(*row) for row in rows}
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from didomi_dataverse.didomi.interpreted import Identity, InterpretedNotification
 from didomi_dataverse.ledger.codec import EMPTY_REGISTERS, EMPTY_WRITTEN
 from didomi_dataverse.ledger.contact_update import ContactUpdate
-from didomi_dataverse.ledger.database import dialect
-from didomi_dataverse.ledger.database.bulk_sql import insert_rows, rows_in, update_rows
+from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows, update_rows
+from didomi_dataverse.ledger.database.statements import has_other_writers
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Priority
 from didomi_dataverse.ledger.tables import contacts
 
@@ -36,8 +36,10 @@ def contacts_for(
             identities.setdefault(reading.identity.key, reading.identity)
     if not identities:
         return {}
-    if dialect.has_other_writers(connection):
-        known = {key for (key,) in rows_in(connection, contacts, ("key",), where="key", wanted=identities)}
+    if has_other_writers(connection):
+        known = {
+            key for (key,) in select_rows(connection, contacts, ("key",), where="key", wanted=identities)
+        }
         _create(connection, [identities[key] for key in sorted(identities.keys() - known)], now)
         return _by_key(connection, identities)
     folding = _by_key(connection, identities)
@@ -53,17 +55,17 @@ def _create(connection: Connection, identities: Iterable[Identity], now: datetim
 
 def _by_key(connection: Connection, keys: Collection[str]) -> dict[str, ContactUpdate]:
     """Locked in the order of their ids."""
-    if dialect.has_other_writers(connection):
-        ids = [found for (found,) in rows_in(connection, contacts, ("id",), where="key", wanted=keys)]
-        rows = rows_in(connection, contacts, _FOLDING_COLUMNS, where="id", wanted=ids, locked=True)
+    if has_other_writers(connection):
+        ids = [found for (found,) in select_rows(connection, contacts, ("id",), where="key", wanted=keys)]
+        rows = select_rows(connection, contacts, _FOLDING_COLUMNS, where="id", wanted=ids, lock=True)
     else:
-        rows = rows_in(connection, contacts, _FOLDING_COLUMNS, where="key", wanted=keys)
+        rows = select_rows(connection, contacts, _FOLDING_COLUMNS, where="key", wanted=keys)
     return {row[0]: _folding(row) for row in rows}
 
 
 def contacts_by_id(connection: Connection, contact_ids: Collection[int]) -> list[ContactUpdate]:
     """The contacts with these ids, locked in their order."""
-    rows = rows_in(connection, contacts, _FOLDING_COLUMNS, where="id", wanted=contact_ids, locked=True)
+    rows = select_rows(connection, contacts, _FOLDING_COLUMNS, where="id", wanted=contact_ids, lock=True)
     return [_folding(row) for row in rows]
 
 

@@ -22,8 +22,7 @@ from didomi_dataverse.didomi.interpreted import (
     Reason,
 )
 from didomi_dataverse.didomi.notification import parse_notifications
-from didomi_dataverse.ledger.database import dialect
-from didomi_dataverse.ledger.database.bulk_sql import rows_in
+from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows
 from didomi_dataverse.ledger.tables import deleted_events, deleted_users, notifications, storable_text
 
 _DELETION_TYPES = tuple(known.value for known in NotificationType if known.is_deletion)
@@ -148,13 +147,10 @@ def choices_of(readings: Iterable[InterpretedNotification]) -> Iterator[Choice]:
 
 def remember(connection: Connection, readings: Sequence[InterpretedNotification]) -> None:
     """Set the tombstones of these deletions. A user deleted again no longer counts until the later time."""
-    dialect.insert_missing(
-        connection,
-        deleted_events,
-        [_stone("source_id", one.source_id, one) for one in readings if one.deletes is Deletes.EVENT],
-    )
+    events = [_stone("source_id", one.source_id, one) for one in readings if one.deletes is Deletes.EVENT]
+    insert_rows(connection, deleted_events, events, skip_known=True)
     users = [_stone("didomi_user", one.didomi_user, one) for one in readings if one.deletes is Deletes.USER]
-    dialect.insert_missing(connection, deleted_users, users)
+    insert_rows(connection, deleted_users, users, skip_known=True)
     if users:
         connection.execute(
             _LATER,
@@ -176,4 +172,4 @@ def _stone(name: str, value: str, reading: InterpretedNotification) -> dict[str,
 
 
 def _deleted(connection: Connection, table: Table, name: str, ids: set[str]) -> dict[str, datetime | None]:
-    return dict(rows_in(connection, table, (name, "deleted_at"), where=name, wanted=ids - {""}))
+    return dict(select_rows(connection, table, (name, "deleted_at"), where=name, wanted=ids - {""}))

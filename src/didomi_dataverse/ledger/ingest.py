@@ -15,8 +15,8 @@ from didomi_dataverse.didomi.interpreted import Deletes, Disposition, Interprete
 from didomi_dataverse.ledger import deletions
 from didomi_dataverse.ledger.contact_rows import contacts_by_id, contacts_for, store_contacts
 from didomi_dataverse.ledger.contact_update import NOTHING_NEW, ContactUpdate, FoldResult
-from didomi_dataverse.ledger.database import dialect
-from didomi_dataverse.ledger.database.bulk_sql import insert_rows, rows_in
+from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows
+from didomi_dataverse.ledger.database.statements import has_other_writers, lock_deletions
 from didomi_dataverse.ledger.tables import notifications, storable_text
 
 
@@ -55,11 +55,11 @@ def ingest(
 ) -> list[Ingested]:
     """Log and fold all of them, in order. One `Ingested` for each reading."""
     # First of all locks: whoever records while something is deleted would miss the tombstone.
-    dialect.lock_deletions(connection, exclusive=any(reading.deletes for reading in readings))
+    lock_deletions(connection, exclusive=any(reading.deletes for reading in readings))
     known = _logged_before(connection, readings)
     folding = contacts_for(connection, [reading for reading in readings if reading.digest not in known], now)
     # Looked up again under the locks of the contacts: another replica may have logged one of them meanwhile.
-    if folding and dialect.has_other_writers(connection):
+    if folding and has_other_writers(connection):
         known = _logged_before(connection, readings)
     group = _group(connection, readings, known, folding)
     recorded = [_record_one(connection, reading, group) for reading in readings]
@@ -75,7 +75,7 @@ def ingest_again(
     """Fold notifications that are logged already, as they are read today, and say in the log what became of
     them. Their contacts are delivered again. One `Ingested` for each reading.
     """
-    dialect.lock_deletions(connection, exclusive=any(reading.deletes for reading in readings))
+    lock_deletions(connection, exclusive=any(reading.deletes for reading in readings))
     before = _logged_before(connection, readings)
     group = _group(connection, readings, {}, contacts_for(connection, readings, now))
     recorded = [_record_one(connection, reading, group) for reading in readings]
@@ -216,7 +216,7 @@ def _logged_before(
             contact_id=contact_id,
             withdrawal=False,
         )
-        for digest, disposition, reason, contact_id in rows_in(
+        for digest, disposition, reason, contact_id in select_rows(
             connection, notifications, names, where="digest", wanted=digests
         )
     }

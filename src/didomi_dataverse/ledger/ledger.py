@@ -13,7 +13,7 @@ from didomi_dataverse.clock import Clock
 from didomi_dataverse.didomi.interpreted import InterpretedNotification, Reason
 from didomi_dataverse.ledger import browsing, claims, ingest, maintenance, queries, replicas
 from didomi_dataverse.ledger.browsing import NotificationFilter, NotificationSummary, ParkedContact
-from didomi_dataverse.ledger.database.dialect import Engines, open_engines, shown
+from didomi_dataverse.ledger.database.engines import Engines, mask_password, open_engines
 from didomi_dataverse.ledger.database.migrate import migrate
 from didomi_dataverse.ledger.database.serving_lock import ServingLock
 from didomi_dataverse.ledger.database.transactions import Database
@@ -65,11 +65,11 @@ class Ledger:
         lock = _serving_lock(engines) if serving else None
         store = Database(engines)
         try:
-            migrate(engines, shown_url=shown(url))
+            migrate(engines, shown_url=mask_password(url))
             if lock is not None:
                 # Whoever claimed before is gone: what it left under way need not wait for its leases to end.
-                store.write_here(lambda connection: claims.release_all(connection, clock.now()))
-                store.write_here(replicas.forget_all)
+                store.write_blocking(lambda connection: claims.release_all(connection, clock.now()))
+                store.write_blocking(replicas.forget_all)
         except BaseException:
             engines.dispose()
             if lock is not None:

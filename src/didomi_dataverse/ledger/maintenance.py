@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, case, delete, select, update
+from sqlalchemy import Connection, case, delete, select, text, update
 
 from didomi_dataverse.didomi.interpreted import Disposition
 from didomi_dataverse.ledger.codec import EMPTY_WRITTEN
-from didomi_dataverse.ledger.database import dialect
+from didomi_dataverse.ledger.database.bulk_sql import insert_rows
 from didomi_dataverse.ledger.database.instants import to_microseconds
 from didomi_dataverse.ledger.deletions import was_folded
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Move, Priority, moved
@@ -21,6 +21,11 @@ IDENTIFIER_HASH_KEY = "identifier_hash_key"
 PROBED_AT = "probed_at"
 
 _HASH_KEY_BYTES = 32
+
+_PUT_META_VALUE = text(
+    "INSERT INTO meta (key, value) VALUES (:key, :value)"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ def meta_value(connection: Connection, key: str) -> str | None:
 
 def put_meta_value(connection: Connection, key: str, value: str) -> None:
     """Remember it."""
-    dialect.put_meta(connection, meta, key, value)
+    connection.execute(_PUT_META_VALUE, {"key": key, "value": value})
 
 
 def probe(connection: Connection, now: datetime) -> None:
@@ -55,7 +60,7 @@ def hash_key(connection: Connection) -> bytes | None:
 def create_hash_key(connection: Connection) -> bytes:
     """The key of the identifier hash: created by whoever asks first, the same for everybody after."""
     row = {"key": IDENTIFIER_HASH_KEY, "value": secrets.token_hex(_HASH_KEY_BYTES)}
-    dialect.insert_missing(connection, meta, [row])
+    insert_rows(connection, meta, [row], skip_known=True)
     wanted = select(meta.c.value).where(meta.c.key == IDENTIFIER_HASH_KEY)
     return bytes.fromhex(connection.execute(wanted).scalar_one())
 

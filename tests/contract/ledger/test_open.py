@@ -146,11 +146,14 @@ def _text_file(folder: Path) -> str:
     return f"sqlite:///{folder / 'notes.txt'}"
 
 
-def _foreign_tables(folder: Path) -> str:
-    database = sqlite3.connect(folder / "crm.db")
-    database.execute("CREATE TABLE contacts (id INTEGER)")
-    database.close()
-    return f"sqlite:///{folder / 'crm.db'}"
+def _foreign_table(name: str) -> Callable[[Path], str]:
+    def url_in(folder: Path) -> str:
+        database = sqlite3.connect(folder / "crm.db")
+        database.execute(f"CREATE TABLE {name} (id INTEGER)")
+        database.close()
+        return f"sqlite:///{folder / 'crm.db'}"
+
+    return url_in
 
 
 @pytest.mark.parametrize(
@@ -166,7 +169,14 @@ def _foreign_tables(folder: Path) -> str:
         pytest.param(_folder_itself, r"name a file in it", id="a folder"),
         pytest.param(_text_file, r"is not a SQLite database", id="not a database"),
         pytest.param(
-            _foreign_tables, r"tables named contacts that are not ours", id="somebody else's tables"
+            _foreign_table("contacts"),
+            r"tables named contacts that are not ours",
+            id="another program's tables",
+        ),
+        pytest.param(
+            _foreign_table("deleted_users"),
+            r"tables named deleted_users that",
+            id="a name of a later migration",
         ),
         pytest.param(
             lambda _: "postgresql://ledger:hush@127.0.0.1:1/ledger", r"cannot be opened", id="nobody there"

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from tests.clocks import START, FrozenClock
 
 from didomi_dataverse.errors import StoreUnavailableError
-from didomi_dataverse.ledger.database.bulk_sql import insert_rows, rows_in, update_rows
+from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows, update_rows
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.ledger.tables import deleted_events
 
@@ -25,7 +25,7 @@ def stones(count: int) -> list[dict[str, Any]]:
 
 def found(connection: Connection, count: int) -> list[tuple[object, ...]]:
     wanted = {f"event-{number:04}" for number in range(count)} | {"unheard-of"}
-    return rows_in(connection, deleted_events, NAMES, where="source_id", wanted=wanted, locked=True)
+    return select_rows(connection, deleted_events, NAMES, where="source_id", wanted=wanted, lock=True)
 
 
 @pytest.mark.parametrize("count", COUNTS)
