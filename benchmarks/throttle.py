@@ -41,6 +41,7 @@ from didomi_dataverse.didomi import interpret, notification
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
 from didomi_dataverse.wiring.delivery import build_senders, first_pace, open_clients
+from didomi_dataverse.wiring.ledger import reinterpret
 from didomi_dataverse.wiring.policies import reading_policy
 from didomi_sandbox.bodies import event, event_created, person, purpose
 
@@ -146,7 +147,7 @@ class Run:
 async def fill(url: str, policy: interpret.InterpretationPolicy, contacts: int) -> None:
     """So many contacts become due."""
     clock = SystemClock()
-    ledger = await Ledger.open_for_serving(url, clock=clock)
+    ledger = await Ledger.open_for_serving(url, clock=clock, reinterpret=reinterpret)
     now = clock.now()
     for start in range(0, contacts, ROWS_PER_COMMIT):
         readings = []
@@ -157,7 +158,7 @@ async def fill(url: str, policy: interpret.InterpretationPolicy, contacts: int) 
                 interpret.interpret(found, received_at=now, caller="benchmark", policy=policy)
                 for found in notification.parse_notifications(json.dumps(body).encode())
             ]
-        await ledger.record(readings)
+        await ledger.inbox.ingest(readings)
     await ledger.close()
 
 
@@ -181,7 +182,9 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
     for file in filled.parent.glob(f"{filled.name}*"):
         shutil.copy(file, folder / file.name.replace(filled.name, "filled.db"))
     clock, heard, counted = SystemClock(), Heard(), Counted(sandbox)
-    ledger = await Ledger.open_for_serving(f"sqlite:///{folder / 'filled.db'}", clock=clock)
+    ledger = await Ledger.open_for_serving(
+        f"sqlite:///{folder / 'filled.db'}", clock=clock, reinterpret=reinterpret
+    )
     trusted = ssl.create_default_context(cafile=str(sandbox.ca_bundle))
     async with httpx.AsyncClient(verify=trusted, timeout=120, base_url=sandbox.url) as http:
         rows = [{"new_didomikey": f"k-{number}"} for number in range(run.contacts)]
@@ -220,7 +223,7 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
         await running
         for client in clients:
             await client.aclose()
-    is_short = await ledger.next_due_at() is None
+    is_short = await ledger.queue.next_due_at() is None
     await ledger.close()
     return report(run, heard, counted, began) + (" (ran out of contacts)" if is_short else "")
 

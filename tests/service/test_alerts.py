@@ -104,7 +104,7 @@ async def readyz(house: Harness) -> httpx.Response:
     """The probe over the senders of this house."""
 
     async def check_store() -> None:
-        await house.ledger.check()
+        await house.ledger.maintenance.probe()
 
     lifecycle = Lifecycle()
     lifecycle.started.set()
@@ -151,7 +151,7 @@ async def test_the_sender_stops_says_what_to_do_and_goes_on_by_itself(
         assert "written" not in house.heard.outcomes
         for contact in (ONE, TWO):
             assert (await house.contact(contact)).state is DeliveryState.DUE
-        attempts = await house.ledger.attempts_of((await house.contact(ONE)).contact_id, 1)
+        attempts = await house.ledger.reader.attempts_of((await house.contact(ONE)).contact_id, 1)
         assert trouble.says in attempts[0].message
 
         probe = await readyz(house)

@@ -68,7 +68,7 @@ async def test_the_alert_of_one_stops_nobody_else(house: Harness) -> None:
     first, second = house.senders
     await house.receive(*(says(key, minute=1, newsletter=False) for key in KEYS))
     # The first is busy, so the second is asked.
-    claims = await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
+    claims = await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
     await second.deliver(claims, claimed_at=house.clock.monotonic())
     assert second.pace.alert is not None
 
@@ -86,7 +86,7 @@ async def test_the_alert_of_one_stops_nobody_else(house: Harness) -> None:
 async def test_a_contact_is_claimed_by_one_of_them_only(house: Harness) -> None:
     """Promise 3 rests on the claim, whoever sends."""
     await house.receive(says(KEYS[0], minute=1, newsletter=False))
-    claims = await house.ledger.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))
+    claims = await house.ledger.queue.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))
 
     assert len(claims) == 1
     assert await house.worker.run_once() == 0

@@ -668,7 +668,7 @@ async def _play(folder: Path, certificates: Path) -> dict[str, Played]:
         for case in CASES:
             for body in case.bodies(About(keys[case.name])):
                 readings = read_body(house.configuration, json.dumps(body).encode(), now=house.clock.now())
-                recorded = await house.ledger.record(readings)
+                recorded = await house.ledger.inbox.ingest(readings)
                 last = recorded[-1]
                 became[case.name] = f"{last.disposition} {last.reason or ''}".strip()
         await house.deliver()

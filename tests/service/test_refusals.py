@@ -58,7 +58,7 @@ async def test_a_kill_between_write_and_settlement_leaves_nothing_taken_for_know
         await house.receive(says(ONE, minute=1, newsletter=False))
         await house.deliver()
     async with open_house(sandbox, tmp_path, change=wrong) as house:
-        claims = await house.ledger.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))
+        claims = await house.ledger.queue.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))
         house.sender._ledger = _Dying()  # type: ignore[assignment]
         with pytest.raises(asyncio.CancelledError):
             await house.sender.deliver(claims, claimed_at=house.clock.monotonic())
@@ -80,9 +80,9 @@ async def test_a_lease_that_ended_leaves_nothing_taken_for_known(house: Harness)
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.deliver()
     await house.receive(says(ONE, minute=2, email_ads=True))
-    await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=1))
+    await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=1))
     house.clock.advance(timedelta(minutes=2))
-    (taken_over,) = await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=1))
+    (taken_over,) = await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=1))
     assert taken_over.contact.written == {}
     assert (await house.contact(ONE)).written == {}
 
@@ -121,7 +121,7 @@ async def test_what_a_call_that_was_given_up_sent_is_not_taken_for_known(house: 
 
 async def test_a_call_is_not_begun_for_a_name_that_lost_its_claims(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=False))
-    claims = await house.ledger.claim(
+    claims = await house.ledger.queue.claim(
         now=house.clock.now(), limit=1, lease=timedelta(minutes=5), holder=Ending.holder
     )
     claimed_at = house.clock.monotonic()
@@ -319,5 +319,5 @@ class _Forgetful:
         self._ledger = ledger
 
     async def claim(self, **claim: Any) -> None:  # noqa: ANN401 - as the ledger's
-        await self._ledger.claim(**claim)
+        await self._ledger.queue.claim(**claim)
         raise StoreUnavailableError("The connection is gone.")

@@ -68,6 +68,7 @@ VIOLATIONS = {
     ],
     "none of the stages before it": [("didomi_dataverse.dataverse.batch", "didomi_dataverse.mapping.rules")],
     "Only the ledger speaks SQL": [("didomi_dataverse.mapping.apply", "sqlalchemy")],
+    "interprets no notification": [("didomi_dataverse.ledger.codec", "didomi_dataverse.didomi.interpret")],
     "no web stack": [("didomi_dataverse.admin.session", "fastapi")],
     "Commands do not import each other": [("didomi_dataverse.cli.parked", "didomi_dataverse.cli.contacts")],
     "nothing of the service": [("dataverse_sandbox.table", "didomi_dataverse.dataverse.keys")],

@@ -9,8 +9,8 @@ from didomi_dataverse.admin.explain import choice_view, column_view, rule_words,
 from didomi_dataverse.consent.model import UNSET, Item
 from didomi_dataverse.consent.registers import resolve
 from didomi_dataverse.ledger.delivery_state import Attempt, Contact
-from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.queries import StoredNotification
+from didomi_dataverse.ledger.queries import LedgerReader
+from didomi_dataverse.ledger.read_models import StoredNotification
 from didomi_dataverse.mapping.apply import apply, changed
 from didomi_dataverse.mapping.rules import ColumnMapping
 
@@ -19,7 +19,7 @@ SHOWN = 20
 
 
 async def contact_view(
-    ledger: Ledger, mapping: ColumnMapping, key: str, *, limit: int = SHOWN
+    ledger: LedgerReader, mapping: ColumnMapping, key: str, *, limit: int = SHOWN
 ) -> dict[str, Any] | None:
     """Everything known of one contact as plain JSON values, or None when nothing is. `key`:
     `identity.identify`. Of notifications and of attempts the latest `limit` each; the evidence of a column
@@ -53,7 +53,7 @@ async def contact_view(
     }
 
 
-async def _columns(ledger: Ledger, contact: Contact, mapping: ColumnMapping) -> dict[str, Any]:
+async def _columns(ledger: LedgerReader, contact: Contact, mapping: ColumnMapping) -> dict[str, Any]:
     """For every column: what it should hold and by which rule, what Dataverse confirmed, and when that was
     sent.
     """

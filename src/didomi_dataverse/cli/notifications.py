@@ -20,7 +20,7 @@ from didomi_dataverse.cli.output import show, tell_replayed
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.didomi.payload.timestamps import parse_timestamp
-from didomi_dataverse.ledger.browsing import NotificationFilter
+from didomi_dataverse.ledger.read_models import NotificationFilter
 from didomi_dataverse.wiring.configuration import Configuration
 
 _AGES = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -87,7 +87,7 @@ def list_notifications(
                 type=kind,
                 since=since,
             )
-            return [listed_view(one) for one in await desk.ledger.listed(wanted)]
+            return [listed_view(one) for one in await desk.ledger.reader.list_notifications(wanted)]
 
     views = run(find())
     show(views, "\n".join(map(readable_line, views)) or "Nothing was received that fits.", as_json=as_json)

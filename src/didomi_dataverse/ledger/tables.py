@@ -1,8 +1,7 @@
-"""The tables. SQLite and PostgreSQL hold the same ones; `migrations/` creates them, and a test compares the
-two.
+"""The tables, the same in SQLite and PostgreSQL. `migrations/` creates them, and a test compares the two.
 
-Instants are whole microseconds since 1970 UTC: exact, ordered alike in both databases, and free of anybody's
-time zone settings. Registers, confirmations and evidence are JSON text of our own (`registers_json.py`): only
+Instants are whole microseconds since 1970 UTC: exact, ordered alike in both databases, and independent of
+time zone settings. Registers, confirmations and evidence are JSON text of our own (`codec.py`), which is only
 ever read whole.
 """
 
@@ -78,8 +77,7 @@ contacts = Table(
     # Counts the changes. A worker that delivered an older revision leaves the contact due.
     Column("revision", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
-    # When somebody must look at it next; while it is being delivered, when the lease ends. NULL: nobody needs
-    # to.
+    # When a worker must look at it next; while it is being delivered, when the lease ends. NULL: never.
     Column("due_at", Instant),
     Column("priority", Integer, nullable=False),
     Column("lease", Text),
@@ -90,7 +88,7 @@ contacts = Table(
     Column("reason", Text),
     Column("created_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
-    # When retention first took a notification with choices of theirs. NULL: all are still there.
+    # When retention first deleted a notification with choices of this person. NULL: all are still there.
     Column("history_cut_at", Instant),
 )
 
@@ -143,7 +141,7 @@ Index(
     postgresql_where=text("didomi_user <> ''"),
 )
 Index("ix_notifications_disposition_reason", notifications.c.disposition, notifications.c.reason)
-# Retention never takes what is parked, so that old parked notifications do not stand in its way either.
+# Retention never deletes what is parked, so that old parked notifications are not in its way either.
 Index(
     "ix_notifications_retention",
     notifications.c.received_at,
@@ -168,7 +166,7 @@ attempts = Table(
 Index("ix_attempts_contact_id", attempts.c.contact_id)
 Index("ix_attempts_attempted_at", attempts.c.attempted_at)
 
-# What Didomi deleted, kept for good: what it concerns may still arrive. `digest` is the notification's.
+# What Didomi deleted, kept for good: what it concerns may still arrive. `digest` is that of the notification.
 deleted_events = Table(
     "deleted_events",
     metadata,
@@ -185,8 +183,8 @@ deleted_users = Table(
     Column("digest", Text, nullable=False),
 )
 
-# What the ledger remembers about itself: the fingerprint of the mapping, the key of the identifier hash, the
-# last probe, and the replicas at work with the beats of each.
+# What the ledger remembers about itself: the fingerprints of the mapping and of the target, the key of the
+# identifier hash, the last probe, and the replicas at work with the heartbeat of each.
 meta = Table(
     "meta",
     metadata,

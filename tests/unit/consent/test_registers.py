@@ -22,7 +22,7 @@ from didomi_dataverse.consent.model import (
 )
 from didomi_dataverse.consent.registers import Registers, fold, resolve, retract
 from didomi_dataverse.consent.tombstones import Tombstones
-from didomi_dataverse.ledger.delivery_state import MOVES, DeliveryState, Move, moved
+from didomi_dataverse.ledger.delivery_state import MOVES, DeliveryState, Move, next_state
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NEWS = Item("gdpr", "newsletter")
@@ -281,4 +281,4 @@ def test_every_state_can_be_changed_and_left() -> None:
 def test_a_move_that_is_not_in_the_table_is_refused() -> None:
     """A bug must not be able to settle what nobody claimed."""
     with pytest.raises(KeyError):
-        moved(DeliveryState.DUE, Move.SETTLED)
+        next_state(DeliveryState.DUE, Move.SETTLED)
