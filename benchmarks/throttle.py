@@ -201,7 +201,7 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
             pseudonym=lambda _: "somebody",
             pace=first_pace(configuration.settings.dataverse),
         )
-        worker = DeliveryWorker(ledger=ledger, senders=senders, clock=clock)
+        worker = DeliveryWorker(ledger=ledger.queue, senders=senders, clock=clock)
         stop = asyncio.Event()
         began = time.monotonic()
         running = asyncio.create_task(worker.run(stop))

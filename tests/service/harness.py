@@ -190,7 +190,7 @@ async def open_house(
     )
     for sender in senders:
         sender._turnstile._sleep = _passing(clock)
-    worker = DeliveryWorker(ledger=ledger, senders=senders, clock=clock)
+    worker = DeliveryWorker(ledger=ledger.queue, senders=senders, clock=clock)
     async with httpx.AsyncClient(verify=tls_context(sandbox)) as http:
         try:
             yield Harness(sandbox, configuration, ledger, senders, worker, clock, heard, http)

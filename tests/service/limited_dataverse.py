@@ -23,7 +23,7 @@ from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
 from didomi_dataverse.delivery.sender import Lease, Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
-from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.ledger.claims import DeliveryQueue
 from tests.virtual_time import LoopClock
 
 ANY_ROW = AlternateKey("new_didomikey", "1")
@@ -218,7 +218,7 @@ class Replica:
     async def run(self, seconds: float) -> None:
         """Delivers for so long."""
         worker = DeliveryWorker(
-            ledger=cast("Ledger", EndlessLedger()), senders=[cast("Sender", self)], clock=LoopClock()
+            ledger=cast("DeliveryQueue", EndlessLedger()), senders=[cast("Sender", self)], clock=LoopClock()
         )
         stop = asyncio.Event()
         asyncio.get_running_loop().call_later(seconds, stop.set)

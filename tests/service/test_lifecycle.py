@@ -280,7 +280,7 @@ class DeliveryLife(RuleBasedStateMachine):
             stalling = _Stalling()
             sender._ledger = stalling  # type: ignore[assignment]
             await self._deliver_held(held)
-            sender._ledger = self._house.ledger
+            sender._ledger = self._house.ledger.queue
             await self._receive(_opposite(said))
             await self._house.after(timedelta(minutes=minutes))
             await self._house.ledger.queue.settle(stalling.kept, now=self._clock.now())

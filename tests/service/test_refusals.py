@@ -9,8 +9,8 @@ import pytest
 
 from dataverse_sandbox.server import SandboxServer, running_sandbox
 from didomi_dataverse.errors import StoreUnavailableError
+from didomi_dataverse.ledger.claims import DeliveryQueue
 from didomi_dataverse.ledger.delivery_state import DeliveryState
-from didomi_dataverse.ledger.ledger import Ledger
 from didomi_sandbox.bodies import (
     Body,
     Entity,
@@ -303,10 +303,10 @@ async def test_people_parked_as_unmatched_are_created_once_that_is_allowed(
 async def test_a_claim_whose_answer_was_lost_is_given_back_and_delivered(house: Harness) -> None:
     """A lease of somebody who is at work does not end, so nobody else would ever take it."""
     await house.receive(says(ONE, minute=1, newsletter=False))
-    house.worker._ledger = _Forgetful(house.ledger)  # type: ignore[assignment]
+    house.worker._ledger = _Forgetful(house.ledger.queue)  # type: ignore[assignment]
     assert await house.worker._advance() is not None
     assert (await house.contact(ONE)).state is DeliveryState.DELIVERING
-    house.worker._ledger = house.ledger
+    house.worker._ledger = house.ledger.queue
     await house.worker._advance()
     await asyncio.gather(*house.worker._running)
     assert (await house.row(ONE))["new_newsletter"] is False
@@ -315,9 +315,9 @@ async def test_a_claim_whose_answer_was_lost_is_given_back_and_delivered(house: 
 class _Forgetful:
     """A store that commits a claim and loses the connection before it can say so."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: DeliveryQueue) -> None:
         self._ledger = ledger
 
     async def claim(self, **claim: Any) -> None:  # noqa: ANN401 - as the ledger's
-        await self._ledger.queue.claim(**claim)
+        await self._ledger.claim(**claim)
         raise StoreUnavailableError("The connection is gone.")

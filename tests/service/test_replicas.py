@@ -76,7 +76,7 @@ class ReplicasLife(RuleBasedStateMachine):
 
     def _started(self, started_at: float) -> Replica:
         clock = OwnClock(self._true, started_at)
-        tenure = ReplicaMember(self._ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+        tenure = ReplicaMember(self._ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
         self._run(tenure.begin())
         return Replica(clock, tenure)
 
@@ -182,8 +182,8 @@ async def test_what_a_dead_replica_held_is_due_after_the_takeover_and_not_before
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
     await ingest_one(ledger)
-    dead = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
-    heir = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    dead = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
+    heir = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
     await dead.begin()
     await heir.begin()
     await ledger.queue.claim(now=clock.now(), limit=1, lease=timedelta(days=1), holder=dead.holder)
@@ -204,8 +204,8 @@ async def test_nobody_is_taken_for_gone_before_the_time_that_it_gave_itself(tmp_
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
     await ingest_one(ledger)
-    patient = ReplicaMember(ledger, clock=clock, takeover_after=15 * TAKEOVER_AFTER)
-    other = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    patient = ReplicaMember(ledger.replicas, clock=clock, takeover_after=15 * TAKEOVER_AFTER)
+    other = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
     await patient.begin()
     await other.begin()
     await ledger.queue.claim(now=clock.now(), limit=1, lease=timedelta(days=1), holder=patient.holder)
@@ -221,8 +221,8 @@ async def test_nobody_is_taken_for_gone_before_the_time_that_it_gave_itself(tmp_
 async def test_who_was_taken_for_gone_goes_on_under_another_name(tmp_path: Path) -> None:
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
-    stalled = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
-    other = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    stalled = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
+    other = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
     await stalled.begin()
     await other.begin()
     clock.advance(TAKEOVER_AFTER)
@@ -242,7 +242,7 @@ async def test_who_was_taken_for_gone_goes_on_under_another_name(tmp_path: Path)
 async def test_a_store_that_fails_ends_the_tenure_by_itself(tmp_path: Path) -> None:
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
-    replica = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    replica = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
     await replica.begin()
     assert replica.left(replica.holder) == AFTERWORK
     await ledger.close()
@@ -264,7 +264,7 @@ async def test_a_call_is_given_up_when_the_tenure_ends(tmp_path: Path) -> None:
     ledger = await opened(tmp_path, clock)
     # The one wait here that is real: as long as the tenure has left when the call begins.
     moment = timedelta(milliseconds=20)
-    replica = ReplicaMember(ledger, clock=clock, takeover_after=moment)
+    replica = ReplicaMember(ledger.replicas, clock=clock, takeover_after=moment)
     await replica.begin()
     ended = asyncio.Event()
 
@@ -286,7 +286,7 @@ async def test_a_process_alone_with_its_store_takes_nothing_over_from_itself(tmp
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
     await ingest_one(ledger)
-    alone = SingleProcess(ledger, clock=clock)
+    alone = SingleProcess(ledger.replicas, clock=clock)
     await alone.begin()
     (claim,) = await ledger.queue.claim(now=clock.now(), limit=1, lease=LEASE, holder=alone.holder)
 

@@ -55,11 +55,6 @@ class Ledger:
         self.maintenance = Maintenance(database, clock=clock)
         self.reader = LedgerReader(database)
         self.commands = LedgerCommands(database)
-        # Until the delivery package takes the ports.
-        self.claim, self.settle, self.release = self.queue.claim, self.queue.settle, self.queue.release
-        self.release_held_by, self.next_due_at = self.queue.release_held_by, self.queue.next_due_at
-        self.beat, self.evict, self.leave = self.replicas.heartbeat, self.replicas.evict, self.replicas.leave
-        self.purge = self.maintenance.purge
 
     @classmethod
     async def open(cls, url: str, *, clock: Clock, reinterpret: Reinterpret) -> Self:

@@ -111,9 +111,9 @@ class _Service:
                 beating = asyncio.create_task(tenure.run(), name="presence")
                 stack.push_async_callback(_end, beating)
             self._senders = await self._build_senders(clients, tenure)
-            self._worker = DeliveryWorker(ledger=self._ledger, senders=self._senders, clock=self._clock)
+            self._worker = DeliveryWorker(ledger=self._ledger.queue, senders=self._senders, clock=self._clock)
             janitor = RetentionCleaner(
-                ledger=self._ledger,
+                ledger=self._ledger.maintenance,
                 retention=Retention(
                     notifications=settings.store.retention.notifications,
                     attempts=settings.store.retention.attempts,
@@ -169,9 +169,9 @@ class _Service:
 
     def _tenure(self) -> SingleProcess | ReplicaMember:
         if not self._ledger.is_shared:
-            return SingleProcess(self._ledger, clock=self._clock)
+            return SingleProcess(self._ledger.replicas, clock=self._clock)
         return ReplicaMember(
-            self._ledger, clock=self._clock, takeover_after=self._settings.store.takeover_after
+            self._ledger.replicas, clock=self._clock, takeover_after=self._settings.store.takeover_after
         )
 
     async def _build_senders(
