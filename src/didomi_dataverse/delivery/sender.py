@@ -284,7 +284,7 @@ class Sender:
         await self._exchange(talks[middle:], visit)
 
     def _log(self, ended: Sequence[tuple[Claim, Concluded]]) -> None:
-        words = Counter(outcome_word(concluded) for _, concluded in ended)
+        words = Counter(outcome_word(concluded).value for _, concluded in ended)
         log.info("contacts_settled", **words)
         for claim, concluded in ended:
             if isinstance(concluded.outcome, Parked):

@@ -263,7 +263,7 @@ def _attempt_row(contact_id: int, attempt: Attempt) -> dict[str, Any]:
     return {
         "contact_id": contact_id,
         "attempted_at": attempt.attempted_at,
-        "outcome": attempt.outcome,
+        "outcome": attempt.outcome.value,
         "status": attempt.status,
         "code": storable_text(attempt.code),
         "message": storable_text(attempt.message),

@@ -10,7 +10,7 @@ from didomi_dataverse.didomi.interpreted import Disposition, NotificationType, R
 from didomi_dataverse.ledger.codec import decode_evidence
 from didomi_dataverse.ledger.contact_rows import CONTACT_COLUMNS, decode_contact
 from didomi_dataverse.ledger.database.transactions import Database
-from didomi_dataverse.ledger.delivery_state import Attempt, Contact, DeliveryState
+from didomi_dataverse.ledger.delivery_state import Attempt, AttemptOutcome, Contact, DeliveryState
 from didomi_dataverse.ledger.read_models import (
     ContactCounts,
     NotificationFilter,
@@ -22,7 +22,8 @@ from didomi_dataverse.ledger.tables import attempts, contacts, notifications, st
 
 _DIGEST_CHARACTERS = 64
 
-_CONFIRMING = ("written", "created", "parked")
+_CONFIRMING = (AttemptOutcome.WRITTEN, AttemptOutcome.CREATED, AttemptOutcome.PARKED)
+"""What an attempt came to in which Dataverse confirmed columns."""
 
 _ATTEMPTS_PER_STATEMENT = 100
 """Attempts read at once while looking for confirmations. Too small: more statements for a contact that
@@ -177,7 +178,8 @@ def _confirmations_of(
     # In portions, because a person may have chosen often since a column was last written.
     while wanted:
         some = select(attempts).where(
-            attempts.c.contact_id == contact_id, attempts.c.outcome.in_(_CONFIRMING)
+            attempts.c.contact_id == contact_id,
+            attempts.c.outcome.in_([outcome.value for outcome in _CONFIRMING]),
         )
         if before is not None:
             some = some.where(attempts.c.id < before)
@@ -201,7 +203,7 @@ def _confirmed_columns(attempt: Attempt) -> frozenset[str]:
     """The columns that Dataverse confirmed in an attempt: all, none, or those that it stored of a row that it
     otherwise rejected.
     """
-    if attempt.outcome == "parked":
+    if attempt.outcome is AttemptOutcome.PARKED:
         return frozenset(name for name, sent in attempt.columns.items() if sent.get("confirmed"))
     return frozenset(attempt.columns) if attempt.outcome in _CONFIRMING else frozenset()
 
@@ -209,7 +211,7 @@ def _confirmed_columns(attempt: Attempt) -> frozenset[str]:
 def _decode_attempt(row: RowMapping) -> Attempt:
     return Attempt(
         attempted_at=row["attempted_at"],
-        outcome=row["outcome"],
+        outcome=AttemptOutcome(row["outcome"]),
         status=row["status"],
         code=row["code"],
         message=row["message"],
