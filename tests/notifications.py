@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from hypothesis import strategies as st
 
-from didomi_dataverse.consent.model import Basis, Choice, Fact, Item, Kind, Selection, Subject, Value
+from didomi_dataverse.consent.model import Basis, Choice, ChoiceKind, Fact, Item, Selection, Subject, Value
 from didomi_dataverse.didomi.interpreted import Disposition, Identity, InterpretedNotification, Reason
 from tests.clocks import START
 
@@ -27,7 +27,7 @@ def choice(
     after: timedelta = timedelta(0),
     made_at: datetime | None = None,
     didomi_user: str = "device-1",
-    kind: Kind = Kind.STATEMENT,
+    kind: ChoiceKind = ChoiceKind.STATEMENT,
     source_id: str = "event-1",
     notification: str = "0" * 64,
 ) -> Choice:
@@ -105,7 +105,7 @@ any_choice = st.builds(
     value=any_value,
     made_at=_instants,
     didomi_user=_words,
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(ChoiceKind),
     source_id=_words,
     notification=_words,
 )
@@ -117,7 +117,7 @@ rival_choice = st.builds(
     subject=st.sampled_from([NEWSLETTER, PROFILING]),
     after=st.integers(0, 3).map(lambda seconds: timedelta(seconds=seconds)),
     didomi_user=st.sampled_from(["device-1", "device-2"]),
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(ChoiceKind),
     source_id=st.sampled_from(["event-1", "event-2"]),
 )
 """Choices that concern the same few items, devices and moments."""

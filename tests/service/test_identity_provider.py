@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.utils import base64url_encode
 
-from didomi_dataverse.didomi.auth.jwks import KeysUnavailableError, fetch_with, keys_of
-from didomi_dataverse.errors import CredentialsError
+from didomi_dataverse.didomi.auth.jwks import fetch_with, keys_of
+from didomi_dataverse.errors import CredentialsError, KeysUnavailableError
 from tests.clocks import FrozenClock
 from tests.unit.didomi.auth.keys import (
     AUDIENCE,

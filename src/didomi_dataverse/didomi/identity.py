@@ -12,12 +12,12 @@ from enum import StrEnum
 from typing import assert_never
 
 from didomi_dataverse.didomi.interpreted import Identity, Reason
-from didomi_dataverse.text import storable
+from didomi_dataverse.text import is_storable
 
 MAX_CHARACTERS = 1_000
 
 
-class Normalize(StrEnum):
+class Normalization(StrEnum):
     """What the customer sends as `organization_user_id`, and how the CRM spells the same thing."""
 
     LITERAL = "literal"  # the CRM column holds what Didomi sends
@@ -36,7 +36,7 @@ _SHA256_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII | re.IGNORECASE)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
-def identify(organization_user_id: str | None, normalize: Normalize) -> Identity | Reason:
+def identify(organization_user_id: str | None, normalize: Normalization) -> Identity | Reason:
     """The identity, or why there is none: ANONYMOUS (nobody named) or IDENTITY_UNUSABLE.
 
     `identifier` is the spelling for Dataverse: composed characters (NFC), stripped, then as `normalize` says.
@@ -44,7 +44,7 @@ def identify(organization_user_id: str | None, normalize: Normalize) -> Identity
     if organization_user_id is None:
         return Reason.ANONYMOUS
     # A character that cannot be stored is not replaced here: two people could become one.
-    if len(organization_user_id) > MAX_CHARACTERS or not storable(organization_user_id):
+    if len(organization_user_id) > MAX_CHARACTERS or not is_storable(organization_user_id):
         return Reason.IDENTITY_UNUSABLE
     literal = unicodedata.normalize("NFC", organization_user_id).strip()
     if not literal:
@@ -55,18 +55,18 @@ def identify(organization_user_id: str | None, normalize: Normalize) -> Identity
     return Identity(key=_folded(identifier), identifier=identifier)
 
 
-def _normalized(literal: str, normalize: Normalize) -> str | None:
+def _normalized(literal: str, normalize: Normalization) -> str | None:
     match normalize:
-        case Normalize.LITERAL:
+        case Normalization.LITERAL:
             return literal
-        case Normalize.EMAIL:
+        case Normalization.EMAIL:
             return literal.lower() if _EMAIL.fullmatch(literal) else None
-        case Normalize.GUID:
+        case Normalization.GUID:
             found = _GUID.fullmatch(literal)
             return str(uuid.UUID("".join(found.groups()))) if found else None
-        case Normalize.PHONE:
+        case Normalization.PHONE:
             return re.sub(r"[^0-9]", "", literal) if _PHONE.fullmatch(literal) else None
-        case Normalize.SHA256:
+        case Normalization.SHA256:
             if _SHA256_HEX.fullmatch(literal):
                 return literal.lower()
             # Case is folded first: two spellings are one contact, so they must have one hash.

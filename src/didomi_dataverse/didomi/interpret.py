@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from didomi_dataverse.consent.model import Choice, Kind, Selection, Subject, Value
-from didomi_dataverse.didomi.identity import Normalize, identify
+from didomi_dataverse.consent.model import Choice, ChoiceKind, Selection, Subject, Value
+from didomi_dataverse.didomi.identity import Normalization, identify
 from didomi_dataverse.didomi.interpreted import (
-    Deletes,
+    DeletionScope,
     Disposition,
     Identity,
     InterpretedNotification,
@@ -56,7 +56,7 @@ class InterpretationPolicy:
 
     organization_id: str | None = None
     mapped_regulations: frozenset[str] = frozenset({"gdpr"})
-    normalize: Normalize = Normalize.LITERAL
+    normalize: Normalization = Normalization.LITERAL
     on_user_deleted: OnUserDeleted = OnUserDeleted.UNSET
 
 
@@ -96,9 +96,9 @@ def interpret(
     reason, choices = _decided(
         notification, entity, known_type, times=times, identity=identity, policy=policy
     )
-    deletes: Deletes | None = None
+    deletes: DeletionScope | None = None
     if known_type.is_deletion and reason is None:
-        deletes = Deletes.EVENT if known_type.is_event else Deletes.USER
+        deletes = DeletionScope.EVENT if known_type.is_event else DeletionScope.USER
     return InterpretedNotification(
         digest=notification.digest,
         body=notification.body,
@@ -259,7 +259,7 @@ def _choices(
             value=value,
             made_at=times.asserted_at if is_repeated else times.stated_at,
             didomi_user=entity.didomi_user,
-            kind=Kind.ASSERTION if is_repeated else Kind.STATEMENT,
+            kind=ChoiceKind.ASSERTION if is_repeated else ChoiceKind.STATEMENT,
             source_id=_snapshot_id(entity) if is_repeated else statement_source,
             notification=notification.digest,
             told_at=None if is_repeated else told_at,

@@ -42,7 +42,7 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "internal_error"  # we failed on it; kept to be replayed
 
 
-class Deletes(StrEnum):
+class DeletionScope(StrEnum):
     """What a notification takes back."""
 
     EVENT = "event"  # the event `source_id`
@@ -83,7 +83,7 @@ class InterpretedNotification:
     effective_at: datetime | None = None
     identity: Identity | None = field(default=None, repr=False)
     choices: tuple[Choice, ...] = field(default=(), repr=False)
-    deletes: Deletes | None = None
+    deletes: DeletionScope | None = None
     disposition: Disposition = Disposition.APPLIED
     reason: Reason | None = None
     notes: tuple[str, ...] = ()

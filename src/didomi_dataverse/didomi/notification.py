@@ -14,7 +14,7 @@ from didomi_dataverse.didomi.payload.flatten import AmbiguousError, is_flat, reb
 from didomi_dataverse.didomi.payload.json_body import Envelope, JsonObject, split_envelopes
 from didomi_dataverse.didomi.payload.timestamps import parse_timestamp
 from didomi_dataverse.didomi.payload.warnings import ParseWarnings
-from didomi_dataverse.text import clipped
+from didomi_dataverse.text import clip
 
 DEFAULT_REGULATION = "gdpr"
 _MAX_WORD_CHARACTERS = 100
@@ -198,4 +198,4 @@ def _source(found: object, notes: ParseWarnings) -> Source:
 
 
 def _word(written: object) -> str:
-    return clipped(written.strip(), max_characters=_MAX_WORD_CHARACTERS) if isinstance(written, str) else ""
+    return clip(written.strip(), max_characters=_MAX_WORD_CHARACTERS) if isinstance(written, str) else ""

@@ -18,7 +18,7 @@ from tests.contract.ledger.steps import (
 )
 from tests.notifications import PROFILING, choice, new_digest, reading, rival_choice
 
-from didomi_dataverse.consent.model import Choice, Kind
+from didomi_dataverse.consent.model import Choice, ChoiceKind
 from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
@@ -170,10 +170,12 @@ async def test_several_notifications_of_one_person_in_one_call_are_folded_in_tur
     ("first", "second"),
     [
         pytest.param([choice(after=SECOND)], [choice(False)], id="older"),
-        pytest.param([choice()], [choice(kind=Kind.ASSERTION, after=SECOND)], id="repeated by a snapshot"),
+        pytest.param(
+            [choice()], [choice(kind=ChoiceKind.ASSERTION, after=SECOND)], id="repeated by a snapshot"
+        ),
         pytest.param(
             [choice()],
-            [choice(False, kind=Kind.ASSERTION, after=SECOND, didomi_user="device-2")],
+            [choice(False, kind=ChoiceKind.ASSERTION, after=SECOND, didomi_user="device-2")],
             id="stale device",
         ),
         pytest.param(

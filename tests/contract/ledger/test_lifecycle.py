@@ -16,7 +16,7 @@ from tests.clocks import START, FrozenClock
 from tests.contract.ledger.steps import LEASE, settlement
 from tests.notifications import NEWSLETTER, PROFILING, choice, reading
 
-from didomi_dataverse.consent.model import Choice, Kind, Subject, Value
+from didomi_dataverse.consent.model import Choice, ChoiceKind, Subject, Value
 from didomi_dataverse.consent.registers import Registers, fold, resolve
 from didomi_dataverse.didomi.interpreted import InterpretedNotification
 from didomi_dataverse.ledger.delivery_state import Claim, Contact, DeliveryState, Move
@@ -37,7 +37,7 @@ _choices = st.lists(
         subject=st.sampled_from([NEWSLETTER, PROFILING]),
         after=st.integers(0, 50).map(lambda seconds: timedelta(seconds=seconds)),
         didomi_user=st.sampled_from(["device-1", "device-2"]),
-        kind=st.sampled_from(Kind),
+        kind=st.sampled_from(ChoiceKind),
     ),
     min_size=1,
     max_size=3,

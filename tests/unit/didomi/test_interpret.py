@@ -22,17 +22,17 @@ from tests.unit.didomi.bodies import (
     values_of,
 )
 
-from didomi_dataverse.consent.model import Item, Kind
-from didomi_dataverse.didomi.identity import Normalize
+from didomi_dataverse.consent.model import ChoiceKind, Item
+from didomi_dataverse.didomi.identity import Normalization
 from didomi_dataverse.didomi.interpret import MAX_CHOICES, InterpretationPolicy, OnUserDeleted
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, Identity
+from didomi_dataverse.didomi.interpreted import DeletionScope, Disposition, Identity
 from didomi_dataverse.didomi.notification import parse_notifications
 
 SOURCE = {"id": "E9", "created_at": iso(SOURCE_AT)}
 ANONYMOUS = {"id": "U1"}
 
 
-def kinds_of(envelope: Json) -> dict[str, tuple[Kind, datetime, str]]:
+def kinds_of(envelope: Json) -> dict[str, tuple[ChoiceKind, datetime, str]]:
     """Per purpose: kind, time and source of its choice."""
     return {
         choice.subject.purpose: (choice.kind, choice.made_at, choice.source_id)
@@ -338,19 +338,19 @@ def test_a_deleted_event_is_kept_with_its_id() -> None:
     """didomi.md 8.2, question 10: it may name no user, so the id is what leads to the contact."""
     reading = reading_of(created({"id": "E1", "created_at": iso(CREATED_AT)}, kind="event.deleted"))
 
-    assert (reading.deletes, reading.source_id, reading.identity) == (Deletes.EVENT, "E1", None)
+    assert (reading.deletes, reading.source_id, reading.identity) == (DeletionScope.EVENT, "E1", None)
 
 
 @pytest.mark.parametrize(
     ("policy", "expected", "deletes"),
     [
-        pytest.param(OnUserDeleted.UNSET, "applied", Deletes.USER, id="unset"),
+        pytest.param(OnUserDeleted.UNSET, "applied", DeletionScope.USER, id="unset"),
         pytest.param(OnUserDeleted.IGNORE, "skipped user_deletion_ignored", None, id="ignore"),
         pytest.param(OnUserDeleted.PARK, "parked deleted", None, id="park"),
     ],
 )
 def test_a_deleted_user_is_treated_as_configured(
-    policy: OnUserDeleted, expected: str, deletes: Deletes | None
+    policy: OnUserDeleted, expected: str, deletes: DeletionScope | None
 ) -> None:
     """didomi.md 8.2, question 11: it does not say why."""
     reading = reading_of(created(user(), kind="user.deleted"), InterpretationPolicy(on_user_deleted=policy))
@@ -362,11 +362,11 @@ def test_a_deleted_user_is_treated_as_configured(
 def test_a_deleted_event_is_followed_whatever_happens_to_users(policy: OnUserDeleted) -> None:
     reading = reading_of(created(event(), kind="event.deleted"), InterpretationPolicy(on_user_deleted=policy))
 
-    assert (outcome_of(reading), reading.deletes) == ("applied", Deletes.EVENT)
+    assert (outcome_of(reading), reading.deletes) == ("applied", DeletionScope.EVENT)
 
 
 def test_the_identity_follows_the_configured_spelling() -> None:
-    policy = InterpretationPolicy(normalize=Normalize.GUID)
+    policy = InterpretationPolicy(normalize=Normalization.GUID)
 
     reading = reading_of(created(event(user={"organization_user_id": "42"})), policy)
 
@@ -418,14 +418,14 @@ def test_an_event_is_ordered_by_its_effective_time(entity: Json, made_at: dateti
 
 
 def test_an_event_states_everything_it_holds() -> None:
-    assert kinds_of(created(event())) == {"news": (Kind.STATEMENT, CREATED_AT, "E1")}
+    assert kinds_of(created(event())) == {"news": (ChoiceKind.STATEMENT, CREATED_AT, "E1")}
 
 
 def test_an_updated_event_states_its_new_entity_at_the_update() -> None:
     new = event([{"id": "news", "enabled": False}], updated_at=iso(UPDATED_AT))
     envelope = updated(new, event(), kind="event.updated", source=SOURCE)
 
-    assert kinds_of(envelope) == {"news": (Kind.STATEMENT, UPDATED_AT, "E1")}
+    assert kinds_of(envelope) == {"news": (ChoiceKind.STATEMENT, UPDATED_AT, "E1")}
     assert values_of(reading_of(envelope)) == {NEWS: False}
 
 
@@ -433,29 +433,31 @@ def test_an_updated_event_states_what_it_repeats_too() -> None:
     """A corrected event is one action as a whole; only snapshots repeat what was decided before."""
     new = event(updated_at=iso(UPDATED_AT))
 
-    assert kinds_of(updated(new, event(), kind="event.updated"))["news"][0] is Kind.STATEMENT
+    assert kinds_of(updated(new, event(), kind="event.updated"))["news"][0] is ChoiceKind.STATEMENT
 
 
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        pytest.param(SOURCE, (Kind.STATEMENT, SOURCE_AT, "E9"), id="time and id from the source"),
-        pytest.param({"id": "E9"}, (Kind.STATEMENT, UPDATED_AT, "E9"), id="a source without time"),
+        pytest.param(SOURCE, (ChoiceKind.STATEMENT, SOURCE_AT, "E9"), id="time and id from the source"),
+        pytest.param({"id": "E9"}, (ChoiceKind.STATEMENT, UPDATED_AT, "E9"), id="a source without time"),
         pytest.param(
-            {"created_at": iso(SOURCE_AT)}, (Kind.STATEMENT, SOURCE_AT, "U1:7"), id="a source without id"
+            {"created_at": iso(SOURCE_AT)},
+            (ChoiceKind.STATEMENT, SOURCE_AT, "U1:7"),
+            id="a source without id",
         ),
         pytest.param(
             {**SOURCE, "created_at": iso(CREATED_AT), "updated_at": iso(SOURCE_AT)},
-            (Kind.STATEMENT, SOURCE_AT, "E9"),
+            (ChoiceKind.STATEMENT, SOURCE_AT, "E9"),
             id="the source was updated",
         ),
         pytest.param(
             {"id": "E9", "created_at": "soon"},
-            (Kind.STATEMENT, UPDATED_AT, "E9"),
+            (ChoiceKind.STATEMENT, UPDATED_AT, "E9"),
             id="the source's time is unreadable",
         ),
-        pytest.param(None, (Kind.STATEMENT, UPDATED_AT, "U1:7"), id="no source"),
-        pytest.param([], (Kind.STATEMENT, UPDATED_AT, "U1:7"), id="a source of another type"),
+        pytest.param(None, (ChoiceKind.STATEMENT, UPDATED_AT, "U1:7"), id="no source"),
+        pytest.param([], (ChoiceKind.STATEMENT, UPDATED_AT, "U1:7"), id="a source of another type"),
     ],
 )
 def test_what_changed_in_a_snapshot_is_a_statement_of_its_source(source: object, expected: object) -> None:
@@ -474,9 +476,9 @@ def test_what_a_snapshot_repeats_is_an_assertion_at_its_own_time() -> None:
     )
 
     assert kinds_of(updated(new, old, kind="user.updated", source=SOURCE)) == {
-        "news": (Kind.ASSERTION, UPDATED_AT, "U1:7"),
-        "ads": (Kind.STATEMENT, SOURCE_AT, "E9"),
-        "new": (Kind.STATEMENT, SOURCE_AT, "E9"),
+        "news": (ChoiceKind.ASSERTION, UPDATED_AT, "U1:7"),
+        "ads": (ChoiceKind.STATEMENT, SOURCE_AT, "E9"),
+        "new": (ChoiceKind.STATEMENT, SOURCE_AT, "E9"),
     }
 
 
@@ -490,9 +492,9 @@ def test_facts_follow_the_same_rule() -> None:
         choice.subject.path: choice.kind for choice in reading.choices if not isinstance(choice.subject, Item)
     }
     assert kinds == {
-        "country": Kind.ASSERTION,
-        "metadata.a": Kind.ASSERTION,
-        "metadata.b": Kind.STATEMENT,  # 1 is not true
+        "country": ChoiceKind.ASSERTION,
+        "metadata.a": ChoiceKind.ASSERTION,
+        "metadata.b": ChoiceKind.STATEMENT,  # 1 is not true
     }
 
 
@@ -511,7 +513,9 @@ def test_what_a_snapshot_no_longer_holds_is_not_cleared(new: list[Any]) -> None:
 
 
 def test_the_first_snapshot_of_a_user_states_everything() -> None:
-    assert kinds_of(created(user(), kind="user.created")) == {"news": (Kind.STATEMENT, UPDATED_AT, "U1:7")}
+    assert kinds_of(created(user(), kind="user.created")) == {
+        "news": (ChoiceKind.STATEMENT, UPDATED_AT, "U1:7")
+    }
 
 
 @pytest.mark.parametrize("enabled", [True, False], ids=["yes", "no"])
@@ -530,7 +534,7 @@ def test_where_the_past_is_unknown_a_no_is_new_and_a_yes_is_old(past: Json, *, e
     if isinstance(past.get("old_entity"), dict):
         past = {"old_entity": {**past["old_entity"], "consents": {"purposes": news}}}
     envelope = {"type": "user.updated", "parameters": {"new_entity": user(news), **past}}
-    kind = Kind.ASSERTION if enabled else Kind.STATEMENT
+    kind = ChoiceKind.ASSERTION if enabled else ChoiceKind.STATEMENT
     assert kinds_of(envelope) == {"news": (kind, UPDATED_AT, "U1:7")}
 
 
@@ -538,7 +542,7 @@ def test_a_created_user_takes_time_and_id_from_a_source_that_is_named() -> None:
     envelope = created(user(), kind="user.created")
     envelope["parameters"]["source"] = SOURCE
 
-    assert kinds_of(envelope) == {"news": (Kind.STATEMENT, SOURCE_AT, "E9")}
+    assert kinds_of(envelope) == {"news": (ChoiceKind.STATEMENT, SOURCE_AT, "E9")}
 
 
 def test_a_source_in_the_future_is_bounded_too() -> None:
@@ -593,7 +597,7 @@ def test_a_new_identity_receives_the_snapshot_as_it_is(old: Json) -> None:
     reading = reading_of(updated(user(organization_user_id="new@example.com"), old, kind="user.updated"))
 
     assert reading.identity == Identity(key="new@example.com", identifier="new@example.com")
-    assert [choice.kind for choice in reading.choices] == [Kind.ASSERTION]
+    assert [choice.kind for choice in reading.choices] == [ChoiceKind.ASSERTION]
 
 
 def test_an_identity_taken_away_leaves_nobody() -> None:
@@ -608,7 +612,7 @@ def test_what_was_wrong_before_an_update_is_not_noted() -> None:
     reading = reading_of(updated(user(), old, kind="user.updated"))
 
     assert reading.notes == ()
-    assert [choice.kind for choice in reading.choices] == [Kind.STATEMENT]
+    assert [choice.kind for choice in reading.choices] == [ChoiceKind.STATEMENT]
 
 
 def test_a_number_for_an_identifier_is_taken_and_noted() -> None:

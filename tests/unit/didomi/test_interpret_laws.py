@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from tests.unit.didomi.bodies import RECEIVED_AT, created, encoded, event, reading_of
 
 from didomi_dataverse.consent.model import Item, Selection
-from didomi_dataverse.didomi.identity import Normalize
+from didomi_dataverse.didomi.identity import Normalization
 from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, InterpretedNotification, Reason
+from didomi_dataverse.didomi.interpreted import DeletionScope, Disposition, InterpretedNotification, Reason
 from didomi_dataverse.didomi.notification import NotificationType, parse_notifications
 from didomi_dataverse.errors import NotJsonError
-from didomi_dataverse.text import storable
+from didomi_dataverse.text import is_storable
 
 KEYS = st.sampled_from(
     [
@@ -78,7 +78,7 @@ ANYTHING = st.recursive(
 POLICIES = st.builds(
     InterpretationPolicy,
     organization_id=st.sampled_from([None, "acme"]),
-    normalize=st.sampled_from(Normalize),
+    normalize=st.sampled_from(Normalization),
 )
 
 
@@ -143,13 +143,13 @@ def check(body: bytes, policy: InterpretationPolicy) -> None:
         return
     for notification in notifications:
         reading = interpret(notification, received_at=RECEIVED_AT, caller="oauth", policy=policy)
-        assert all(storable(text) for text in texts_of(reading))
+        assert all(is_storable(text) for text in texts_of(reading))
         assert (reading.reason is None) == (reading.disposition is Disposition.APPLIED)
         if reading.disposition is not Disposition.APPLIED:
             assert reading.choices == () or reading.reason is Reason.REGULATION_NOT_MAPPED
         elif reading.deletes is not None:
             assert reading.choices == ()
-            assert reading.source_id if reading.deletes is Deletes.EVENT else reading.didomi_user
+            assert reading.source_id if reading.deletes is DeletionScope.EVENT else reading.didomi_user
         else:
             assert reading.choices
             assert reading.identity is not None

@@ -10,7 +10,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from didomi_dataverse.didomi.auth.access_tokens import check_times, decoded
-from didomi_dataverse.errors import CallerError, CredentialsError
+from didomi_dataverse.errors import CredentialsError, KeysUnavailableError
 
 # Fixed, and asymmetric only: a list that a token could choose from would let it be signed with a public key.
 ALGORITHMS = ("RS256", "ES256")
@@ -24,13 +24,6 @@ _MIN_RSA_BITS = 2_048
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """The body behind a URL. Raises KeysUnavailableError when there is none to be had."""
-
-
-class KeysUnavailableError(CallerError):
-    """The identity provider's keys cannot be had, and none are known: neither yes nor no can be said."""
-
-    status = 503
-    title = "The caller's token cannot be checked now."
 
 
 class JwksVerifier:

@@ -5,20 +5,7 @@ from datetime import timedelta
 
 from starlette.requests import ClientDisconnect, Request
 
-from didomi_dataverse.errors import BodyTooLargeError, CallerError
-
-
-class BodyTimeoutError(CallerError):
-    """The body did not arrive in time: a caller must not hold a connection for nothing."""
-
-    status = 408
-    title = "The body did not arrive in time."
-
-
-class DisconnectedError(CallerError):
-    """The caller left before the body was complete. Nobody reads the answer."""
-
-    title = "The connection was closed before the body was complete."
+from didomi_dataverse.errors import BodyTimeoutError, BodyTooLargeError, DisconnectedError
 
 
 async def read_body(request: Request, *, max_bytes: int, timeout: timedelta) -> bytes:  # noqa: ASYNC109

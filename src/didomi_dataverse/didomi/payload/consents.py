@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from didomi_dataverse.consent.model import Basis, Item, Selection, Value, restrictiveness
 from didomi_dataverse.didomi.payload.warnings import ParseWarnings
-from didomi_dataverse.text import cleaned, storable
+from didomi_dataverse.text import clean, is_storable
 
 MAX_ID_CHARACTERS = 500
 
@@ -123,8 +123,8 @@ def selection(text: str) -> Selection:
 
 
 def _selection_of(value_ids: list[str], text: str) -> Selection:
-    trimmed = {cleaned(value_id.strip()) for value_id in value_ids}
-    return Selection(ids=tuple(sorted(trimmed - {""})), text=cleaned(text))
+    trimmed = {clean(value_id.strip()) for value_id in value_ids}
+    return Selection(ids=tuple(sorted(trimmed - {""})), text=clean(text))
 
 
 def _read_choice(entry: dict[str, object], key: str, item: Item, path: str, sheet: _ConsentCollector) -> None:
@@ -162,4 +162,4 @@ def _entries(
 
 
 def _is_id(text: str) -> bool:
-    return 0 < len(text) <= MAX_ID_CHARACTERS and storable(text)
+    return 0 < len(text) <= MAX_ID_CHARACTERS and is_storable(text)

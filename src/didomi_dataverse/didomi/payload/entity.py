@@ -8,7 +8,7 @@ from didomi_dataverse.consent.model import Fact, FactValue
 from didomi_dataverse.didomi.payload.consents import Answers, parse_consents
 from didomi_dataverse.didomi.payload.timestamps import UNREADABLE, Instant, Unreadable, parse_timestamp
 from didomi_dataverse.didomi.payload.warnings import ParseWarnings
-from didomi_dataverse.text import cleaned, clipped, storable
+from didomi_dataverse.text import clean, clip, is_storable
 
 MAX_FACTS = 100
 MAX_FACT_CHARACTERS = 4_000
@@ -91,7 +91,7 @@ def _entity(
         organization_user_id=_named(
             person.get("organization_user_id"), f"{person_path}organization_user_id", notes
         ),
-        status=clipped(status, max_characters=_MAX_NAME_CHARACTERS) if isinstance(status, str) else status,
+        status=clip(status, max_characters=_MAX_NAME_CHARACTERS) if isinstance(status, str) else status,
         version=_version(found.get("version"), notes),
         created_at=_time(found.get("created_at"), "created_at", notes),
         updated_at=_time(found.get("updated_at"), "updated_at", notes),
@@ -104,7 +104,7 @@ def _entity(
 def name_of(written: object, path: str, notes: ParseWarnings) -> str:
     """An id that we only compare and show: text, or empty when there is none that could be one."""
     name = _named(written, path, notes)
-    return clipped(name, max_characters=_MAX_NAME_CHARACTERS) if isinstance(name, str) else ""
+    return clip(name, max_characters=_MAX_NAME_CHARACTERS) if isinstance(name, str) else ""
 
 
 def _named(written: object, path: str, notes: ParseWarnings) -> str | Unreadable | None:
@@ -132,7 +132,7 @@ def _version(written: object, notes: ParseWarnings) -> str:
         case bool():
             pass
         case int() | str():
-            return clipped(str(written), max_characters=_MAX_NAME_CHARACTERS)
+            return clip(str(written), max_characters=_MAX_NAME_CHARACTERS)
         case float() if written.is_integer():
             return str(int(written))
     notes.add("wrong_type", "version")
@@ -154,7 +154,7 @@ def _facts(
         written = person.get(key)
         if isinstance(written, str):
             if written.strip():
-                facts[Fact(regulation, key)] = clipped(written.strip(), max_characters=_MAX_NAME_CHARACTERS)
+                facts[Fact(regulation, key)] = clip(written.strip(), max_characters=_MAX_NAME_CHARACTERS)
         elif written is not None:
             notes.add("wrong_type", f"{path}{key}")
     metadata = person.get("metadata")
@@ -173,7 +173,7 @@ def _metadata(metadata: dict[str, object], *, regulation: str, notes: ParseWarni
     for path, written in sorted(_leaves(metadata, "metadata", notes), key=lambda leaf: leaf[0]):
         value = _fact_value(written)
         fact = Fact(regulation, path)
-        if value is None or len(path) > MAX_FACT_PATH_CHARACTERS or not storable(path):
+        if value is None or len(path) > MAX_FACT_PATH_CHARACTERS or not is_storable(path):
             notes.add("unusable_fact", path)
         elif fact in facts:
             notes.add("ambiguous_path", path)  # {"a.b": 1, "a": {"b": 2}}
@@ -206,7 +206,7 @@ def _fact_value(written: object) -> FactValue | None:
         case bool():
             return written
         case str() if len(written) <= MAX_FACT_CHARACTERS:
-            return cleaned(written)
+            return clean(written)
         case int() if abs(written) <= MAX_FACT_NUMBER:
             return written
         case float() if math.isfinite(written):

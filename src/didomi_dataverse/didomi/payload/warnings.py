@@ -1,6 +1,6 @@
 """Oddities that did not stop a notification: short fixed words, each with the place in the body."""
 
-from didomi_dataverse.text import clipped
+from didomi_dataverse.text import clip
 
 MAX_NOTES = 50
 MAX_PATH_CHARACTERS = 120
@@ -20,7 +20,7 @@ class ParseWarnings:
     def add(self, word: str, path: str = "") -> None:
         """Note `word`, one of a fixed set, at `path`, e.g. `consents.purposes[3].enabled`."""
         if len(self._found) < MAX_NOTES:
-            where = clipped(path, max_characters=MAX_PATH_CHARACTERS)
+            where = clip(path, max_characters=MAX_PATH_CHARACTERS)
             self._found[f"{word} {where}" if where else word] = None
         elif len(self._found) == MAX_NOTES:
             self._found["more_notes_left_out"] = None

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from tests.clocks import FrozenClock
 
-from didomi_dataverse.didomi.auth.jwks import JwksVerifier, KeysUnavailableError
+from didomi_dataverse.didomi.auth.jwks import JwksVerifier
+from didomi_dataverse.errors import KeysUnavailableError
 
 NOW = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
 ISSUER = "https://login.example.com/tenant/v2.0"
