@@ -1,4 +1,4 @@
-"""Readings and choices for tests: builders that fill what a test does not care about, and strategies."""
+"""Notifications and choices for tests: builders that fill in what a test does not need, and strategies."""
 
 import itertools
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ def choice(
     source_id: str = "event-1",
     notification: str = "0" * 64,
 ) -> Choice:
-    """A choice made `after` the start of time."""
+    """A choice made `after` the start."""
     return Choice(
         subject=subject,
         value=value,
@@ -43,7 +43,7 @@ def choice(
     )
 
 
-def reading(
+def interpreted(
     *choices: Choice,
     key: str | None = "ada",
     digest: str | None = None,
@@ -53,9 +53,9 @@ def reading(
     received_at: datetime = START,
     didomi_user: str = "device-1",
     source_id: str = "event-1",
-    notes: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
 ) -> InterpretedNotification:
-    """A notification about the person `key`, None for one that names nobody."""
+    """An interpreted notification about the person `key`; None for one that names no person."""
     return InterpretedNotification(
         digest=new_digest() if digest is None else digest,
         body=body,
@@ -71,7 +71,7 @@ def reading(
         choices=choices,
         disposition=disposition,
         reason=reason,
-        notes=notes,
+        warnings=warnings,
     )
 
 

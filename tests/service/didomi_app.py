@@ -39,20 +39,20 @@ class Kept:
 class Store:
     """Keeps every reading by its digest; `fails_with` makes the next call fail."""
 
-    readings: list[InterpretedNotification] = field(default_factory=list)
+    notifications: list[InterpretedNotification] = field(default_factory=list)
     calls: int = 0
     fails_with: StoreError | None = None
 
-    async def receive(self, readings: Sequence[InterpretedNotification]) -> Sequence[Kept]:
+    async def receive(self, notifications: Sequence[InterpretedNotification]) -> Sequence[Kept]:
         self.calls += 1
         if self.fails_with is not None:
             raise self.fails_with
         kept = []
-        for reading in readings:
-            duplicate = any(known.digest == reading.digest for known in self.readings)
+        for interpreted in notifications:
+            duplicate = any(known.digest == interpreted.digest for known in self.notifications)
             if not duplicate:
-                self.readings.append(reading)
-            kept.append(Kept(reading.disposition, reading.reason, duplicate))
+                self.notifications.append(interpreted)
+            kept.append(Kept(interpreted.disposition, interpreted.reason, duplicate))
         return kept
 
 

@@ -42,9 +42,13 @@ async def test_a_notification_is_stored_and_then_acknowledged() -> None:
     answer = await receiver.post(GOOD)
 
     assert (answer.status_code, answer.json()) == (202, {"received": 1, "duplicates": 0})
-    (reading,) = receiver.store.readings
-    assert (reading.disposition, reading.body, reading.caller) == (Disposition.APPLIED, GOOD, "anonymous")
-    assert reading.received_at == receiver.clock.now()
+    (interpreted,) = receiver.store.notifications
+    assert (interpreted.disposition, interpreted.body, interpreted.caller) == (
+        Disposition.APPLIED,
+        GOOD,
+        "anonymous",
+    )
+    assert interpreted.received_at == receiver.clock.now()
 
 
 @pytest.mark.parametrize(
@@ -64,8 +68,8 @@ async def test_what_cannot_be_applied_is_stored_and_acknowledged_too(body: bytes
     answer = await receiver.post(body)
 
     assert answer.status_code == 202
-    assert [reading.body for reading in receiver.store.readings] == [body]
-    assert receiver.store.readings[0].disposition is not Disposition.APPLIED
+    assert [interpreted.body for interpreted in receiver.store.notifications] == [body]
+    assert receiver.store.notifications[0].disposition is not Disposition.APPLIED
 
 
 async def test_the_notifications_of_a_list_are_stored_together() -> None:
@@ -76,7 +80,7 @@ async def test_the_notifications_of_a_list_are_stored_together() -> None:
 
     assert (answer.status_code, answer.json()) == (202, {"received": 3, "duplicates": 1})
     assert receiver.store.calls == 1
-    assert [reading.source_id for reading in receiver.store.readings] == ["E1", "E2"]
+    assert [interpreted.source_id for interpreted in receiver.store.notifications] == ["E1", "E2"]
 
 
 async def test_an_empty_list_is_fine_and_stores_nothing() -> None:
@@ -129,7 +133,7 @@ async def test_a_body_in_pieces_is_put_together() -> None:
     answer = await receiver.post(Chunks([GOOD[:7], b"", GOOD[7:]]))
 
     assert answer.status_code == 202
-    assert receiver.store.readings[0].body == GOOD
+    assert receiver.store.notifications[0].body == GOOD
 
 
 # --- not JSON -----------------------------------------------------------------------------------------------
@@ -154,9 +158,9 @@ async def test_what_is_not_json_goes_to_quarantine_and_is_answered_400(body: byt
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["title"] == "The body is not a JSON object or a list of JSON objects."
-    (reading,) = receiver.store.readings
-    assert (reading.disposition, reading.reason) == (Disposition.PARKED, Reason.NOT_JSON)
-    assert (reading.body, reading.digest) == (body, hashlib.sha256(body).hexdigest())
+    (interpreted,) = receiver.store.notifications
+    assert (interpreted.disposition, interpreted.reason) == (Disposition.PARKED, Reason.NOT_JSON)
+    assert (interpreted.body, interpreted.digest) == (body, hashlib.sha256(body).hexdigest())
     assert receiver.tally.notifications == [("other", "parked", "not_json")]
     assert receiver.tally.refusals == [400]
 
@@ -200,7 +204,7 @@ async def test_a_notification_that_we_fail_on_is_kept_to_be_replayed() -> None:
         answer = await receiver.post(encoded([created(event()), created(event(), kind="event.archived")]))
 
     assert answer.status_code == 202
-    failed, fine = receiver.store.readings
+    failed, fine = receiver.store.notifications
     assert (failed.disposition, failed.reason) == (Disposition.PARKED, Reason.INTERNAL_ERROR)
     assert json.loads(failed.body) == created(event())
     assert fine.reason is Reason.UNKNOWN_TYPE
@@ -230,7 +234,7 @@ async def test_a_body_is_refused_as_soon_as_it_exceeds_the_limit() -> None:
     answer = await receiver.post(body)
 
     assert (answer.status_code, body.taken) == (413, 5)
-    assert receiver.store.readings == []
+    assert receiver.store.notifications == []
     assert receiver.tally.refusals == [413]
 
 
@@ -251,7 +255,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     start, _ = await ask(receiver.app(), {}, {"type": "http.request", "body": b"{", "more_body": True})
 
     assert start["status"] == 408
-    assert receiver.store.readings == []
+    assert receiver.store.notifications == []
 
 
 async def test_a_caller_who_leaves_stores_nothing() -> None:
@@ -321,7 +325,7 @@ async def test_every_configured_way_is_accepted(ways: str, presented: str, calle
     answer = await receiver.post(GOOD, headers=credentials(presented))
 
     assert answer.status_code == 202
-    assert [reading.caller for reading in receiver.store.readings] == [caller]
+    assert [interpreted.caller for interpreted in receiver.store.notifications] == [caller]
 
 
 @pytest.mark.parametrize(
@@ -491,7 +495,7 @@ async def test_a_stored_notification_can_be_followed_by_its_digest() -> None:
         await receiver.post(GOOD)
 
     assert [(entry["event"], entry["notification"]) for entry in log] == [
-        ("notification_stored", receiver.store.readings[0].digest)
+        ("notification_stored", receiver.store.notifications[0].digest)
     ]
 
 

@@ -139,7 +139,7 @@ def _record_one(connection: Connection, reading: InterpretedNotification, group:
     if before is not None:
         group.repeated[reading.digest] = group.repeated.get(reading.digest, 0) + 1
         return before
-    disposition, reason, notes = reading.disposition, reading.reason, reading.notes
+    disposition, reason, notes = reading.disposition, reading.reason, reading.warnings
     contact: ContactUpdate | None = None
     consequence = NOTHING_NEW
     try:

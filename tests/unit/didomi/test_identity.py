@@ -1,4 +1,4 @@
-"""didomi.md 2.5: whom a notification is about."""
+"""didomi.md 2.5: the person that a notification is about."""
 
 import hashlib
 
