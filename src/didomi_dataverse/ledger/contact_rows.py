@@ -13,7 +13,7 @@ from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows, 
 from didomi_dataverse.ledger.database.statements import has_other_writers
 from didomi_dataverse.ledger.delivery_state import Contact, DeliveryState, Priority
 from didomi_dataverse.ledger.tables import contacts
-from didomi_dataverse.text import storable
+from didomi_dataverse.text import is_storable
 
 CONTACTS_PER_STEP = 2_000
 """Contacts that one transaction changes when all are to be changed. Too large: receiving waits for the
@@ -156,7 +156,7 @@ def _decode_update(row: tuple[Any, ...]) -> ContactUpdate:
 
 def _is_storable(identity: Identity) -> bool:
     return all(
-        storable(spelling) and len(spelling.encode("utf-8")) <= _MAX_IDENTITY_BYTES
+        is_storable(spelling) and len(spelling.encode("utf-8")) <= _MAX_IDENTITY_BYTES
         for spelling in (identity.key, identity.identifier)
     )
 

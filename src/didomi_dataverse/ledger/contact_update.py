@@ -8,7 +8,7 @@ from typing import Any
 from didomi_dataverse.consent.change import compare_states
 from didomi_dataverse.consent.model import Choice
 from didomi_dataverse.consent.registers import RegisterKey, Registers, fold, resolve, retract
-from didomi_dataverse.consent.tombstones import NOTHING_DELETED, Tombstones
+from didomi_dataverse.consent.tombstones import NO_TOMBSTONES, Tombstones
 from didomi_dataverse.didomi.interpreted import InterpretedNotification, Reason
 from didomi_dataverse.ledger.codec import decode_registers, encode_registers
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Move, Priority, next_state
@@ -76,7 +76,7 @@ class ContactUpdate:
         self.text = self.stored_text
 
     def fold(
-        self, notification: InterpretedNotification, tombstones: Tombstones = NOTHING_DELETED
+        self, notification: InterpretedNotification, tombstones: Tombstones = NO_TOMBSTONES
     ) -> FoldResult:
         """Fold the notification's choices, some of which may be deleted already.
 
@@ -167,7 +167,7 @@ def _is_withheld(registers: Registers, deleted: Tombstones) -> bool:
 
     def is_concerned(key: RegisterKey) -> bool:
         register = registers[key]
-        return key[1] in deleted.users or any(deleted.cover(choice) for choice in register.retracted)
+        return key[1] in deleted.users or any(deleted.is_retracted(choice) for choice in register.retracted)
 
     subjects = {key[0] for key in registers if is_concerned(key)}
     return any(resolved.withheld for subject, resolved in resolve(registers).items() if subject in subjects)

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, or_, s
 from didomi_dataverse.consent.model import Choice
 from didomi_dataverse.consent.tombstones import Tombstones
 from didomi_dataverse.didomi.interpreted import (
-    Deletes,
+    DeletionScope,
     Disposition,
     InterpretedNotification,
     NotificationType,
@@ -57,9 +57,9 @@ def is_folded() -> ColumnElement[bool]:
 def tombstones_of(notification: InterpretedNotification) -> Tombstones:
     """What a notification deletes; empty when it is not a deletion."""
     match notification.deletes:
-        case Deletes.EVENT:
+        case DeletionScope.EVENT:
             return Tombstones(events=frozenset({notification.source_id}))
-        case Deletes.USER:
+        case DeletionScope.USER:
             return Tombstones(users={notification.didomi_user: notification.received_at})
         case None:
             return Tombstones()
@@ -98,7 +98,7 @@ def find_deletion_target(
     ('' without one). They count for `is_known`; `find_concerned_keys` names their contacts.
     """
     columns = tables.notifications.c
-    is_event = deletion.deletes is Deletes.EVENT
+    is_event = deletion.deletes is DeletionScope.EVENT
     wanted = (
         columns.source_id == storable_text(deletion.source_id)
         if is_event
@@ -132,7 +132,7 @@ def find_concerned_keys(
 def _is_deleted_by(notification: InterpretedNotification, deletion: InterpretedNotification) -> bool:
     if notification.deletes is not None:
         return False
-    if deletion.deletes is Deletes.EVENT:
+    if deletion.deletes is DeletionScope.EVENT:
         return notification.source_id == deletion.source_id
     return notification.didomi_user == deletion.didomi_user
 
@@ -154,8 +154,12 @@ def read_history(connection: Connection, contact_id: int, reinterpret: Reinterpr
 
 def store_tombstones(connection: Connection, deletions: Sequence[InterpretedNotification]) -> None:
     """Store what these notifications delete. A user that is deleted again keeps the later time."""
-    events = [_row("source_id", one.source_id, one) for one in deletions if one.deletes is Deletes.EVENT]
-    users = [_row("didomi_user", one.didomi_user, one) for one in deletions if one.deletes is Deletes.USER]
+    events = [
+        _row("source_id", one.source_id, one) for one in deletions if one.deletes is DeletionScope.EVENT
+    ]
+    users = [
+        _row("didomi_user", one.didomi_user, one) for one in deletions if one.deletes is DeletionScope.USER
+    ]
     insert_rows(connection, deleted_events, events, skip_known=True)
     insert_rows(connection, deleted_users, users, skip_known=True)
     if users:

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, bindparam, update
 
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.consent.model import Choice
-from didomi_dataverse.consent.tombstones import NOTHING_DELETED, Tombstones
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, InterpretedNotification, Reason
+from didomi_dataverse.consent.tombstones import NO_TOMBSTONES, Tombstones
+from didomi_dataverse.didomi.interpreted import DeletionScope, Disposition, InterpretedNotification, Reason
 from didomi_dataverse.ledger import tables
 from didomi_dataverse.ledger.contact_rows import load_contacts, load_contacts_by_id, store_contacts
 from didomi_dataverse.ledger.contact_update import NOTHING_NEW, ContactUpdate, FoldResult
@@ -99,7 +99,7 @@ class _Group:
     """The same contacts, and those that only deletions concern, by their id."""
 
     reinterpret: Reinterpret
-    tombstones: Tombstones = NOTHING_DELETED
+    tombstones: Tombstones = NO_TOMBSTONES
     """Everything deleted that concerns the choices of this call."""
 
     received: dict[str, list[InterpretedNotification]] = field(default_factory=dict)
@@ -209,7 +209,7 @@ def _ingest_one(connection: Connection, notification: InterpretedNotification, g
     if before is not None:
         group.repeats[notification.digest] = group.repeats.get(notification.digest, 0) + 1
         return before
-    disposition, reason, notes = notification.disposition, notification.reason, notification.notes
+    disposition, reason, notes = notification.disposition, notification.reason, notification.warnings
     contact: ContactUpdate | None = None
     result = NOTHING_NEW
     try:
@@ -253,7 +253,7 @@ def _apply_deletion(
     """
     target = group.targets[deletion.digest]
     if not target.contact_ids:
-        is_unknown = deletion.deletes is Deletes.EVENT and not target.is_known
+        is_unknown = deletion.deletes is DeletionScope.EVENT and not target.is_known
         problem = Reason.DELETED_EVENT_UNKNOWN if is_unknown else Reason.ANONYMOUS
         return None, replace(NOTHING_NEW, problem=problem)
     deleted = tombstones_of(deletion)

@@ -10,7 +10,7 @@ import sys
 from sqlalchemy import event
 from tests.clocks import FrozenClock
 from tests.contract.ledger.steps import open_for_serving
-from tests.notifications import choice, reading
+from tests.notifications import choice, interpreted
 
 KEY = "ada"
 DIGEST = "c" * 64
@@ -22,7 +22,7 @@ async def _crash(url: str, moment: str) -> None:
     if moment == "before-commit":
         # Called when every statement of the transaction was sent, and before it is committed.
         event.listen(ledger._database.engines.writing, "commit", lambda _: os._exit(EXIT_STATUS))
-    await ledger.inbox.ingest([reading(choice(), key=KEY, digest=DIGEST)])
+    await ledger.inbox.ingest([interpreted(choice(), key=KEY, digest=DIGEST)])
     os._exit(EXIT_STATUS)
 
 

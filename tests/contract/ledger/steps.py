@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from tests.clocks import START, FrozenClock
-from tests.notifications import choice, reading
+from tests.notifications import choice, interpreted
 
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.consent.model import Choice
@@ -34,7 +34,7 @@ async def find_notification(ledger: Ledger, digest: str) -> StoredNotification |
 
 async def ingest_one(ledger: Ledger, *choices: Choice, key: str = "ada") -> Ingested:
     """Ingest one new notification about one person."""
-    (ingested,) = await ledger.inbox.ingest([reading(*(choices or (choice(),)), key=key)])
+    (ingested,) = await ledger.inbox.ingest([interpreted(*(choices or (choice(),)), key=key)])
     return ingested
 
 
