@@ -22,7 +22,7 @@ from didomi_dataverse.ledger.delivery_state import (
     Settlement,
     next_state,
 )
-from didomi_dataverse.ledger.tables import attempts, contacts, meta, storable_text
+from didomi_dataverse.ledger.tables import attempts, clip_text, contacts, meta
 
 HOLDER_PREFIX = "replica/"
 """How the keys of `meta` begin that name the replicas at work (`replicas.py`)."""
@@ -265,9 +265,9 @@ def _attempt_row(contact_id: int, attempt: Attempt) -> dict[str, Any]:
         "attempted_at": attempt.attempted_at,
         "outcome": attempt.outcome.value,
         "status": attempt.status,
-        "code": storable_text(attempt.code),
-        "message": storable_text(attempt.message),
-        "request_id": storable_text(attempt.request_id),
+        "code": clip_text(attempt.code),
+        "message": clip_text(attempt.message),
+        "request_id": clip_text(attempt.request_id),
         "columns": encode_evidence(attempt.columns),
     }
 

@@ -22,7 +22,7 @@ from didomi_dataverse.didomi.interpreted import (
 )
 from didomi_dataverse.ledger import tables
 from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows
-from didomi_dataverse.ledger.tables import deleted_events, deleted_users, storable_text
+from didomi_dataverse.ledger.tables import clip_text, deleted_events, deleted_users
 
 Reinterpret = Callable[[bytes, datetime, str], Iterable[Choice]]
 """The choices of a stored notification: from its body, the time of its arrival, and how its caller was
@@ -100,9 +100,9 @@ def find_deletion_target(
     columns = tables.notifications.c
     is_event = deletion.deletes is DeletionScope.EVENT
     wanted = (
-        columns.source_id == storable_text(deletion.source_id)
+        columns.source_id == clip_text(deletion.source_id)
         if is_event
-        else columns.didomi_user == storable_text(deletion.didomi_user)
+        else columns.didomi_user == clip_text(deletion.didomi_user)
     )
     named = columns.source_id != "" if is_event else columns.didomi_user != ""
     rows = connection.execute(

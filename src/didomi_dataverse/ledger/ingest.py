@@ -30,7 +30,7 @@ from didomi_dataverse.ledger.deletions import (
     store_tombstones,
     tombstones_of,
 )
-from didomi_dataverse.ledger.tables import storable_text
+from didomi_dataverse.ledger.tables import clip_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,13 +352,13 @@ def _new_row(
         "received_at": notification.received_at,
         "last_received_at": notification.received_at,
         "times_received": 1,
-        "type": storable_text(notification.type),
-        "regulation": storable_text(notification.regulation),
-        "organization_id": storable_text(notification.organization_id),
-        "didomi_user": storable_text(notification.didomi_user),
-        "source_id": storable_text(notification.source_id),
+        "type": clip_text(notification.type),
+        "regulation": clip_text(notification.regulation),
+        "organization_id": clip_text(notification.organization_id),
+        "didomi_user": clip_text(notification.didomi_user),
+        "source_id": clip_text(notification.source_id),
         "effective_at": notification.effective_at,
-        "caller": storable_text(notification.caller),
+        "caller": clip_text(notification.caller),
         "disposition": disposition.value,
         "reason": None if reason is None else reason.value,
         "notes": json.dumps(notes) if notes else "[]",

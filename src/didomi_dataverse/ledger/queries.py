@@ -18,7 +18,7 @@ from didomi_dataverse.ledger.read_models import (
     ParkedContact,
     StoredNotification,
 )
-from didomi_dataverse.ledger.tables import attempts, contacts, notifications, storable_text
+from didomi_dataverse.ledger.tables import attempts, clip_text, contacts, notifications
 
 _DIGEST_CHARACTERS = 64
 
@@ -235,7 +235,7 @@ def _notifications_of(
         # A row names one contact, and a Didomi user that is deleted may have spoken for several.
         deletions = and_(
             columns.didomi_user != "",
-            columns.didomi_user.in_(sorted(map(storable_text, didomi_users))),
+            columns.didomi_user.in_(sorted(map(clip_text, didomi_users))),
             columns.type == NotificationType.USER_DELETED.value,
         )
         for row in connection.execute(_select_latest(deletions, limit)).mappings():

@@ -6,6 +6,7 @@ ever read whole.
 """
 
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import (
     BigInteger,
@@ -23,8 +24,11 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 from didomi_dataverse.ledger.database.instants import from_microseconds, to_microseconds
+from didomi_dataverse.text import clip
 
 _MAX_CHARACTERS = 500
+"""Longest descriptive text. PostgreSQL refuses index entries of more than 2,704 bytes, so it cannot be much
+larger. Too small: messages of Dataverse lose their end."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -44,16 +48,8 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else from_microseconds(value)
 
 
-def storable_text(text: str) -> str:
-    """What both databases keep of a descriptive text: clipped, without NUL and lone surrogates.
-
-    For indexed columns, too: PostgreSQL refuses index entries of more than 2,704 bytes.
-    """
-    clipped = text[:_MAX_CHARACTERS]
-    if clipped.isascii() and "\0" not in clipped:
-        return clipped
-    return clipped.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
-
+clip_text = partial(clip, max_characters=_MAX_CHARACTERS)
+"""Cuts a descriptive text to what both databases can store and index."""
 
 # SQLite gives out row ids only to a column that is spelled INTEGER.
 RowNumber = BigInteger().with_variant(Integer(), "sqlite")
