@@ -1,4 +1,4 @@
-"""A process that records one notification and ends itself, without a goodbye, at the moment that it is told.
+"""A process that ingests one notification and kills itself at the moment that it is told.
 
 `python -m tests.contract.ledger.crash URL before-commit|after-commit`
 """

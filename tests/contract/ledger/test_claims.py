@@ -45,7 +45,7 @@ async def test_no_more_are_claimed_than_asked_for(ledger: Ledger, clock: FrozenC
     assert len(await claim_all(ledger, clock, limit=2)) == 1
 
 
-async def test_who_waits_longest_is_claimed_first(ledger: Ledger, clock: FrozenClock) -> None:
+async def test_the_contact_that_waits_longest_is_claimed_first(ledger: Ledger, clock: FrozenClock) -> None:
     for key in ("zoe", "ada", "mia"):
         await ingest_one(ledger, key=key)
         clock.advance(SECOND)
@@ -113,7 +113,7 @@ async def test_after_a_withdrawal_was_written_its_contact_is_like_any_other(
     assert [claim.contact.key for claim in await claim_all(ledger, clock)] == ["grants", "refused"]
 
 
-async def test_a_contact_whose_stored_state_is_damaged_is_parked_and_stops_nobody(
+async def test_a_contact_whose_stored_state_is_damaged_is_parked_and_stops_no_other(
     ledger: Ledger, clock: FrozenClock
 ) -> None:
     await ingest_one(ledger, key="damaged")
@@ -246,7 +246,7 @@ async def test_a_contact_that_changed_meanwhile_is_due_again_whatever_became_of_
     assert (await claim_one(ledger, clock)).contact.revision == 2
 
 
-async def test_who_lost_the_lease_settles_nothing(ledger: Ledger, clock: FrozenClock) -> None:
+async def test_a_worker_that_lost_the_lease_settles_nothing(ledger: Ledger, clock: FrozenClock) -> None:
     """A worker that stalled, and came back after another had taken over."""
     await ingest_one(ledger)
     stalled = await claim_one(ledger, clock)
@@ -281,7 +281,7 @@ async def test_a_lease_that_ended_unnoticed_is_still_good(ledger: Ledger, clock:
 async def test_settlements_of_many_contacts_are_told_apart(ledger: Ledger, clock: FrozenClock) -> None:
     await ledger.inbox.ingest([interpreted(choice(), key=f"person-{number}") for number in range(700)])
     claims = await claim_all(ledger, clock, limit=700)
-    stale = settlement(claims[3], lease="somebody else's")
+    stale = settlement(claims[3], lease="another worker's")
 
     answers = await ledger.queue.settle(
         [stale if claim is claims[3] else settlement(claim) for claim in claims], now=clock.now()
@@ -305,11 +305,11 @@ async def test_a_claim_given_back_is_due_at_once(ledger: Ledger, clock: FrozenCl
     await claim_one(ledger, clock)
 
 
-@pytest.mark.parametrize("how", ["release", "bury", "leave"])
+@pytest.mark.parametrize("how", ["release", "evict", "leave"])
 async def test_what_was_not_settled_leaves_nothing_taken_for_known(
     ledger: Ledger, clock: FrozenClock, how: str
 ) -> None:
-    """Whoever held it may have written something, whether it gives it back or is gone."""
+    """Its holder may have written something, whether it releases it or is gone."""
     now = clock.now()
     await ledger.replicas.heartbeat("0123456789abcdef", Heartbeat(1, LEASE))
     await ingest_one(ledger)
@@ -320,7 +320,7 @@ async def test_what_was_not_settled_leaves_nothing_taken_for_known(
     match how:
         case "release":
             await ledger.queue.release(held, now=now)
-        case "bury":
+        case "evict":
             assert await ledger.replicas.evict("0123456789abcdef", Heartbeat(1, LEASE), now=now) == 1
         case _:
             await ledger.replicas.leave("0123456789abcdef", now=now)

@@ -41,7 +41,7 @@ def said(
 
 
 def event_deleted(event_id: str) -> InterpretedNotification:
-    """As in the published example: it names nobody (didomi.md 1.3)."""
+    """As in the published example: it names no person (didomi.md 1.3)."""
     return heard(bodies.event_deleted({"id": event_id, "created_at": bodies.instant(START)}))
 
 
@@ -62,9 +62,9 @@ async def values_of(ledger: Ledger, key: str = "ada") -> dict[str, bool | None]:
     }
 
 
-async def outcome(ledger: Ledger, reading: InterpretedNotification) -> tuple[Disposition, Reason | None]:
-    (recorded,) = await ledger.inbox.ingest([reading])
-    return recorded.disposition, recorded.reason
+async def outcome(ledger: Ledger, notification: InterpretedNotification) -> tuple[Disposition, Reason | None]:
+    (ingested,) = await ledger.inbox.ingest([notification])
+    return ingested.disposition, ingested.reason
 
 
 APPLIED = (Disposition.APPLIED, None)
@@ -72,13 +72,13 @@ UNCHANGED = (Disposition.UNCHANGED, None)
 
 
 async def test_a_deleted_event_is_found_through_the_log(ledger: Ledger, clock: FrozenClock) -> None:
-    (recorded,) = await ledger.inbox.ingest([said("E1", news=True)])
+    (ingested,) = await ledger.inbox.ingest([said("E1", news=True)])
     await settle_all(ledger, clock)
 
     (deleted,) = await ledger.inbox.ingest([event_deleted("E1")])
 
     assert (deleted.disposition, deleted.withdrawal) == (Disposition.APPLIED, True)
-    assert deleted.contact_id == recorded.contact_id
+    assert deleted.contact_id == ingested.contact_id
     assert await values_of(ledger) == {"news": None}
     assert (await contact_of(ledger)).state is DeliveryState.DUE
 
@@ -99,11 +99,11 @@ async def test_an_event_that_arrives_after_its_deletion_does_not_count(ledger: L
 
 
 async def test_an_event_and_its_deletion_may_come_in_one_body(ledger: Ledger) -> None:
-    recorded = await ledger.inbox.ingest(
+    ingested = await ledger.inbox.ingest(
         [event_deleted("E2"), said("E1", 0, news=False), said("E2", 1, news=True), said("E3", 2, ads=True)]
     )
 
-    assert [one.reason for one in recorded] == [None] * 4
+    assert [one.reason for one in ingested] == [None] * 4
     assert await values_of(ledger) == {"news": False, "ads": True}
 
 
@@ -144,7 +144,7 @@ async def test_a_purge_of_what_held_no_choices_cuts_no_history(ledger: Ledger) -
     assert await outcome(ledger, event_deleted("E1")) == APPLIED
 
 
-async def test_a_deleted_event_of_nobody_is_skipped(ledger: Ledger) -> None:
+async def test_a_deleted_event_without_a_person_is_skipped(ledger: Ledger) -> None:
     await ledger.inbox.ingest([said("E1", key=None, news=True)])
 
     assert await outcome(ledger, event_deleted("E1")) == (Disposition.SKIPPED, Reason.ANONYMOUS)
@@ -198,7 +198,7 @@ async def test_a_deleted_user_of_two_people_goes_from_both(ledger: Ledger) -> No
     assert (await values_of(ledger), await values_of(ledger, "bob")) == ({"news": None}, {"news": None})
 
 
-async def test_a_deleted_user_of_nobody_is_skipped(ledger: Ledger) -> None:
+async def test_a_deleted_user_without_a_person_is_skipped(ledger: Ledger) -> None:
     assert await outcome(ledger, user_deleted("tablet", at=1)) == (Disposition.SKIPPED, Reason.ANONYMOUS)
 
 

@@ -85,8 +85,8 @@ async def test_a_full_disk_is_said_and_leaves_everything_as_it_was(
 
     assert await contact_of(ledger) == before
     _pragma(ledger, "max_page_count = 1000000")
-    (recorded,) = await ledger.inbox.ingest([large])
-    assert (recorded.duplicate, recorded.disposition) == (False, Disposition.APPLIED)
+    (ingested,) = await ledger.inbox.ingest([large])
+    assert (ingested.duplicate, ingested.disposition) == (False, Disposition.APPLIED)
     await ledger.close()
 
 
@@ -168,13 +168,13 @@ async def test_an_error_of_the_database_quotes_nothing_that_was_stored(ledger: L
 
 
 class _Other:
-    """Somebody else's connection to the same PostgreSQL database."""
+    """Another program's connection to the same PostgreSQL database."""
 
     def __init__(self, url: str) -> None:
         self.connection = psycopg.connect(url)
         self._watching = psycopg.connect(url, autocommit=True)
 
-    async def until_somebody_waits(self) -> int:
+    async def until_a_process_waits(self) -> int:
         """The process that waits for a lock of this database. Asks until there is one."""
         query = (
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -186,7 +186,7 @@ class _Other:
                     return int(found[0])
 
     def terminate(self, process: int | None = None) -> None:
-        """End the connections of everybody else, or the one that is named."""
+        """End all connections but this one's, or the one that is named."""
         self._watching.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
             " AND pid NOT IN (pg_backend_pid(), %s) AND (%s::int IS NULL OR pid = %s)",
@@ -208,15 +208,15 @@ async def test_a_connection_lost_in_mid_transaction_leaves_nothing(
     other.connection.execute("SELECT 1 FROM contacts FOR UPDATE")
     received = interpreted(choice(False, after=SECOND))
 
-    recording = asyncio.create_task(ledger.inbox.ingest([received]))
-    other.terminate(await other.until_somebody_waits())
+    ingesting = asyncio.create_task(ledger.inbox.ingest([received]))
+    other.terminate(await other.until_a_process_waits())
     with pytest.raises(StoreUnavailableError, match="Nothing was changed"):
-        await recording
+        await ingesting
     other.close()
 
     assert await contact_of(ledger) == before
-    (recorded,) = await ledger.inbox.ingest([received])
-    assert not recorded.duplicate
+    (ingested,) = await ledger.inbox.ingest([received])
+    assert not ingested.duplicate
     await ledger.close()
 
 
@@ -237,7 +237,7 @@ async def test_connections_lost_while_idle_are_replaced_unnoticed(
 async def test_a_notification_that_another_replica_logs_at_the_same_moment_is_a_duplicate(
     postgres_url: str, clock: FrozenClock
 ) -> None:
-    """One that names nobody: no lock of a contact makes the two wait for each other before they insert."""
+    """It names no person: no lock of a contact makes the two wait for each other before they insert."""
     ledger = await open_ledger(postgres_url, clock=clock)
     not_json = interpreted(key=None, disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
     other = _Other(postgres_url)
@@ -248,13 +248,13 @@ async def test_a_notification_that_another_replica_logs_at_the_same_moment_is_a_
         [not_json.digest],
     )
 
-    recording = asyncio.create_task(ledger.inbox.ingest([not_json]))
-    await other.until_somebody_waits()
+    ingesting = asyncio.create_task(ledger.inbox.ingest([not_json]))
+    await other.until_a_process_waits()
     other.connection.commit()
-    (recorded,) = await recording
+    (ingested,) = await ingesting
     other.close()
 
-    assert recorded.duplicate
+    assert ingested.duplicate
     logged = await find_notification(ledger, not_json.digest)
     assert logged is not None
     assert logged.times_received == 2
@@ -284,7 +284,7 @@ async def test_a_deadlock_is_tried_again(postgres_url: str, clock: FrozenClock) 
         ledger._database.write(lambda connection: lock_both(connection, ids[1], ids[0])),
     )
 
-    # Whoever lost may come back before the other has what it waited for, and lose again.
+    # The loser may come back before the other has what it waited for, and lose again.
     assert len(tries) >= 3
     assert [(await contact_of(ledger, key)).attempts for key in ("ada", "bob")] == [1, 1]
     await ledger.close()
@@ -305,11 +305,11 @@ async def test_collisions_without_end_are_given_up(postgres_url: str, clock: Fro
     await ledger.close()
 
 
-async def test_two_replicas_record_and_deliver_everything_once(postgres_url: str, clock: FrozenClock) -> None:
+async def test_two_replicas_ingest_and_deliver_everything_once(postgres_url: str, clock: FrozenClock) -> None:
     """Both are sent everything, in opposite orders, while both deliver."""
     replicas = [await open_for_serving(postgres_url, clock=clock) for _ in range(2)]
     people = [f"person-{number}" for number in range(30)]
-    readings: list[InterpretedNotification] = [
+    notifications: list[InterpretedNotification] = [
         interpreted(choice(number % 2 == 0, after=number * SECOND), key=key, digest=new_digest())
         for number in range(4)
         for key in people
@@ -319,8 +319,8 @@ async def test_two_replicas_record_and_deliver_everything_once(postgres_url: str
     async def receive(ledger: Ledger, arriving: list[InterpretedNotification]) -> list[bool]:
         duplicates = []
         for start in range(0, len(arriving), 7):
-            recorded = await ledger.inbox.ingest(arriving[start : start + 7])
-            duplicates += [each.duplicate for each in recorded]
+            ingested = await ledger.inbox.ingest(arriving[start : start + 7])
+            duplicates += [each.duplicate for each in ingested]
         return duplicates
 
     async def deliver(ledger: Ledger, receiving: asyncio.Future[tuple[list[bool], list[bool]]]) -> None:
@@ -333,11 +333,11 @@ async def test_two_replicas_record_and_deliver_everything_once(postgres_url: str
             if finished and not claims:
                 return
 
-    receiving = asyncio.gather(receive(replicas[0], readings), receive(replicas[1], readings[::-1]))
+    receiving = asyncio.gather(receive(replicas[0], notifications), receive(replicas[1], notifications[::-1]))
     await asyncio.gather(*(deliver(ledger, receiving) for ledger in replicas))
     duplicates = [each for one in await receiving for each in one]
 
-    assert duplicates.count(False) == len(readings)
+    assert duplicates.count(False) == len(notifications)
     assert len(set(delivered)) == len(delivered)
     for key in people:
         contact = await contact_of(replicas[0], key)

@@ -16,7 +16,7 @@ from didomi_dataverse.ledger.read_models import NotificationFilter
 
 
 class FakeLedger:
-    """Commits when the test lets it, and fails for readings whose digest it was told to fail for."""
+    """Commits when the test lets it, and fails for notifications whose digest it was told to fail for."""
 
     def __init__(self) -> None:
         self.groups: list[list[str]] = []
@@ -24,16 +24,16 @@ class FakeLedger:
         self._may_commit = asyncio.Semaphore(0)
         self._committing = asyncio.Event()
 
-    async def ingest(self, readings: Sequence[InterpretedNotification]) -> list[Ingested]:
-        self.groups.append([each.digest for each in readings])
+    async def ingest(self, notifications: Sequence[InterpretedNotification]) -> list[Ingested]:
+        self.groups.append([each.digest for each in notifications])
         self._committing.set()
         await self._may_commit.acquire()
-        for each in readings:
+        for each in notifications:
             if each.digest in self.failing:
                 raise self.failing[each.digest]
         return [
             Ingested(each.digest, Disposition.APPLIED, None, duplicate=False, contact_id=1, withdrawal=False)
-            for each in readings
+            for each in notifications
         ]
 
     def let_commit(self, times: int = 1_000) -> None:
@@ -68,11 +68,11 @@ async def _first_committing(
     return calls
 
 
-def _digests(recorded: list[Ingested]) -> list[str]:
-    return [each.digest for each in recorded]
+def _digests(ingested: list[Ingested]) -> list[str]:
+    return [each.digest for each in ingested]
 
 
-async def test_who_comes_alone_is_committed_at_once(fake: FakeLedger) -> None:
+async def test_a_single_caller_is_committed_at_once(fake: FakeLedger) -> None:
     fake.let_commit()
 
     assert _digests(await GroupCommit(fake.ingest).submit([interpreted(digest="a")])) == ["a"]
@@ -83,14 +83,14 @@ async def test_nothing_is_committed_for_nothing(fake: FakeLedger) -> None:
     assert fake.groups == []
 
 
-async def test_all_who_come_during_a_commit_share_the_next(fake: FakeLedger) -> None:
+async def test_callers_during_a_commit_share_the_next(fake: FakeLedger) -> None:
     group_commit = GroupCommit(fake.ingest)
     calls = await _first_committing(group_commit, fake, "a", "b", "c")
     assert group_commit._waiting == 3
 
     fake.let_commit()
 
-    assert [_digests(recorded) for recorded in await asyncio.gather(*calls)] == [
+    assert [_digests(ingested) for ingested in await asyncio.gather(*calls)] == [
         ["first"],
         ["a"],
         ["b"],
@@ -107,7 +107,7 @@ async def test_each_caller_gets_their_own_part_in_order(fake: FakeLedger) -> Non
     await asyncio.sleep(0)
     fake.let_commit()
 
-    answers = [_digests(recorded) for recorded in await asyncio.gather(*calls)]
+    answers = [_digests(ingested) for ingested in await asyncio.gather(*calls)]
 
     assert answers == [["first"], ["a", "b"], ["c"], ["d", "e", "f"]]
 
@@ -132,7 +132,7 @@ async def test_a_call_larger_than_a_group_is_a_group_by_itself(fake: FakeLedger)
     assert fake.groups == [["first"], ["a"], ["b", "c", "d"]]
 
 
-async def test_who_finds_the_line_full_is_refused_at_once(fake: FakeLedger) -> None:
+async def test_a_caller_that_finds_the_line_full_is_refused_at_once(fake: FakeLedger) -> None:
     group_commit = GroupCommit(fake.ingest, max_waiting=2)
     calls = await _first_committing(group_commit, fake, "a", "b")
 
@@ -144,8 +144,8 @@ async def test_who_finds_the_line_full_is_refused_at_once(fake: FakeLedger) -> N
     assert fake.groups == [["first"], ["a", "b"]]
 
 
-async def test_who_waits_too_long_for_a_store_that_stalls_is_refused(fake: FakeLedger) -> None:
-    """In line and in the commit alike. The commit goes on, and so does everybody after it."""
+async def test_a_caller_that_waits_too_long_for_a_store_that_stalls_is_refused(fake: FakeLedger) -> None:
+    """In line and in the commit alike. The commit goes on, and so do the callers after it."""
     group_commit = GroupCommit(fake.ingest, longest_wait=timedelta(milliseconds=20))
     calls = await _first_committing(group_commit, fake, "a")
 
@@ -158,7 +158,7 @@ async def test_who_waits_too_long_for_a_store_that_stalls_is_refused(fake: FakeL
     assert fake.groups == [["first"], ["b"]]
 
 
-async def test_a_call_larger_than_the_line_is_taken_when_nobody_waits(fake: FakeLedger) -> None:
+async def test_a_call_larger_than_the_line_is_taken_when_the_line_is_empty(fake: FakeLedger) -> None:
     group_commit = GroupCommit(fake.ingest, max_waiting=2)
     fake.let_commit()
 
@@ -179,7 +179,7 @@ async def test_a_store_that_cannot_commit_is_told_to_all_and_not_asked_again(fak
     assert fake.groups == [["first"], ["a", "b"]]
 
 
-async def test_readings_that_break_the_commit_fail_alone(fake: FakeLedger) -> None:
+async def test_notifications_that_break_the_commit_fail_alone(fake: FakeLedger) -> None:
     group_commit = GroupCommit(fake.ingest)
     fake.failing["b"] = RuntimeError("poison")
     calls = await _first_committing(group_commit, fake, "a", "b", "c")
@@ -196,7 +196,7 @@ async def test_readings_that_break_the_commit_fail_alone(fake: FakeLedger) -> No
     assert fake.groups == [["first"], ["a", "b", "c"], ["a"], ["b"], ["c"]]
 
 
-async def test_one_who_hangs_up_does_not_disturb_the_others(fake: FakeLedger) -> None:
+async def test_a_caller_that_hangs_up_does_not_disturb_the_others(fake: FakeLedger) -> None:
     group_commit = GroupCommit(fake.ingest)
     calls = await _first_committing(group_commit, fake, "a", "b")
 
@@ -212,7 +212,7 @@ async def test_one_who_hangs_up_does_not_disturb_the_others(fake: FakeLedger) ->
     assert fake.groups == [["first"], ["b"]]
 
 
-async def test_closing_commits_all_who_wait_and_refuses_who_comes_after(fake: FakeLedger) -> None:
+async def test_closing_commits_all_that_wait_and_refuses_later_callers(fake: FakeLedger) -> None:
     group_commit = GroupCommit(fake.ingest)
     calls = await _first_committing(group_commit, fake, "a", "b")
 
@@ -224,7 +224,7 @@ async def test_closing_commits_all_who_wait_and_refuses_who_comes_after(fake: Fa
     fake.let_commit()
     await closing
 
-    assert [_digests(recorded) for recorded in await asyncio.gather(*calls)] == [["first"], ["a"], ["b"]]
+    assert [_digests(ingested) for ingested in await asyncio.gather(*calls)] == [["first"], ["a"], ["b"]]
     assert fake.groups == [["first"], ["a", "b"]]
 
 
@@ -242,7 +242,7 @@ async def test_after_a_quiet_time_it_goes_on(fake: FakeLedger) -> None:
     assert fake.groups == [["a"], ["b"]]
 
 
-async def test_when_the_loop_ends_who_waits_is_told(fake: FakeLedger) -> None:
+async def test_when_the_task_is_cancelled_waiting_callers_are_told(fake: FakeLedger) -> None:
     group_commit = GroupCommit(fake.ingest)
     calls = await _first_committing(group_commit, fake, "a")
     committing = group_commit._committing
@@ -256,13 +256,17 @@ async def test_when_the_loop_ends_who_waits_is_told(fake: FakeLedger) -> None:
 
 async def test_on_a_real_ledger_everybody_is_answered(ledger: Ledger) -> None:
     group_commit = GroupCommit(ledger.inbox.ingest, max_group=20)
-    readings = [interpreted(choice(), key=f"person-{number % 30}") for number in range(100)]
+    notifications = [interpreted(choice(), key=f"person-{number % 30}") for number in range(100)]
 
-    answers = await asyncio.gather(*(group_commit.submit([each]) for each in (*readings, *readings)))
+    answers = await asyncio.gather(
+        *(group_commit.submit([each]) for each in (*notifications, *notifications))
+    )
     await group_commit.close()
 
-    assert [answer[0].digest for answer in answers] == [each.digest for each in (*readings, *readings)]
+    assert [answer[0].digest for answer in answers] == [
+        each.digest for each in (*notifications, *notifications)
+    ]
     assert [answer[0].duplicate for answer in answers] == [False] * 100 + [True] * 100
     logged = await ledger.reader.list_notifications(NotificationFilter(limit=200))
-    assert {one.digest for one in logged} == {each.digest for each in readings}
+    assert {one.digest for one in logged} == {each.digest for each in notifications}
     assert {one.times_received for one in logged} == {2}

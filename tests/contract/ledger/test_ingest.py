@@ -28,28 +28,28 @@ SECOND = timedelta(seconds=1)
 
 
 async def test_a_choice_of_a_new_person_makes_a_contact_that_is_due(ledger: Ledger) -> None:
-    recorded = await ingest_one(ledger, choice())
+    ingested = await ingest_one(ledger, choice())
 
     contact = await contact_of(ledger)
-    assert (recorded.disposition, recorded.reason, recorded.duplicate) == (Disposition.APPLIED, None, False)
-    assert contact.contact_id == recorded.contact_id
+    assert (ingested.disposition, ingested.reason, ingested.duplicate) == (Disposition.APPLIED, None, False)
+    assert contact.contact_id == ingested.contact_id
     assert (contact.key, contact.identifier) == ("ada", "Ada")
     assert (contact.state, contact.due_at, contact.revision) == (DeliveryState.DUE, START, 1)
     assert [register.statement for register in contact.registers.values()] == [choice()]
 
 
-async def test_nothing_is_recorded_of_nothing(ledger: Ledger) -> None:
+async def test_nothing_is_ingested_of_nothing(ledger: Ledger) -> None:
     assert await ledger.inbox.ingest([]) == []
 
 
 async def test_an_unknown_person_has_no_contact(ledger: Ledger) -> None:
-    assert await ledger.reader.contact("nobody") is None
+    assert await ledger.reader.contact("unknown") is None
 
 
 async def test_a_notification_is_logged_as_it_was_read(ledger: Ledger) -> None:
     received = interpreted(choice(), body=b'{"raw": "\xc3\xa9"}', warnings=("unreadable time at $.a",))
 
-    (recorded,) = await ledger.inbox.ingest([received])
+    (ingested,) = await ledger.inbox.ingest([received])
 
     logged = await find_notification(ledger, received.digest)
     assert logged is not None
@@ -57,7 +57,7 @@ async def test_a_notification_is_logged_as_it_was_read(ledger: Ledger) -> None:
     assert (logged.type, logged.regulation, logged.organization_id) == ("event.created", "gdpr", "acme")
     assert (logged.didomi_user, logged.source_id, logged.caller) == ("device-1", "event-1", "oauth")
     assert (logged.received_at, logged.last_received_at, logged.times_received) == (START, START, 1)
-    assert (logged.effective_at, logged.contact_id) == (START, recorded.contact_id)
+    assert (logged.effective_at, logged.contact_id) == (START, ingested.contact_id)
     assert (logged.disposition, logged.reason) == (Disposition.APPLIED, None)
 
 
@@ -87,9 +87,9 @@ async def test_a_duplicate_is_counted_and_changes_nothing_else(ledger: Ledger, c
 async def test_of_two_alike_in_one_call_the_second_is_the_duplicate(ledger: Ledger) -> None:
     received = interpreted(choice())
 
-    recorded = await ledger.inbox.ingest([received, received, received])
+    ingested = await ledger.inbox.ingest([received, received, received])
 
-    assert [each.duplicate for each in recorded] == [False, True, True]
+    assert [each.duplicate for each in ingested] == [False, True, True]
     logged = await find_notification(ledger, received.digest)
     assert logged is not None
     assert logged.times_received == 3
@@ -105,13 +105,13 @@ async def test_a_duplicate_of_what_was_parked_says_so_again(ledger: Ledger) -> N
     assert (again.disposition, again.reason, again.duplicate) == (Disposition.PARKED, Reason.NOT_JSON, True)
 
 
-async def test_what_names_nobody_is_kept_without_a_contact(ledger: Ledger) -> None:
+async def test_what_names_no_person_is_kept_without_a_contact(ledger: Ledger) -> None:
     """A body that is not JSON, for one: it is kept in quarantine, byte for byte."""
     not_json = interpreted(key=None, body=b"\xff\0{", disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
 
-    (recorded,) = await ledger.inbox.ingest([not_json])
+    (ingested,) = await ledger.inbox.ingest([not_json])
 
-    assert (recorded.disposition, recorded.reason, recorded.contact_id) == (
+    assert (ingested.disposition, ingested.reason, ingested.contact_id) == (
         Disposition.PARKED,
         Reason.NOT_JSON,
         None,
@@ -122,14 +122,14 @@ async def test_what_names_nobody_is_kept_without_a_contact(ledger: Ledger) -> No
 
 
 async def test_a_person_without_a_choice_is_findable_and_not_due(ledger: Ledger) -> None:
-    """Whoever asks what we hold of them must be answered in full."""
+    """A person who asks what we hold must be answered in full."""
     pending = interpreted(disposition=Disposition.SKIPPED, reason=Reason.PENDING_APPROVAL)
 
-    (recorded,) = await ledger.inbox.ingest([pending])
+    (ingested,) = await ledger.inbox.ingest([pending])
 
     contact = await contact_of(ledger)
     assert (contact.state, contact.due_at, contact.revision) == (DeliveryState.SETTLED, None, 0)
-    assert recorded.contact_id == contact.contact_id
+    assert ingested.contact_id == contact.contact_id
     assert [logged.digest for logged in await ledger.reader.notifications_of(contact.contact_id, 10)] == [
         pending.digest
     ]
@@ -137,16 +137,16 @@ async def test_a_person_without_a_choice_is_findable_and_not_due(ledger: Ledger)
 
 async def test_choices_of_a_skipped_notification_are_folded_too(ledger: Ledger) -> None:
     """A regulation without a mapping today may have one tomorrow."""
-    (recorded,) = await ledger.inbox.ingest(
+    (ingested,) = await ledger.inbox.ingest(
         [interpreted(choice(), disposition=Disposition.SKIPPED, reason=Reason.REGULATION_NOT_MAPPED)]
     )
 
-    assert (recorded.disposition, recorded.reason) == (Disposition.SKIPPED, Reason.REGULATION_NOT_MAPPED)
+    assert (ingested.disposition, ingested.reason) == (Disposition.SKIPPED, Reason.REGULATION_NOT_MAPPED)
     assert len((await contact_of(ledger)).registers) == 1
 
 
 async def test_several_notifications_of_one_person_in_one_call_are_folded_in_turn(ledger: Ledger) -> None:
-    recorded = await ledger.inbox.ingest(
+    ingested = await ledger.inbox.ingest(
         [
             interpreted(choice(True, after=SECOND)),
             interpreted(choice(False)),
@@ -154,12 +154,12 @@ async def test_several_notifications_of_one_person_in_one_call_are_folded_in_tur
         ]
     )
 
-    assert [each.disposition for each in recorded] == [
+    assert [each.disposition for each in ingested] == [
         Disposition.APPLIED,
         Disposition.UNCHANGED,
         Disposition.APPLIED,
     ]
-    assert [each.withdrawal for each in recorded] == [False, False, True]
+    assert [each.withdrawal for each in ingested] == [False, False, True]
     contact = await contact_of(ledger)
     assert contact.revision == 2
     assert [register.statement for register in contact.registers.values()] == [
@@ -190,9 +190,9 @@ async def test_what_says_nothing_new_is_unchanged_and_leaves_the_contact_settled
     await ingest_one(ledger, *first)
     await settle_all(ledger, clock)
 
-    recorded = await ingest_one(ledger, *second)
+    ingested = await ingest_one(ledger, *second)
 
-    assert recorded.disposition is Disposition.UNCHANGED
+    assert ingested.disposition is Disposition.UNCHANGED
     contact = await contact_of(ledger)
     assert (contact.state, contact.due_at, contact.revision) == (DeliveryState.SETTLED, None, 1)
 
@@ -218,9 +218,9 @@ async def test_a_choice_stated_again_later_is_a_change(ledger: Ledger, clock: Fr
     await ingest_one(ledger, choice())
     await settle_all(ledger, clock)
 
-    recorded = await ingest_one(ledger, choice(after=SECOND))
+    ingested = await ingest_one(ledger, choice(after=SECOND))
 
-    assert recorded.disposition is Disposition.APPLIED
+    assert ingested.disposition is Disposition.APPLIED
     assert (await contact_of(ledger)).state is DeliveryState.DUE
 
 
@@ -275,20 +275,20 @@ async def test_a_contact_that_changes_under_delivery_keeps_its_lease(
     assert await claim_all(ledger, clock) == []
 
 
-async def test_a_reading_on_which_the_fold_fails_is_parked_alone(ledger: Ledger) -> None:
-    """A value of a kind that no reading has stands for a mistake of ours."""
+async def test_a_notification_on_which_the_fold_fails_is_parked_alone(ledger: Ledger) -> None:
+    """A value of a kind that no notification has stands for a mistake of ours."""
     broken = interpreted(choice(object()), key="bob")  # type: ignore[arg-type]  # the mistake
 
-    recorded = await ledger.inbox.ingest(
+    ingested = await ledger.inbox.ingest(
         [interpreted(choice(), key="ada"), broken, interpreted(choice(subject=PROFILING), key="bob")]
     )
 
-    assert [each.disposition for each in recorded] == [
+    assert [each.disposition for each in ingested] == [
         Disposition.APPLIED,
         Disposition.PARKED,
         Disposition.APPLIED,
     ]
-    assert recorded[1].reason is Reason.INTERNAL_ERROR
+    assert ingested[1].reason is Reason.INTERNAL_ERROR
     assert {subject for subject, _ in (await contact_of(ledger, "bob")).registers} == {PROFILING}
     logged = await find_notification(ledger, broken.digest)
     assert logged is not None
@@ -304,9 +304,9 @@ async def test_a_reading_on_which_the_fold_fails_is_parked_alone(ledger: Ledger)
     ],
 )
 async def test_an_identity_that_no_database_can_index_is_parked(ledger: Ledger, key: str) -> None:
-    recorded = await ledger.inbox.ingest([interpreted(choice(), key=key), interpreted(choice(), key="ada")])
+    ingested = await ledger.inbox.ingest([interpreted(choice(), key=key), interpreted(choice(), key="ada")])
 
-    assert [(each.disposition, each.reason) for each in recorded] == [
+    assert [(each.disposition, each.reason) for each in ingested] == [
         (Disposition.PARKED, Reason.INTERNAL_ERROR),
         (Disposition.APPLIED, None),
     ]
@@ -321,11 +321,11 @@ async def test_an_identity_that_no_database_can_index_is_parked(ledger: Ledger, 
     ],
 )
 async def test_a_strange_description_stops_no_notification(ledger: Ledger, text: str) -> None:
-    (recorded,) = await ledger.inbox.ingest(
+    (ingested,) = await ledger.inbox.ingest(
         [interpreted(choice(), didomi_user=text, source_id=text, warnings=(text,))]
     )
 
-    assert recorded.disposition is Disposition.APPLIED
+    assert ingested.disposition is Disposition.APPLIED
 
 
 async def test_a_contact_whose_stored_state_is_damaged_is_not_overwritten(ledger: Ledger) -> None:
@@ -334,20 +334,20 @@ async def test_a_contact_whose_stored_state_is_damaged_is_not_overwritten(ledger
         lambda connection: connection.exec_driver_sql("UPDATE contacts SET registers = 'damaged'")
     )
 
-    recorded = await ingest_one(ledger, choice(False, after=SECOND))
+    ingested = await ingest_one(ledger, choice(False, after=SECOND))
 
-    assert (recorded.disposition, recorded.reason) == (Disposition.PARKED, Reason.INTERNAL_ERROR)
+    assert (ingested.disposition, ingested.reason) == (Disposition.PARKED, Reason.INTERNAL_ERROR)
     with pytest.raises(ValueError, match=r"."):
         await ledger.reader.contact("ada")
 
 
-async def test_more_readings_than_a_statement_holds_are_recorded_in_one_call(ledger: Ledger) -> None:
-    readings = [interpreted(choice(), key=f"person-{number}") for number in range(1_200)]
+async def test_more_notifications_than_a_statement_holds_are_ingested_in_one_call(ledger: Ledger) -> None:
+    notifications = [interpreted(choice(), key=f"person-{number}") for number in range(1_200)]
 
-    recorded = await ledger.inbox.ingest(readings)
-    again = await ledger.inbox.ingest(readings)
+    ingested = await ledger.inbox.ingest(notifications)
+    again = await ledger.inbox.ingest(notifications)
 
-    assert len({each.contact_id for each in recorded}) == 1_200
+    assert len({each.contact_id for each in ingested}) == 1_200
     assert all(each.duplicate for each in again)
     assert (await ledger.reader.count_contacts()).by_state[DeliveryState.DUE] == 1_200
 
@@ -383,10 +383,10 @@ async def test_order_and_repetition_of_arrival_do_not_matter(
 
 
 async def test_concurrent_calls_for_one_person_lose_nothing(ledger: Ledger) -> None:
-    readings: list[InterpretedNotification] = [
+    notifications: list[InterpretedNotification] = [
         interpreted(choice(after=number * SECOND, didomi_user=f"device-{number}")) for number in range(20)
     ]
 
-    await asyncio.gather(*(ledger.inbox.ingest([each]) for each in readings))
+    await asyncio.gather(*(ledger.inbox.ingest([each]) for each in notifications))
 
     assert len((await contact_of(ledger)).registers) == 20

@@ -89,16 +89,16 @@ class LedgerLife(RuleBasedStateMachine):
     @rule(key=st.sampled_from(KEYS), choices=_choices)
     def receive(self, key: str, choices: list[Choice]) -> None:
         received = interpreted(*choices, key=key)
-        (recorded,) = self._run(self._ledger.inbox.ingest([received]))
-        assert not recorded.duplicate
+        (ingested,) = self._run(self._ledger.inbox.ingest([received]))
+        assert not ingested.duplicate
         self._received.append(received)
         self._acknowledged[key] += choices
 
     @rule(which=_any)
     def receive_again(self, which: int) -> None:
         if self._received:
-            (recorded,) = self._run(self._ledger.inbox.ingest([self._received[which % len(self._received)]]))
-            assert recorded.duplicate
+            (ingested,) = self._run(self._ledger.inbox.ingest([self._received[which % len(self._received)]]))
+            assert ingested.duplicate
 
     @rule(key=st.sampled_from(KEYS), choices=_choices)
     def crash_before_the_commit(self, key: str, choices: list[Choice]) -> None:

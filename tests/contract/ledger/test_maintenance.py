@@ -72,7 +72,9 @@ async def test_a_parked_withdrawal_comes_back_as_urgent_as_it_was(ledger: Ledger
     assert [claim.contact.key for claim in await claim_all(ledger, clock)] == ["refused", "granted"]
 
 
-async def test_another_mapping_leaves_who_waits_where_they_are(ledger: Ledger, clock: FrozenClock) -> None:
+async def test_another_mapping_leaves_waiting_contacts_where_they_are(
+    ledger: Ledger, clock: FrozenClock
+) -> None:
     await ingest_one(ledger, key="unmatched")
     claim = await claim_one(ledger, clock)
     await ledger.queue.settle([settlement(claim, Move.UNMATCHED, after=DAY)], now=clock.now())
@@ -217,10 +219,10 @@ async def test_an_empty_ledger_counts_nothing(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2])
 async def test_notifications_of_a_contact_are_read_the_latest_first(ledger: Ledger, limit: int) -> None:
-    readings = [interpreted(choice(after=number * SECOND)) for number in range(3)]
-    for each in readings:
+    notifications = [interpreted(choice(after=number * SECOND)) for number in range(3)]
+    for each in notifications:
         await ledger.inbox.ingest([each])
 
     logged = await ledger.reader.notifications_of((await contact_of(ledger)).contact_id, limit)
 
-    assert [each.digest for each in logged] == [each.digest for each in readings[::-1]][:limit]
+    assert [each.digest for each in logged] == [each.digest for each in notifications[::-1]][:limit]

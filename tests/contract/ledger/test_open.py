@@ -33,7 +33,7 @@ async def _opened_and_closed(url: str) -> None:
     await ledger.close()
 
 
-async def test_what_was_recorded_is_there_when_opened_again(url: str) -> None:
+async def test_what_was_ingested_is_there_when_opened_again(url: str) -> None:
     ledger = await open_for_serving(url, clock=CLOCK)
     await ingest_one(ledger)
     before = await contact_of(ledger)
@@ -125,7 +125,7 @@ async def test_a_command_reads_and_writes_beside_the_serving_process(sqlite_url:
     await serving.close()
 
 
-async def test_reading_does_not_wait_for_whoever_writes(sqlite_url: str, tmp_path: Path) -> None:
+async def test_reading_does_not_wait_for_a_writer(sqlite_url: str, tmp_path: Path) -> None:
     ledger = await open_ledger(sqlite_url, clock=CLOCK)
     await ingest_one(ledger)
     writer = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
@@ -188,7 +188,7 @@ def _foreign_table(name: str) -> Callable[[Path], str]:
             id="a name of a later migration",
         ),
         pytest.param(
-            lambda _: "postgresql://ledger:hush@127.0.0.1:1/ledger", r"cannot be opened", id="nobody there"
+            lambda _: "postgresql://ledger:hush@127.0.0.1:1/ledger", r"cannot be opened", id="no server"
         ),
     ],
 )

@@ -28,18 +28,18 @@ from didomi_dataverse.ledger.read_models import NotificationFilter
 SECOND = timedelta(seconds=1)
 
 
-async def test_recording_again_updates_the_row_and_delivers(ledger: Ledger, clock: FrozenClock) -> None:
+async def test_ingesting_again_updates_the_row_and_delivers(ledger: Ledger, clock: FrozenClock) -> None:
     parked = interpreted(key=None, disposition=Disposition.PARKED, reason=Reason.MALFORMED, warnings=("x",))
     await ledger.inbox.ingest([parked])
     today = interpreted(choice(), digest=parked.digest)
 
-    (recorded,) = await ledger.inbox.ingest_again([today])
+    (ingested,) = await ledger.inbox.ingest_again([today])
 
-    assert (recorded.disposition, recorded.duplicate) == (Disposition.APPLIED, False)
+    assert (ingested.disposition, ingested.duplicate) == (Disposition.APPLIED, False)
     logged = await find_notification(ledger, parked.digest)
     assert logged is not None
     assert (logged.disposition, logged.reason, logged.notes) == (Disposition.APPLIED, None, ())
-    assert (logged.contact_id, logged.times_received) == (recorded.contact_id, 1)
+    assert (logged.contact_id, logged.times_received) == (ingested.contact_id, 1)
     assert (await contact_of(ledger)).state is DeliveryState.DUE
 
     await settle_all(ledger, clock)
@@ -51,7 +51,7 @@ async def test_recording_again_updates_the_row_and_delivers(ledger: Ledger, cloc
     assert logged.disposition is Disposition.APPLIED
 
 
-async def test_who_is_delivered_while_it_is_replayed_stays_due(ledger: Ledger, clock: FrozenClock) -> None:
+async def test_a_contact_delivered_while_it_is_replayed_stays_due(ledger: Ledger, clock: FrozenClock) -> None:
     received = interpreted(choice())
     await ledger.inbox.ingest([received])
     claim = await claim_one(ledger, clock)
@@ -111,12 +111,12 @@ async def test_parked_notifications_come_in_the_order_of_their_arrival(ledger: L
     assert len(await ledger.reader.parked_notifications(0, 9)) == 2
 
 
-async def test_only_who_waits_is_retried(ledger: Ledger, clock: FrozenClock) -> None:
-    recorded = await ingest_one(ledger)
-    assert recorded.contact_id is not None
-    assert await ledger.commands.retry([recorded.contact_id], now=START) == 0
+async def test_only_waiting_contacts_are_retried(ledger: Ledger, clock: FrozenClock) -> None:
+    ingested = await ingest_one(ledger)
+    assert ingested.contact_id is not None
+    assert await ledger.commands.retry([ingested.contact_id], now=START) == 0
     claim = await claim_one(ledger, clock)
-    assert await ledger.commands.retry([recorded.contact_id], now=START) == 0
+    assert await ledger.commands.retry([ingested.contact_id], now=START) == 0
     parked = settlement(claim, Move.PARKED, reason="unmatched", attempts=3, unmatched_since=START)
     await ledger.queue.settle([parked], now=START)
     assert [one.reason for one in await ledger.reader.parked_contacts(9)] == ["unmatched"]
@@ -221,8 +221,8 @@ async def test_a_command_waits_while_the_service_writes(sqlite_url: str, clock: 
     replaying = asyncio.create_task(command.inbox.ingest_again([received]))
     asyncio.get_running_loop().call_soon(may_end.set)
 
-    (recorded,) = await replaying
+    (ingested,) = await replaying
     await holding
-    assert recorded.disposition is Disposition.UNCHANGED
+    assert ingested.disposition is Disposition.UNCHANGED
     await command.close()
     await serving.close()

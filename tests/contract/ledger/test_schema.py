@@ -145,7 +145,7 @@ async def test_the_next_time_is_read_from_the_index(ledger: Ledger) -> None:
     assert [plan for plan in plans if _scans_or_sorts(plan)] == []
 
 
-async def test_recording_and_settling_scan_no_table(ledger: Ledger, clock: FrozenClock) -> None:
+async def test_ingesting_and_settling_scan_no_table(ledger: Ledger, clock: FrozenClock) -> None:
     await ledger._database.write(_pad)
     received = interpreted(choice())
     await ledger.inbox.ingest([received])
@@ -179,14 +179,14 @@ async def test_the_purge_finds_what_is_old_by_its_index(ledger: Ledger) -> None:
 
 async def test_what_is_known_of_a_contact_is_found_by_index(ledger: Ledger) -> None:
     await ledger._database.write(_pad)
-    recorded = await ingest_one(ledger)
-    assert recorded.contact_id is not None
+    ingested = await ingest_one(ledger)
+    assert ingested.contact_id is not None
 
     with _Plans(ledger).watched() as plans:
         await ledger.reader.contact("ada")
-        await ledger.reader.notifications_of(recorded.contact_id, 10, {"device-1"})
-        await ledger.reader.attempts_of(recorded.contact_id, 10)
-        await ledger.reader.confirmations_of(recorded.contact_id, {"donotemail"})
+        await ledger.reader.notifications_of(ingested.contact_id, 10, {"device-1"})
+        await ledger.reader.attempts_of(ingested.contact_id, 10)
+        await ledger.reader.confirmations_of(ingested.contact_id, {"donotemail"})
 
     assert len(plans) == 5
     assert [plan for plan in plans if _scans(plan)] == []
