@@ -20,7 +20,7 @@ from didomi_dataverse.ledger.delivery_state import Claim, DeliveryState, Settlem
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_sandbox.bodies import Body, event, event_created, person, purpose, user_state, user_updated
 from tests.clocks import START, FrozenClock
-from tests.reference_fold import Deletion, Told, expected
+from tests.reference_fold import Deletion, Told, expected_values
 from tests.service.harness import Harness, open_house, replaced
 
 _T = TypeVar("_T")
@@ -378,7 +378,7 @@ class DeliveryLife(RuleBasedStateMachine):
             if contact is None or contact.state is not DeliveryState.SETTLED:
                 continue
             settled += 1
-            for item, chosen in expected(self._told[key], self._deletions).items():
+            for item, chosen in expected_values(self._told[key], self._deletions).items():
                 # Of what was taken back nothing is left, and nothing is no consent.
                 consents = chosen is True
                 is_opposite = item in INVERTED[self._is_other_mapping]

@@ -15,7 +15,7 @@ from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_sandbox.bodies import Body, event, event_created, person, purpose
 from tests.clocks import START
-from tests.notifications import reading
+from tests.notifications import interpreted
 from tests.service.harness import Harness, open_house, replaced, says
 
 ONE, TWO = "customer-0001", "customer-0002"
@@ -199,7 +199,7 @@ async def test_a_replayed_deletion_is_worked_out_again(house: Harness, config: P
 
 
 async def test_a_body_that_still_cannot_be_read_stays_parked(house: Harness, config: Path) -> None:
-    kept = reading(key=None, body=b"not JSON", disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
+    kept = interpreted(key=None, body=b"not JSON", disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
     await house.ledger.record([kept])
     (replayed,) = await answer(config, "notifications", "replay", "--all-parked", exit_code=1)
     assert (replayed["readable"], replayed["disposition"]) == (False, "parked")

@@ -19,7 +19,7 @@ from didomi_dataverse.ledger.delivery_state import Claim, DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
 from tests.clocks import START, FrozenClock
 from tests.contract.ledger.steps import LEASE, contact_of, record_one, settlement
-from tests.notifications import choice, reading
+from tests.notifications import choice, interpreted
 
 _T = TypeVar("_T")
 
@@ -87,7 +87,7 @@ class ReplicasLife(RuleBasedStateMachine):
     @rule(key=st.sampled_from(KEYS), value=st.booleans())
     def receive(self, key: str, value: bool) -> None:
         self._number += 1
-        self._run(self._ledger.record([reading(choice(value, after=self._number * SECOND), key=key)]))
+        self._run(self._ledger.record([interpreted(choice(value, after=self._number * SECOND), key=key)]))
 
     @rule(which=st.integers(0, 1))
     def beat(self, which: int) -> None:

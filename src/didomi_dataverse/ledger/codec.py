@@ -16,9 +16,9 @@ from didomi_dataverse.consent.model import (
     UNSET,
     Basis,
     Choice,
+    ChoiceKind,
     Fact,
     Item,
-    Kind,
     Selection,
     Subject,
     Unset,
@@ -85,7 +85,7 @@ def decode_registers(text: str) -> dict[RegisterKey, Register]:
             for made_at, didomi_user, source_id, notification, *told_at in document["origins"]
         ]
 
-        def decoded(subject: Subject, kind: Kind, encoded: list[Any] | None) -> Choice | None:
+        def decoded(subject: Subject, kind: ChoiceKind, encoded: list[Any] | None) -> Choice | None:
             if encoded is None:
                 return None
             number, value = encoded
@@ -104,13 +104,13 @@ def decode_registers(text: str) -> dict[RegisterKey, Register]:
         registers: dict[RegisterKey, Register] = {}
         for encoded_subject, encoded_statement, encoded_assertion, *deleted in document["registers"]:
             subject = _decode_subject(encoded_subject)
-            statement = decoded(subject, Kind.STATEMENT, encoded_statement)
-            assertion = decoded(subject, Kind.ASSERTION, encoded_assertion)
+            statement = decoded(subject, ChoiceKind.STATEMENT, encoded_statement)
+            assertion = decoded(subject, ChoiceKind.ASSERTION, encoded_assertion)
             deleted_until: datetime | None = None
             retracted: list[Choice] = []
             if deleted:
                 deleted_until = None if deleted[0] is None else from_microseconds(deleted[0])
-                found = [decoded(subject, Kind.STATEMENT, one) for one in deleted[1]]
+                found = [decoded(subject, ChoiceKind.STATEMENT, one) for one in deleted[1]]
                 retracted = [one for one in found if one is not None]
             spoken = next((one for one in (statement, assertion, *retracted) if one is not None), None)
             if spoken is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from didomi_dataverse.consent.change import compare_states
 from didomi_dataverse.consent.model import Choice
 from didomi_dataverse.consent.registers import RegisterKey, Registers, fold, resolve, retract
-from didomi_dataverse.consent.tombstones import NOTHING_DELETED, Tombstones
+from didomi_dataverse.consent.tombstones import NO_TOMBSTONES, Tombstones
 from didomi_dataverse.didomi.interpreted import InterpretedNotification, Reason
 from didomi_dataverse.ledger.codec import decode_registers, encode_registers
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Move, Priority, moved
@@ -58,7 +58,7 @@ class ContactUpdate:
     def __post_init__(self) -> None:
         self.text = self.stored
 
-    def fold(self, reading: InterpretedNotification, tombstones: Tombstones = NOTHING_DELETED) -> FoldResult:
+    def fold(self, reading: InterpretedNotification, tombstones: Tombstones = NO_TOMBSTONES) -> FoldResult:
         """Fold the reading's choices, some of which may be deleted already. Raises whatever it or the stored
         registers make it raise; then nothing has changed here.
         """
@@ -147,7 +147,7 @@ def _is_withheld(registers: Registers, deleted: Tombstones) -> bool:
 
     def concerns(key: RegisterKey) -> bool:
         register = registers[key]
-        return key[1] in deleted.users or any(deleted.cover(choice) for choice in register.retracted)
+        return key[1] in deleted.users or any(deleted.is_retracted(choice) for choice in register.retracted)
 
     subjects = {key[0] for key in registers if concerns(key)}
     return any(resolved.withheld for subject, resolved in resolve(registers).items() if subject in subjects)

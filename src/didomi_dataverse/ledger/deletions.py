@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, or_, s
 from didomi_dataverse.consent.model import Choice
 from didomi_dataverse.consent.tombstones import Tombstones
 from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, InterpretedNotification, Reason
+from didomi_dataverse.didomi.interpreted import DeletionScope, Disposition, InterpretedNotification, Reason
 from didomi_dataverse.didomi.notification import parse_notifications
 from didomi_dataverse.ledger.database import dialect
 from didomi_dataverse.ledger.database.bulk_sql import rows_in
@@ -47,9 +47,9 @@ def was_folded() -> ColumnElement[bool]:
 def named_by(reading: InterpretedNotification) -> Tombstones:
     """What one deletion deletes."""
     match reading.deletes:
-        case Deletes.EVENT:
+        case DeletionScope.EVENT:
             return Tombstones(events=frozenset({reading.source_id}))
-        case Deletes.USER:
+        case DeletionScope.USER:
             return Tombstones(users={reading.didomi_user: reading.received_at})
         case None:
             return Tombstones()
@@ -82,10 +82,10 @@ def find_deletion_target(
     columns = notifications.c
     wanted = (
         columns.source_id == storable_text(reading.source_id)
-        if reading.deletes is Deletes.EVENT
+        if reading.deletes is DeletionScope.EVENT
         else columns.didomi_user == storable_text(reading.didomi_user)
     )
-    named = columns.source_id != "" if reading.deletes is Deletes.EVENT else columns.didomi_user != ""
+    named = columns.source_id != "" if reading.deletes is DeletionScope.EVENT else columns.didomi_user != ""
     rows = connection.execute(
         select(columns.contact_id)
         # A deletion that says the same in other words is no trace of what it deletes.
@@ -111,7 +111,7 @@ def keys_together(
 def _speaks_of(reading: InterpretedNotification, deletion: InterpretedNotification) -> bool:
     if reading.deletes is not None:
         return False
-    if deletion.deletes is Deletes.EVENT:
+    if deletion.deletes is DeletionScope.EVENT:
         return reading.source_id == deletion.source_id
     return reading.didomi_user == deletion.didomi_user
 
@@ -143,9 +143,11 @@ def remember(connection: Connection, readings: Sequence[InterpretedNotification]
     dialect.insert_missing(
         connection,
         deleted_events,
-        [_stone("source_id", one.source_id, one) for one in readings if one.deletes is Deletes.EVENT],
+        [_stone("source_id", one.source_id, one) for one in readings if one.deletes is DeletionScope.EVENT],
     )
-    users = [_stone("didomi_user", one.didomi_user, one) for one in readings if one.deletes is Deletes.USER]
+    users = [
+        _stone("didomi_user", one.didomi_user, one) for one in readings if one.deletes is DeletionScope.USER
+    ]
     dialect.insert_missing(connection, deleted_users, users)
     if users:
         connection.execute(

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, update
 
-from didomi_dataverse.consent.tombstones import NOTHING_DELETED, Tombstones
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, InterpretedNotification, Reason
+from didomi_dataverse.consent.tombstones import NO_TOMBSTONES, Tombstones
+from didomi_dataverse.didomi.interpreted import DeletionScope, Disposition, InterpretedNotification, Reason
 from didomi_dataverse.ledger import deletions
 from didomi_dataverse.ledger.contact_rows import contacts_by_id, contacts_for, store_contacts
 from didomi_dataverse.ledger.contact_update import NOTHING_NEW, ContactUpdate, FoldResult
@@ -47,7 +47,7 @@ class _Group:
     by_id: dict[int, ContactUpdate] = field(default_factory=dict)
     received: dict[str, list[InterpretedNotification]] = field(default_factory=dict)
     targets: dict[str, deletions.DeletionTarget] = field(default_factory=dict)
-    tombstones: Tombstones = NOTHING_DELETED
+    tombstones: Tombstones = NO_TOMBSTONES
 
 
 def ingest(
@@ -139,7 +139,7 @@ def _record_one(connection: Connection, reading: InterpretedNotification, group:
     if before is not None:
         group.repeated[reading.digest] = group.repeated.get(reading.digest, 0) + 1
         return before
-    disposition, reason, notes = reading.disposition, reading.reason, reading.notes
+    disposition, reason, notes = reading.disposition, reading.reason, reading.warnings
     contact: ContactUpdate | None = None
     consequence = NOTHING_NEW
     try:
@@ -180,7 +180,7 @@ def _delete(
     """Apply a deletion to everybody it concerns: usually one contact, more where a device changed hands."""
     target = group.targets[reading.digest]
     if not target.contact_ids:
-        is_unheard_of = reading.deletes is Deletes.EVENT and not target.is_known
+        is_unheard_of = reading.deletes is DeletionScope.EVENT and not target.is_known
         problem = Reason.DELETED_EVENT_UNKNOWN if is_unheard_of else Reason.ANONYMOUS
         return None, replace(NOTHING_NEW, problem=problem)
     deleted = deletions.named_by(reading)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from didomi_dataverse.consent.model import UNSET, Choice, Fact, Item, Subject
+from didomi_dataverse.consent.model import UNSET, Choice, Fact, Item, Subject, is_same_value
 from didomi_dataverse.consent.registers import JsonScalar, Resolved, precedence
 from didomi_dataverse.ledger.delivery_state import Written
 from didomi_dataverse.mapping import rules
@@ -131,7 +131,7 @@ def changed(values: ColumnValues, written: Mapping[str, Written]) -> dict[str, C
         last = written.get(column)
         if last is None or _is_newer(value.stated_at, last.stated_at):
             sent[column] = value
-        elif not _is_same(value.value, last.value):
+        elif not is_same_value(value.value, last.value):
             if value.follows is not None and _form_of(value.value) == _form_of(last.value):
                 moved.append(value)
             else:
@@ -247,11 +247,6 @@ def _latest(times: Iterable[datetime | None]) -> datetime | None:
 
 def _is_newer(stated_at: datetime | None, than: datetime | None) -> bool:
     return stated_at is not None and (than is None or stated_at > than)
-
-
-def _is_same(one: JsonScalar, other: JsonScalar) -> bool:
-    # For Python `True == 1`; for Dataverse one is a Yes/No and the other an option.
-    return type(one) is type(other) and one == other
 
 
 def _form_of(value: JsonScalar) -> str:

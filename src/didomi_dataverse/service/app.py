@@ -19,8 +19,7 @@ from didomi_dataverse.delivery.retention import Retention, RetentionCleaner
 from didomi_dataverse.delivery.sender import Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.didomi.auth.jwks import fetch_with
-from didomi_dataverse.didomi.http.fast_path import FastPath
-from didomi_dataverse.didomi.http.webhook import build_router
+from didomi_dataverse.didomi.http.routes import add_routes
 from didomi_dataverse.didomi.interpreted import InterpretedNotification
 from didomi_dataverse.errors import StoreError
 from didomi_dataverse.ledger.group_commit import GroupCommit
@@ -50,18 +49,17 @@ def build_app(configuration: Configuration, *, lifecycle: Lifecycle, clock: Cloc
         redirect_slashes=False,
     )
     settings = configuration.settings
-    receiving = build_router(
-        receive=service.receive,
-        gate=build_authenticator(
+    add_routes(
+        app,
+        ingest=service.receive,
+        authenticator=build_authenticator(
             settings.didomi.auth, fetch=fetch_with(service.identity_provider), monotonic=clock.monotonic
         ),
         policy=reading_policy(configuration),
         clock=clock,
         max_body_bytes=settings.server.max_body_bytes,
-        counts=service.metrics,
+        metrics=service.metrics,
     )
-    app.include_router(receiving)
-    app.add_middleware(FastPath, routes=receiving.routes)
     app.include_router(
         build_health_router(
             lifecycle=lifecycle, check_store=service.check_store, paces=service.paces, clock=clock

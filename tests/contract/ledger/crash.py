@@ -9,7 +9,7 @@ import sys
 
 from sqlalchemy import event
 from tests.clocks import FrozenClock
-from tests.notifications import choice, reading
+from tests.notifications import choice, interpreted
 
 from didomi_dataverse.ledger.ledger import Ledger
 
@@ -23,7 +23,7 @@ async def _crash(url: str, moment: str) -> None:
     if moment == "before-commit":
         # Called when every statement of the transaction was sent, and before it is committed.
         event.listen(ledger._store.engines.writing, "commit", lambda _: os._exit(EXIT_STATUS))
-    await ledger.record([reading(choice(), key=KEY, digest=DIGEST)])
+    await ledger.record([interpreted(choice(), key=KEY, digest=DIGEST)])
     os._exit(EXIT_STATUS)
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from tests.clocks import START, FrozenClock
-from tests.notifications import choice, reading
+from tests.notifications import choice, interpreted
 
 from didomi_dataverse.consent.model import Choice
 from didomi_dataverse.ledger.delivery_state import Attempt, Claim, Contact, Move, Settlement
@@ -15,7 +15,7 @@ LEASE = timedelta(minutes=1)
 
 async def record_one(ledger: Ledger, *choices: Choice, key: str = "ada") -> Ingested:
     """Record one new notification about one person."""
-    (recorded,) = await ledger.record([reading(*(choices or (choice(),)), key=key)])
+    (recorded,) = await ledger.record([interpreted(*(choices or (choice(),)), key=key)])
     return recorded
 
 

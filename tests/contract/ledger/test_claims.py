@@ -14,7 +14,7 @@ from tests.contract.ledger.steps import (
     settle_all,
     settlement,
 )
-from tests.notifications import choice, reading
+from tests.notifications import choice, interpreted
 
 from didomi_dataverse.ledger.delivery_state import Attempt, DeliveryState, Move, Written
 from didomi_dataverse.ledger.ledger import Ledger
@@ -279,7 +279,7 @@ async def test_a_lease_that_ended_unnoticed_is_still_good(ledger: Ledger, clock:
 
 
 async def test_settlements_of_many_contacts_are_told_apart(ledger: Ledger, clock: FrozenClock) -> None:
-    await ledger.record([reading(choice(), key=f"person-{number}") for number in range(700)])
+    await ledger.record([interpreted(choice(), key=f"person-{number}") for number in range(700)])
     claims = await claim_all(ledger, clock, limit=700)
     stale = settlement(claims[3], lease="somebody else's")
 
@@ -343,7 +343,7 @@ async def test_a_claim_that_somebody_else_holds_by_now_is_not_given_back(
 
 
 async def test_concurrent_claims_are_disjoint(ledger: Ledger, clock: FrozenClock) -> None:
-    await ledger.record([reading(choice(), key=f"person-{number}") for number in range(90)])
+    await ledger.record([interpreted(choice(), key=f"person-{number}") for number in range(90)])
 
     claimed = await asyncio.gather(*(claim_all(ledger, clock, limit=10) for _ in range(12)))
 

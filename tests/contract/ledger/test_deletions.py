@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.clocks import START, FrozenClock
 from tests.contract.ledger.steps import contact_of, settle_all
 from tests.notifications import new_digest
-from tests.reference_fold import Deletion, Told, expected
+from tests.reference_fold import Deletion, Told, expected_values
 
 from didomi_dataverse.consent.model import UNSET, Item
 from didomi_dataverse.consent.registers import resolve
@@ -289,7 +289,7 @@ async def test_any_interleaving_ends_in_what_the_slow_way_finds(
     told = [one for one in seen if isinstance(one, Told)]
     if told:
         found = await values_of(sqlite_ledger, person)
-        assert found == expected(told, [one for one in seen if isinstance(one, Deletion)])
+        assert found == expected_values(told, [one for one in seen if isinstance(one, Deletion)])
 
 
 @given(st.lists(events.filter(lambda one: not one.value) | deletions, min_size=1, max_size=8))

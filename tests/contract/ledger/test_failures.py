@@ -14,7 +14,7 @@ from sqlalchemy import Connection, event, select, update
 from tests.clocks import FrozenClock
 from tests.contract.ledger import crash
 from tests.contract.ledger.steps import claim_one, contact_of, record_one, settlement
-from tests.notifications import choice, new_digest, reading
+from tests.notifications import choice, interpreted, new_digest
 from tests.repository import ROOT
 
 from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
@@ -70,7 +70,7 @@ async def test_a_full_disk_is_said_and_leaves_everything_as_it_was(
     await record_one(ledger)
     before = await contact_of(ledger)
     _pragma(ledger, "max_page_count = 1")  # SQLite takes the present size, if that is larger
-    large = reading(choice(False, after=SECOND), body=b"x" * 1_000_000)
+    large = interpreted(choice(False, after=SECOND), body=b"x" * 1_000_000)
 
     with pytest.raises(StoreUnavailableError, match=r"disk is full\. Nothing was changed"):
         await ledger.record([large])
@@ -125,7 +125,7 @@ async def test_a_commit_that_fails_leaves_nothing(ledger: Ledger, clock: FrozenC
         raise psycopg.OperationalError("the commit failed")
 
     event.listen(engine, "commit", fail)
-    received = reading(choice(False, after=SECOND))
+    received = interpreted(choice(False, after=SECOND))
     with pytest.raises(psycopg.OperationalError):
         await ledger.record([received])
     with pytest.raises(psycopg.OperationalError):
@@ -198,7 +198,7 @@ async def test_a_connection_lost_in_mid_transaction_leaves_nothing(
     before = await contact_of(ledger)
     other = _Other(postgres_url)
     other.connection.execute("SELECT 1 FROM contacts FOR UPDATE")
-    received = reading(choice(False, after=SECOND))
+    received = interpreted(choice(False, after=SECOND))
 
     recording = asyncio.create_task(ledger.record([received]))
     other.terminate(await other.until_somebody_waits())
@@ -231,7 +231,7 @@ async def test_a_notification_that_another_replica_logs_at_the_same_moment_is_a_
 ) -> None:
     """One that names nobody: no lock of a contact makes the two wait for each other before they insert."""
     ledger = await Ledger.open(postgres_url, clock=clock)
-    not_json = reading(key=None, disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
+    not_json = interpreted(key=None, disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
     other = _Other(postgres_url)
     other.connection.execute(
         "INSERT INTO notifications (digest, received_at, last_received_at, times_received, type, regulation,"
@@ -302,7 +302,7 @@ async def test_two_replicas_record_and_deliver_everything_once(postgres_url: str
     replicas = [await Ledger.open_for_serving(postgres_url, clock=clock) for _ in range(2)]
     people = [f"person-{number}" for number in range(30)]
     readings: list[InterpretedNotification] = [
-        reading(choice(number % 2 == 0, after=number * SECOND), key=key, digest=new_digest())
+        interpreted(choice(number % 2 == 0, after=number * SECOND), key=key, digest=new_digest())
         for number in range(4)
         for key in people
     ]

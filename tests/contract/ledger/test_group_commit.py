@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from tests.notifications import choice, reading
+from tests.notifications import choice, interpreted
 
 from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification
 from didomi_dataverse.errors import StoreUnavailableError
@@ -50,7 +50,9 @@ def fake() -> FakeLedger:
 
 
 def _call(group_commit: GroupCommit, *digests: str) -> asyncio.Task[list[Ingested]]:
-    return asyncio.create_task(group_commit.record([reading(choice(), digest=digest) for digest in digests]))
+    return asyncio.create_task(
+        group_commit.record([interpreted(choice(), digest=digest) for digest in digests])
+    )
 
 
 async def _first_committing(
@@ -72,7 +74,7 @@ def _digests(recorded: list[Ingested]) -> list[str]:
 async def test_who_comes_alone_is_committed_at_once(fake: FakeLedger) -> None:
     fake.let_commit()
 
-    assert _digests(await GroupCommit(fake.record).record([reading(digest="a")])) == ["a"]
+    assert _digests(await GroupCommit(fake.record).record([interpreted(digest="a")])) == ["a"]
 
 
 async def test_nothing_is_committed_for_nothing(fake: FakeLedger) -> None:
@@ -134,7 +136,7 @@ async def test_who_finds_the_line_full_is_refused_at_once(fake: FakeLedger) -> N
     calls = await _first_committing(group_commit, fake, "a", "b")
 
     with pytest.raises(StoreUnavailableError, match="2 notifications are waiting"):
-        await group_commit.record([reading(digest="c")])
+        await group_commit.record([interpreted(digest="c")])
 
     fake.let_commit()
     await asyncio.gather(*calls)
@@ -151,7 +153,7 @@ async def test_who_waits_too_long_for_a_store_that_stalls_is_refused(fake: FakeL
     assert [type(answer) for answer in answers] == [StoreUnavailableError] * 2
     assert "did not commit within 0.02 s" in str(answers[0])
     fake.let_commit()
-    assert _digests(await group_commit.record([reading(digest="b")])) == ["b"]
+    assert _digests(await group_commit.record([interpreted(digest="b")])) == ["b"]
     assert fake.groups == [["first"], ["b"]]
 
 
@@ -216,7 +218,7 @@ async def test_closing_commits_all_who_wait_and_refuses_who_comes_after(fake: Fa
     closing = asyncio.create_task(group_commit.close())
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailableError, match="shutting down"):
-        await group_commit.record([reading(digest="late")])
+        await group_commit.record([interpreted(digest="late")])
     assert not closing.done()
     fake.let_commit()
     await closing
@@ -234,7 +236,7 @@ async def test_after_a_quiet_time_it_goes_on(fake: FakeLedger) -> None:
     fake.let_commit()
 
     for digest in ("a", "b"):
-        await group_commit.record([reading(digest=digest)])
+        await group_commit.record([interpreted(digest=digest)])
 
     assert fake.groups == [["a"], ["b"]]
 
@@ -253,7 +255,7 @@ async def test_when_the_loop_ends_who_waits_is_told(fake: FakeLedger) -> None:
 
 async def test_on_a_real_ledger_everybody_is_answered(ledger: Ledger) -> None:
     group_commit = GroupCommit(ledger.record, max_group=20)
-    readings = [reading(choice(), key=f"person-{number % 30}") for number in range(100)]
+    readings = [interpreted(choice(), key=f"person-{number % 30}") for number in range(100)]
 
     answers = await asyncio.gather(*(group_commit.record([each]) for each in (*readings, *readings)))
     await group_commit.close()

@@ -16,9 +16,9 @@ from tests.contract.ledger.steps import (
     settle_all,
     settlement,
 )
-from tests.notifications import PROFILING, choice, new_digest, reading, rival_choice
+from tests.notifications import PROFILING, choice, interpreted, new_digest, rival_choice
 
-from didomi_dataverse.consent.model import Choice, Kind
+from didomi_dataverse.consent.model import Choice, ChoiceKind
 from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
@@ -46,13 +46,13 @@ async def test_an_unknown_person_has_no_contact(ledger: Ledger) -> None:
 
 
 async def test_a_notification_is_logged_as_it_was_read(ledger: Ledger) -> None:
-    received = reading(choice(), body=b'{"raw": "\xc3\xa9"}', notes=("unreadable time at $.a",))
+    received = interpreted(choice(), body=b'{"raw": "\xc3\xa9"}', warnings=("unreadable time at $.a",))
 
     (recorded,) = await ledger.record([received])
 
     logged = await ledger.notification(received.digest)
     assert logged is not None
-    assert (logged.digest, logged.body, logged.notes) == (received.digest, received.body, received.notes)
+    assert (logged.digest, logged.body, logged.notes) == (received.digest, received.body, received.warnings)
     assert (logged.type, logged.regulation, logged.organization_id) == ("event.created", "gdpr", "acme")
     assert (logged.didomi_user, logged.source_id, logged.caller) == ("device-1", "event-1", "oauth")
     assert (logged.received_at, logged.last_received_at, logged.times_received) == (START, START, 1)
@@ -61,14 +61,14 @@ async def test_a_notification_is_logged_as_it_was_read(ledger: Ledger) -> None:
 
 
 async def test_a_body_never_shows_in_a_repr(ledger: Ledger) -> None:
-    received = reading(choice(), body=b'"private"')
+    received = interpreted(choice(), body=b'"private"')
     await ledger.record([received])
 
     assert "private" not in repr(await ledger.notification(received.digest))
 
 
 async def test_a_duplicate_is_counted_and_changes_nothing_else(ledger: Ledger, clock: FrozenClock) -> None:
-    received = reading(choice())
+    received = interpreted(choice())
     (first,) = await ledger.record([received])
     before = await contact_of(ledger)
     later = clock.advance(SECOND)
@@ -84,7 +84,7 @@ async def test_a_duplicate_is_counted_and_changes_nothing_else(ledger: Ledger, c
 
 
 async def test_of_two_alike_in_one_call_the_second_is_the_duplicate(ledger: Ledger) -> None:
-    received = reading(choice())
+    received = interpreted(choice())
 
     recorded = await ledger.record([received, received, received])
 
@@ -96,7 +96,7 @@ async def test_of_two_alike_in_one_call_the_second_is_the_duplicate(ledger: Ledg
 
 
 async def test_a_duplicate_of_what_was_parked_says_so_again(ledger: Ledger) -> None:
-    parked = reading(key=None, disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
+    parked = interpreted(key=None, disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
     await ledger.record([parked])
 
     (again,) = await ledger.record([parked])
@@ -106,7 +106,7 @@ async def test_a_duplicate_of_what_was_parked_says_so_again(ledger: Ledger) -> N
 
 async def test_what_names_nobody_is_kept_without_a_contact(ledger: Ledger) -> None:
     """A body that is not JSON, for one: it is kept in quarantine, byte for byte."""
-    not_json = reading(key=None, body=b"\xff\0{", disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
+    not_json = interpreted(key=None, body=b"\xff\0{", disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
 
     (recorded,) = await ledger.record([not_json])
 
@@ -122,7 +122,7 @@ async def test_what_names_nobody_is_kept_without_a_contact(ledger: Ledger) -> No
 
 async def test_a_person_without_a_choice_is_findable_and_not_due(ledger: Ledger) -> None:
     """Whoever asks what we hold of them must be answered in full."""
-    pending = reading(disposition=Disposition.SKIPPED, reason=Reason.PENDING_APPROVAL)
+    pending = interpreted(disposition=Disposition.SKIPPED, reason=Reason.PENDING_APPROVAL)
 
     (recorded,) = await ledger.record([pending])
 
@@ -137,7 +137,7 @@ async def test_a_person_without_a_choice_is_findable_and_not_due(ledger: Ledger)
 async def test_choices_of_a_skipped_notification_are_folded_too(ledger: Ledger) -> None:
     """A regulation without a mapping today may have one tomorrow."""
     (recorded,) = await ledger.record(
-        [reading(choice(), disposition=Disposition.SKIPPED, reason=Reason.REGULATION_NOT_MAPPED)]
+        [interpreted(choice(), disposition=Disposition.SKIPPED, reason=Reason.REGULATION_NOT_MAPPED)]
     )
 
     assert (recorded.disposition, recorded.reason) == (Disposition.SKIPPED, Reason.REGULATION_NOT_MAPPED)
@@ -147,9 +147,9 @@ async def test_choices_of_a_skipped_notification_are_folded_too(ledger: Ledger) 
 async def test_several_notifications_of_one_person_in_one_call_are_folded_in_turn(ledger: Ledger) -> None:
     recorded = await ledger.record(
         [
-            reading(choice(True, after=SECOND)),
-            reading(choice(False)),
-            reading(choice(False, after=2 * SECOND)),
+            interpreted(choice(True, after=SECOND)),
+            interpreted(choice(False)),
+            interpreted(choice(False, after=2 * SECOND)),
         ]
     )
 
@@ -170,10 +170,12 @@ async def test_several_notifications_of_one_person_in_one_call_are_folded_in_tur
     ("first", "second"),
     [
         pytest.param([choice(after=SECOND)], [choice(False)], id="older"),
-        pytest.param([choice()], [choice(kind=Kind.ASSERTION, after=SECOND)], id="repeated by a snapshot"),
+        pytest.param(
+            [choice()], [choice(kind=ChoiceKind.ASSERTION, after=SECOND)], id="repeated by a snapshot"
+        ),
         pytest.param(
             [choice()],
-            [choice(False, kind=Kind.ASSERTION, after=SECOND, didomi_user="device-2")],
+            [choice(False, kind=ChoiceKind.ASSERTION, after=SECOND, didomi_user="device-2")],
             id="stale device",
         ),
         pytest.param(
@@ -274,10 +276,10 @@ async def test_a_contact_that_changes_under_delivery_keeps_its_lease(
 
 async def test_a_reading_on_which_the_fold_fails_is_parked_alone(ledger: Ledger) -> None:
     """A value of a kind that no reading has stands for a mistake of ours."""
-    broken = reading(choice(object()), key="bob")  # type: ignore[arg-type]  # the mistake
+    broken = interpreted(choice(object()), key="bob")  # type: ignore[arg-type]  # the mistake
 
     recorded = await ledger.record(
-        [reading(choice(), key="ada"), broken, reading(choice(subject=PROFILING), key="bob")]
+        [interpreted(choice(), key="ada"), broken, interpreted(choice(subject=PROFILING), key="bob")]
     )
 
     assert [each.disposition for each in recorded] == [
@@ -301,7 +303,7 @@ async def test_a_reading_on_which_the_fold_fails_is_parked_alone(ledger: Ledger)
     ],
 )
 async def test_an_identity_that_no_database_can_index_is_parked(ledger: Ledger, key: str) -> None:
-    recorded = await ledger.record([reading(choice(), key=key), reading(choice(), key="ada")])
+    recorded = await ledger.record([interpreted(choice(), key=key), interpreted(choice(), key="ada")])
 
     assert [(each.disposition, each.reason) for each in recorded] == [
         (Disposition.PARKED, Reason.INTERNAL_ERROR),
@@ -318,7 +320,9 @@ async def test_an_identity_that_no_database_can_index_is_parked(ledger: Ledger, 
     ],
 )
 async def test_a_strange_description_stops_no_notification(ledger: Ledger, text: str) -> None:
-    (recorded,) = await ledger.record([reading(choice(), didomi_user=text, source_id=text, notes=(text,))])
+    (recorded,) = await ledger.record(
+        [interpreted(choice(), didomi_user=text, source_id=text, warnings=(text,))]
+    )
 
     assert recorded.disposition is Disposition.APPLIED
 
@@ -337,7 +341,7 @@ async def test_a_contact_whose_stored_state_is_damaged_is_not_overwritten(ledger
 
 
 async def test_more_readings_than_a_statement_holds_are_recorded_in_one_call(ledger: Ledger) -> None:
-    readings = [reading(choice(), key=f"person-{number}") for number in range(1_200)]
+    readings = [interpreted(choice(), key=f"person-{number}") for number in range(1_200)]
 
     recorded = await ledger.record(readings)
     again = await ledger.record(readings)
@@ -368,9 +372,9 @@ async def test_order_and_repetition_of_arrival_do_not_matter(
 ) -> None:
     choices, calls = arrivals
     in_order, otherwise = new_digest(), new_digest()
-    await ledger.record([reading(*choices, key=in_order)])
+    await ledger.record([interpreted(*choices, key=in_order)])
 
-    received = [reading(each, key=otherwise) for each in choices]
+    received = [interpreted(each, key=otherwise) for each in choices]
     for call in calls:
         await ledger.record([received[number] for number in call])
 
@@ -379,7 +383,7 @@ async def test_order_and_repetition_of_arrival_do_not_matter(
 
 async def test_concurrent_calls_for_one_person_lose_nothing(ledger: Ledger) -> None:
     readings: list[InterpretedNotification] = [
-        reading(choice(after=number * SECOND, didomi_user=f"device-{number}")) for number in range(20)
+        interpreted(choice(after=number * SECOND, didomi_user=f"device-{number}")) for number in range(20)
     ]
 
     await asyncio.gather(*(ledger.record([each]) for each in readings))

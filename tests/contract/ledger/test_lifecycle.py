@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import Connection, event
 from tests.clocks import START, FrozenClock
 from tests.contract.ledger.steps import LEASE, settlement
-from tests.notifications import NEWSLETTER, PROFILING, choice, reading
+from tests.notifications import NEWSLETTER, PROFILING, choice, interpreted
 
-from didomi_dataverse.consent.model import Choice, Kind, Subject, Value
+from didomi_dataverse.consent.model import Choice, ChoiceKind, Subject, Value
 from didomi_dataverse.consent.registers import Registers, fold, resolve
 from didomi_dataverse.didomi.interpreted import InterpretedNotification
 from didomi_dataverse.ledger.delivery_state import Claim, Contact, DeliveryState, Move
@@ -37,7 +37,7 @@ _choices = st.lists(
         subject=st.sampled_from([NEWSLETTER, PROFILING]),
         after=st.integers(0, 50).map(lambda seconds: timedelta(seconds=seconds)),
         didomi_user=st.sampled_from(["device-1", "device-2"]),
-        kind=st.sampled_from(Kind),
+        kind=st.sampled_from(ChoiceKind),
     ),
     min_size=1,
     max_size=3,
@@ -88,7 +88,7 @@ class LedgerLife(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS), choices=_choices)
     def receive(self, key: str, choices: list[Choice]) -> None:
-        received = reading(*choices, key=key)
+        received = interpreted(*choices, key=key)
         (recorded,) = self._run(self._ledger.record([received]))
         assert not recorded.duplicate
         self._received.append(received)
@@ -107,7 +107,7 @@ class LedgerLife(RuleBasedStateMachine):
 
         event.listen(self._ledger._store.engines.writing, "commit", crash)
         try:
-            self._run(self._ledger.record([reading(*choices, key=key)]))
+            self._run(self._ledger.record([interpreted(*choices, key=key)]))
         except _Crash:
             pass
         else:

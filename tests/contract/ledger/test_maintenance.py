@@ -12,7 +12,7 @@ from tests.contract.ledger.steps import (
     settle_all,
     settlement,
 )
-from tests.notifications import choice, reading
+from tests.notifications import choice, interpreted
 
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Move
@@ -97,7 +97,7 @@ async def test_what_is_on_its_way_by_the_old_mapping_is_due_again(ledger: Ledger
 async def test_another_mapping_has_nothing_to_say_of_people_without_choices(
     ledger: Ledger, clock: FrozenClock
 ) -> None:
-    await ledger.record([reading(disposition=Disposition.SKIPPED, reason=Reason.PENDING_APPROVAL)])
+    await ledger.record([interpreted(disposition=Disposition.SKIPPED, reason=Reason.PENDING_APPROVAL)])
 
     assert await ledger.remap("second", now=clock.now()) == 0
     assert (await contact_of(ledger)).state is DeliveryState.SETTLED
@@ -105,7 +105,7 @@ async def test_another_mapping_has_nothing_to_say_of_people_without_choices(
 
 async def test_another_mapping_reaches_every_contact(ledger: Ledger, clock: FrozenClock) -> None:
     """More than one step of it."""
-    await ledger.record([reading(choice(), key=f"person-{number}") for number in range(4_100)])
+    await ledger.record([interpreted(choice(), key=f"person-{number}") for number in range(4_100)])
     while claims := await claim_all(ledger, clock, limit=1_000):
         await ledger.settle([settlement(claim, attempt=None) for claim in claims], now=clock.now())
 
@@ -116,7 +116,7 @@ async def test_another_mapping_reaches_every_contact(ledger: Ledger, clock: Froz
 async def test_old_notifications_and_attempts_are_purged_in_steps(ledger: Ledger, clock: FrozenClock) -> None:
     for number in range(5):
         await ledger.record(
-            [reading(choice(after=number * SECOND), received_at=clock.now(), key=f"person-{number}")]
+            [interpreted(choice(after=number * SECOND), received_at=clock.now(), key=f"person-{number}")]
         )
         await settle_all(ledger, clock)
         clock.advance(DAY)
@@ -135,8 +135,8 @@ async def test_old_notifications_and_attempts_are_purged_in_steps(ledger: Ledger
 
 
 async def test_what_is_parked_is_never_purged(ledger: Ledger) -> None:
-    parked = reading(key=None, disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
-    await ledger.record([parked, reading(choice())])
+    parked = interpreted(key=None, disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
+    await ledger.record([parked, interpreted(choice())])
 
     purged = await ledger.purge(notifications_before=START + DAY, attempts_before=START, limit=10)
 
@@ -190,7 +190,7 @@ async def test_everything_is_counted(ledger: Ledger, clock: FrozenClock) -> None
         await record_one(ledger, key=key)
         clock.advance(SECOND)
     await record_one(ledger, choice(after=-SECOND), key="settled")
-    await ledger.record([reading(disposition=Disposition.PARKED, reason=Reason.DELETED, key=None)])
+    await ledger.record([interpreted(disposition=Disposition.PARKED, reason=Reason.DELETED, key=None)])
 
     counts = await ledger.counts()
 
@@ -219,7 +219,7 @@ async def test_an_empty_ledger_counts_nothing(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2])
 async def test_notifications_of_a_contact_are_read_the_latest_first(ledger: Ledger, limit: int) -> None:
-    readings = [reading(choice(after=number * SECOND)) for number in range(3)]
+    readings = [interpreted(choice(after=number * SECOND)) for number in range(3)]
     for each in readings:
         await ledger.record([each])
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 from tests.clocks import START, FrozenClock
 from tests.contract.ledger.steps import LEASE, claim_one, contact_of, record_one, settle_all, settlement
-from tests.notifications import choice, new_digest, reading
+from tests.notifications import choice, interpreted, new_digest
 
 from didomi_dataverse.didomi.interpreted import Disposition, Identity, Reason
 from didomi_dataverse.ledger.browsing import NotificationFilter
@@ -19,9 +19,9 @@ SECOND = timedelta(seconds=1)
 
 
 async def test_recording_again_updates_the_row_and_delivers(ledger: Ledger, clock: FrozenClock) -> None:
-    parked = reading(key=None, disposition=Disposition.PARKED, reason=Reason.MALFORMED, notes=("x",))
+    parked = interpreted(key=None, disposition=Disposition.PARKED, reason=Reason.MALFORMED, warnings=("x",))
     await ledger.record([parked])
-    today = reading(choice(), digest=parked.digest)
+    today = interpreted(choice(), digest=parked.digest)
 
     (recorded,) = await ledger.ingest_again([today])
 
@@ -42,7 +42,7 @@ async def test_recording_again_updates_the_row_and_delivers(ledger: Ledger, cloc
 
 
 async def test_who_is_delivered_while_it_is_replayed_stays_due(ledger: Ledger, clock: FrozenClock) -> None:
-    received = reading(choice())
+    received = interpreted(choice())
     await ledger.record([received])
     claim = await claim_one(ledger, clock)
     await ledger.ingest_again([received])
@@ -51,9 +51,9 @@ async def test_who_is_delivered_while_it_is_replayed_stays_due(ledger: Ledger, c
 
 
 async def test_the_latest_comes_first_and_only_what_fits(ledger: Ledger) -> None:
-    first = reading(choice(), key="ada", received_at=START)
-    second = reading(key=None, disposition=Disposition.PARKED, reason=Reason.MALFORMED)
-    third = reading(choice(), key="bob", received_at=START + SECOND)
+    first = interpreted(choice(), key="ada", received_at=START)
+    second = interpreted(key=None, disposition=Disposition.PARKED, reason=Reason.MALFORMED)
+    third = interpreted(choice(), key="bob", received_at=START + SECOND)
     for one in (first, second, third):
         await ledger.record([one])
 
@@ -75,7 +75,7 @@ async def test_the_latest_comes_first_and_only_what_fits(ledger: Ledger) -> None
 
 
 async def test_a_notification_is_found_by_the_beginning_of_its_digest(ledger: Ledger) -> None:
-    one, two = reading(digest="ab" * 32), reading(digest="ac" + "ab" * 31)
+    one, two = interpreted(digest="ab" * 32), interpreted(digest="ac" + "ab" * 31)
     await ledger.record([one, two])
     assert [found.digest for found in await ledger.by_prefix("ab")] == [one.digest]
     assert [found.digest for found in await ledger.by_prefix(two.digest)] == [two.digest]
@@ -85,7 +85,7 @@ async def test_a_notification_is_found_by_the_beginning_of_its_digest(ledger: Le
 
 async def test_parked_notifications_come_in_the_order_of_their_arrival(ledger: Ledger) -> None:
     parked = [
-        reading(key=None, disposition=Disposition.PARKED, reason=reason)
+        interpreted(key=None, disposition=Disposition.PARKED, reason=reason)
         for reason in (Reason.MALFORMED, Reason.DELETED, Reason.MALFORMED)
     ]
     for one in parked:
@@ -119,7 +119,7 @@ async def test_only_who_waits_is_retried(ledger: Ledger, clock: FrozenClock) -> 
 async def test_a_resync_forgets_what_was_confirmed(ledger: Ledger, clock: FrozenClock) -> None:
     await record_one(ledger, key="ada")
     await record_one(ledger, key="bob")
-    await ledger.record([reading(key="carol")])
+    await ledger.record([interpreted(key="carol")])
     await settle_all(ledger, clock)
     (ada,) = await ledger.contact_ids(["ada"])
     assert await ledger.resync([ada], now=START) == (1, 0)
@@ -152,7 +152,7 @@ async def test_a_column_has_the_last_attempt_that_confirmed_it(ledger: Ledger, c
 
 async def test_what_deleted_a_shared_user_is_among_each_ones_notifications(ledger: Ledger) -> None:
     await record_one(ledger, key="bob")
-    deleted = replace(reading(), type="user.deleted", didomi_user="device-1")
+    deleted = replace(interpreted(), type="user.deleted", didomi_user="device-1")
     await ledger.record([deleted])
     await record_one(ledger)
     number = (await contact_of(ledger)).contact_id
@@ -194,7 +194,7 @@ async def test_a_command_waits_while_the_service_writes(sqlite_url: str, clock: 
     """Two processes on one SQLite file: the writer that comes second is kept waiting, and not refused."""
     serving = await Ledger.open_for_serving(sqlite_url, clock=clock)
     command = await Ledger.open(sqlite_url, clock=clock)
-    received = reading(choice())
+    received = interpreted(choice())
     await serving.record([received])
     has_begun, may_end = threading.Event(), threading.Event()
 

@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, event, inspect
 from tests.clocks import START, FrozenClock
 from tests.contract.ledger.steps import claim_all, record_one, settlement
-from tests.notifications import choice, reading
+from tests.notifications import choice, interpreted
 
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.ledger.tables import metadata
@@ -147,12 +147,12 @@ async def test_the_next_time_is_read_from_the_index(ledger: Ledger) -> None:
 
 async def test_recording_and_settling_scan_no_table(ledger: Ledger, clock: FrozenClock) -> None:
     await ledger._store.write(_pad)
-    received = reading(choice())
+    received = interpreted(choice())
     await ledger.record([received])
     (claim,) = await claim_all(ledger, clock)
 
     with _Plans(ledger).watched() as plans:
-        await ledger.record([received, reading(choice(False, after=SECOND))])
+        await ledger.record([received, interpreted(choice(False, after=SECOND))])
         await ledger.settle([settlement(claim)], now=clock.now())
         await ledger.release([claim], now=clock.now())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.clocks import FrozenClock
 from tests.contract.ledger.steps import record_one
-from tests.notifications import choice, reading
+from tests.notifications import choice, interpreted
 from tests.postgres import PostgresServer, Standby, postgres_server
 
 from didomi_dataverse.didomi.interpreted import InterpretedNotification
@@ -127,7 +127,7 @@ class Load:
 
     async def send(self, sender: int) -> None:
         while not self.is_over:
-            one = reading(choice(), key=f"person-{sender}")
+            one = interpreted(choice(), key=f"person-{sender}")
             while not await self._is_stored(one):
                 self.refused += 1
             self.acknowledged.append(one.digest)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from types import EllipsisType
 
 from didomi_dataverse.config.document import read_document
-from didomi_dataverse.consent.model import Choice, Fact, Item, Kind, Selection, Subject, Value
+from didomi_dataverse.consent.model import Choice, ChoiceKind, Fact, Item, Selection, Subject, Value
 from didomi_dataverse.consent.registers import Resolved
 from didomi_dataverse.errors import Problem
 from didomi_dataverse.mapping import rules
@@ -60,7 +60,7 @@ def chosen(
         value=value,
         made_at=at,
         didomi_user="U1",
-        kind=Kind.ASSERTION if stated_at is None else Kind.STATEMENT,
+        kind=ChoiceKind.ASSERTION if stated_at is None else ChoiceKind.STATEMENT,
         source_id=source_id,
         notification=f"digest-of-{source_id}",
     )

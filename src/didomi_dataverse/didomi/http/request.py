@@ -1,29 +1,23 @@
-"""A request's body, bounded in size and in time."""
+"""What is read of a request: the other end's address, and the body, bounded in size and in time."""
 
 import asyncio
 from datetime import timedelta
 
 from starlette.requests import ClientDisconnect, Request
 
-from didomi_dataverse.errors import BodyTooLargeError, CallerError
+from didomi_dataverse.errors import BodyTimeoutError, BodyTooLargeError, DisconnectedError
 
 
-class BodyTimeoutError(CallerError):
-    """The body did not arrive in time: a caller must not hold a connection for nothing."""
-
-    status = 408
-    title = "The body did not arrive in time."
-
-
-class DisconnectedError(CallerError):
-    """The caller left before the body was complete. Nobody reads the answer."""
-
-    title = "The connection was closed before the body was complete."
+def peer_address(request: Request) -> str | None:
+    """The other end of the connection. The server must not have replaced it by what a header says."""
+    return None if request.client is None else request.client.host
 
 
 async def read_body(request: Request, *, max_bytes: int, timeout: timedelta) -> bytes:  # noqa: ASYNC109
-    """The whole body. Raises BodyTooLargeError as soon as it is known to be longer than `max_bytes`,
-    BodyTimeoutError when it is not there within `timeout`, and DisconnectedError.
+    """The whole body.
+
+    Raises BodyTooLargeError as soon as it is known to be longer than `max_bytes`, BodyTimeoutError when it
+    has not arrived within `timeout`, and DisconnectedError.
     """
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > max_bytes:

@@ -1,16 +1,16 @@
-"""What is told of the person beside their choices (didomi.md 2.1, 2.2, 2.4)."""
+"""Facts: what Didomi says of the person beside their choices (didomi.md 2.1, 2.2, 2.4)."""
 
 from typing import Any
 
 import pytest
-from tests.unit.didomi.bodies import created, event, reading_of, user, values_of
+from tests.unit.didomi.bodies import created, event, interpret_envelope, user, values_by_subject
 
 from didomi_dataverse.consent.model import Fact, Value
 from didomi_dataverse.didomi.payload.entity import MAX_FACT_CHARACTERS, MAX_FACTS
 
 
 def facts_of(envelope: dict[str, Any]) -> dict[str, Value]:
-    values = values_of(reading_of(envelope))
+    values = values_by_subject(interpret_envelope(envelope))
     return {subject.path: value for subject, value in values.items() if isinstance(subject, Fact)}
 
 
@@ -35,7 +35,7 @@ def of_person(**members: object) -> dict[str, Value]:
         pytest.param({"metadata": {"empty": ""}}, {"metadata.empty": ""}, id="empty text is said"),
         pytest.param({"metadata": {"nothing": None}}, {}, id="null says nothing"),
         pytest.param({"metadata": {"a": {"b": {"c": 1}}}}, {"metadata.a.b.c": 1}, id="nested"),
-        pytest.param({"metadata": {"list": [1, 2]}}, {}, id="a list is no scalar"),
+        pytest.param({"metadata": {"list": [1, 2]}}, {}, id="a list is not a scalar"),
         pytest.param({"metadata": None}, {}, id="null metadata"),
         pytest.param(
             {"metadata": {"a": "x\u0000y\ud800"}}, {"metadata.a": "x\ufffdy\ufffd"}, id="unstorable text"
@@ -53,13 +53,13 @@ def test_scalars_of_the_person_are_facts(members: dict[str, Any], expected: dict
 
 
 def test_an_infinite_number_is_no_fact() -> None:
-    reading = reading_of(
+    interpreted = interpret_envelope(
         b'{"type":"event.created","parameters":{"entity":{"user":{"id":"U","organization_user_id":"a",'
         b'"metadata":{"n":1e999}},"consents":{"purposes":[{"id":"news","enabled":true}]}}}}'
     )
 
-    assert len(reading.choices) == 1
-    assert "unusable_fact metadata.n" in reading.notes
+    assert len(interpreted.choices) == 1
+    assert "unusable_fact metadata.n" in interpreted.warnings
 
 
 def test_an_event_has_metadata_of_its_own_that_tells_nothing_of_the_person() -> None:
@@ -87,7 +87,7 @@ def test_metadata_nested_without_end_is_cut() -> None:
     for _ in range(60):
         deep = {"a": deep}
 
-    reading = reading_of(created(event(user={"organization_user_id": "a", "metadata": deep})))
+    interpreted = interpret_envelope(created(event(user={"organization_user_id": "a", "metadata": deep})))
 
-    assert [choice.subject for choice in reading.choices if isinstance(choice.subject, Fact)] == []
-    assert any(note.startswith("too_deep") for note in reading.notes)
+    assert [choice.subject for choice in interpreted.choices if isinstance(choice.subject, Fact)] == []
+    assert any(warning.startswith("too_deep") for warning in interpreted.warnings)
