@@ -146,7 +146,7 @@ def put_people(town: Town, people: int) -> None:
 
 
 async def fill(url: str, contacts: int) -> None:
-    """A grant of everybody, recorded by the ledger itself, without the requests that would bring them.
+    """A grant of every contact, ingested by the ledger itself, without the requests that would bring them.
 
     Everything that `Ledger.record` does is done; what comes before it, reading a body, is done once.
     """

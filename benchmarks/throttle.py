@@ -3,8 +3,8 @@
     python benchmarks/throttle.py                                  # the whole table, 23 minutes
     python benchmarks/throttle.py --modes batch --limits time --contacts 10000
 
-The sandbox enforces one limit at a time in a window of 10 seconds in place of 300, and nobody tells the
-sender: it reads the window from the first throttle, as it would another one of Dataverse's. A run takes
+The sandbox enforces one limit at a time in a window of 10 seconds in place of 300. The sender is not told:
+it reads the window from the first throttle, as it would another one of Dataverse's. A run takes
 seven windows. Two are warm-up. The fifth is throttled as a whole, which stands for 300 seconds: "back after"
 is how long after its end the first call was admitted (the sender adds up to a second of jitter), "then" what
 was used of the window from that call on. Steady are the others. More contacts are due than a run can deliver,
@@ -69,7 +69,8 @@ UNLIMITED = {
     "dop_hint": 52,
     "row_ms": {"batch": 1, "multiple": 0.5, "single": 20},
 }
-# Nobody is throttled for five minutes for too many calls at once.
+# For concurrency the long throttle names the number of calls: too many calls at once are never throttled for
+# five minutes.
 CODES = {"requests": "0x80072322", "time": "0x80072321", "concurrency": "0x80072322"}
 ROWS_PER_COMMIT = 500
 
@@ -198,7 +199,7 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
             clock=clock,
             dice=random.random,
             listener=heard,
-            pseudonym=lambda _: "somebody",
+            pseudonym=lambda _: "a contact",
             pace=first_pace(configuration.settings.dataverse),
         )
         worker = DeliveryWorker(ledger=ledger.queue, senders=senders, clock=clock)
