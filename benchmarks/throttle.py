@@ -30,8 +30,7 @@ import httpx
 import stand
 import structlog
 
-from dataverse_sandbox.app_registration import Application
-from dataverse_sandbox.server import SandboxServer, running_sandbox
+from dataverse_sandbox import Application, SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange
 from didomi_dataverse.dataverse.requests import Request, Write

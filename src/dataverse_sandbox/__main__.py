@@ -5,7 +5,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from dataverse_sandbox.server import run_sandbox
+from dataverse_sandbox.server.server import run_sandbox
 
 
 def _announce(line: str) -> None:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 
-from dataverse_sandbox.errors import Refusal
-from dataverse_sandbox.limits import Limits, Usage, admit, charge
+from dataverse_sandbox import Limits, Refusal, Usage, admit, charge
 from didomi_dataverse.dataverse.bulk import BulkMessage
 from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.dispatch.base import BatchDispatcher, SingleDispatcher

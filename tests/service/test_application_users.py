@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dataverse_sandbox.app_registration import Application
-from dataverse_sandbox.server import SandboxServer
+from dataverse_sandbox import Application, SandboxServer
 from didomi_dataverse.ledger.delivery_state import DeliveryState
 from tests.service.harness import Harness, open_house, says
 

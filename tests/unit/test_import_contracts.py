@@ -71,7 +71,7 @@ VIOLATIONS = {
     "no web stack": [("didomi_dataverse.admin.session", "fastapi")],
     "Commands do not import each other": [("didomi_dataverse.cli.parked", "didomi_dataverse.cli.contacts")],
     "nothing of the service": [("dataverse_sandbox.table", "didomi_dataverse.dataverse.keys")],
-    "nor with each other": [("didomi_sandbox.bodies", "dataverse_sandbox.row")],
+    "nor with each other": [("didomi_sandbox.bodies", "dataverse_sandbox.table.row")],
     "Decisions": [
         ("didomi_dataverse.consent.registers", "time"),
         ("didomi_dataverse.delivery.settle", "random"),

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dataverse_sandbox.server import SandboxServer, running_sandbox
+from dataverse_sandbox import SandboxServer, running_sandbox
 from didomi_dataverse.admin.explain import words
 from didomi_dataverse.admin.send import credentials_of
 from didomi_dataverse.admin.session import find_contact

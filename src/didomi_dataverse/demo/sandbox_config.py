@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from dataverse_sandbox.identity import SandboxIdentity
+from dataverse_sandbox import SandboxIdentity
 
 _TEMPLATE = """\
 # Made by `didomi-dataverse sandbox`: a complete configuration that points at the sandbox beside it.

@@ -22,8 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from dataverse_sandbox.app_registration import Application
-from dataverse_sandbox.server import SandboxServer, running_sandbox
+from dataverse_sandbox import Application, SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.dataverse.auth.credentials import (
     ClientCertificate,

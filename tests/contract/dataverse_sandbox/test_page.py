@@ -7,7 +7,7 @@ from dataclasses import fields
 import httpx
 import pytest
 
-from dataverse_sandbox.fault import Behaviour
+from dataverse_sandbox.environment.faults import Behaviour
 from dataverse_sandbox.options import Switches
 from dataverse_sandbox.users import KNOWN
 from tests.contract.dataverse_sandbox.conftest import CONTROL
