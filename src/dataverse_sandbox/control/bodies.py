@@ -1,44 +1,63 @@
-"""Bodies of the control routes → values. Strict: an unknown key is an error that names it."""
+"""Bodies of the control routes → values, and back. Strict: an unknown key is an error that names it."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from dataverse_sandbox.entra.app_registration import Application
-from dataverse_sandbox.environment.faults import Behaviour, Fault
-from dataverse_sandbox.environment.limits import Limits
-from dataverse_sandbox.messages import Response, json_bytes
-from dataverse_sandbox.options import Switches, changed
-from dataverse_sandbox.table.column import Column, ColumnType, Value
+from dataverse_sandbox.entra.app_registration import AppRegistration
+from dataverse_sandbox.environment.faults import Fault, FaultBehaviour
+from dataverse_sandbox.environment.limits import DELIVERY_MODES, Limits
+from dataverse_sandbox.messages import JSON_TYPE, Response, encode_json
+from dataverse_sandbox.options import SandboxOptions
+from dataverse_sandbox.table.column import Column, ColumnType, Value, converter
 from dataverse_sandbox.table.row import COMPUTED
 from dataverse_sandbox.table.schema import AlternateKey, KeyStatus, Schema
-from dataverse_sandbox.users import AT_START, KNOWN
+from dataverse_sandbox.users import ALL_PRIVILEGES, DEFAULT_PRIVILEGES
 
-SLOW_SECONDS = 5.0
-MOST_ROWS_FILLED = 10_000_000
+DEFAULT_SLOW_SECONDS = 5.0
+"""Delay of the behaviour `slow` without `delay_ms`."""
+
+MAX_FILL_ROWS = 10_000_000
+"""Rows that `POST fill` makes at most; a million take about 0.8 GB."""
+
 _COLUMN_TYPES = tuple(kind.value for kind in ColumnType if kind not in {ColumnType.GUID, ColumnType.VERSION})
-_MODES = ("batch", "multiple", "single")
 
 
 class ControlError(ValueError):
-    """The control body cannot be meant; the text says why."""
+    """A control body that makes no sense; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationChange:
+    """One application of `PUT applications`."""
+
+    client_id: str
+
+    registration: AppRegistration | None
+    """Its new credentials; None: it keeps those that it has."""
+
+    privileges: list[str] | None
+    """Privileges of its application user; None: it has no user."""
 
 
 def parse_rows(document: object, schema: Schema) -> Iterable[tuple[str | None, dict[str, Value]]]:
-    """Rows of `PUT contacts`: (contactid or None, stored values). What `GET contacts` gave is taken too."""
-    return [_row(_mapping(row, "a row"), schema) for row in _sequence(document, "the body")]
+    """Rows of `PUT contacts`: (contactid or None, stored values). The answer of `GET contacts` fits too.
+
+    Raises ControlError, and ODataError for a value that its column does not accept.
+    """
+    return [_parse_row(_require_object(row, "a row"), schema) for row in _require_list(document, "the body")]
 
 
 def parse_count(document: object) -> int:
-    """How many rows `POST fill` is to make."""
-    count = _mapping(document, "the body", {"rows"}).get("rows")
-    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST_ROWS_FILLED:
-        raise ControlError(f"rows is a whole number from 0 to {MOST_ROWS_FILLED}")
+    """The number of rows of `POST fill`. Raises ControlError."""
+    count = _require_object(document, "the body", {"rows"}).get("rows")
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_FILL_ROWS:
+        raise ControlError(f"rows is a whole number from 0 to {MAX_FILL_ROWS}")
     return count
 
 
-def _row(row: Mapping[str, Any], schema: Schema) -> tuple[str | None, dict[str, Value]]:
+def _parse_row(row: Mapping[str, Any], schema: Schema) -> tuple[str | None, dict[str, Value]]:
     values: dict[str, Value] = {}
     contactid: str | None = None
     for name, value in row.items():
@@ -48,37 +67,37 @@ def _row(row: Mapping[str, Any], schema: Schema) -> tuple[str | None, dict[str, 
         if column.name in COMPUTED:
             continue
         if name == "contactid":
-            contactid = None if value is None else str(schema.convert[name](value))
+            contactid = None if value is None else str(schema.converters[name](value))
         elif value is not None:
-            values[column.name] = schema.convert[column.name](value)
+            values[column.name] = schema.converters[column.name](value)
         elif column.default is not None:
             values[column.name] = None
     return contactid, values
 
 
 def parse_schema(document: object, schema: Schema) -> Schema:
-    """The schema with what `PUT schema` adds."""
-    given = _mapping(document, "the body", {"columns", "keys", "duplicate_rules"})
-    columns = [_column(name, spec) for name, spec in _mapping(given.get("columns", {}), "columns").items()]
+    """The schema with what `PUT schema` adds or replaces. Raises ControlError."""
+    body = _require_object(document, "the body", {"columns", "keys", "duplicate_rules"})
+    columns = [
+        _parse_column(name, spec)
+        for name, spec in _require_object(body.get("columns", {}), "columns").items()
+    ]
     known = {*schema.columns, *(column.name for column in columns)}
     keys = []
-    for name, spec in _mapping(given.get("keys", {}), "keys").items():
-        fields = _mapping(spec, f"key {name!r}", {"columns", "status"})
-        names = _columns(fields.get("columns"), f"key {name!r}", known)
-        keys.append(
-            AlternateKey(
-                name, names, _one_of(KeyStatus, fields.get("status", "Active"), f"status of {name!r}")
-            )
-        )
+    for name, spec in _require_object(body.get("keys", {}), "keys").items():
+        members = _require_object(spec, f"key {name!r}", {"columns", "status"})
+        names = _parse_column_names(members.get("columns"), f"key {name!r}", known)
+        status = _require_member(KeyStatus, members.get("status", "Active"), f"status of {name!r}")
+        keys.append(AlternateKey(name, names, status))
     rules = {
-        name: _columns(names, f"duplicate rule {name!r}", known)
-        for name, names in _mapping(given.get("duplicate_rules", {}), "duplicate_rules").items()
+        name: _parse_column_names(names, f"duplicate rule {name!r}", known)
+        for name, names in _require_object(body.get("duplicate_rules", {}), "duplicate_rules").items()
     }
-    return schema.extended(columns, keys, rules)
+    return schema.extend(columns, keys, rules)
 
 
-def _columns(document: object, where: str, known: set[str]) -> tuple[str, ...]:
-    names = tuple(_sequence(document, f"columns of {where}"))
+def _parse_column_names(document: object, where: str, known: set[str]) -> tuple[str, ...]:
+    names = tuple(_require_list(document, f"columns of {where}"))
     for column in names:
         if column not in known:
             raise ControlError(f"{where} names an unknown column {column!r}")
@@ -87,38 +106,36 @@ def _columns(document: object, where: str, known: set[str]) -> tuple[str, ...]:
     return names
 
 
-def _column(name: str, spec: object) -> Column:
+def _parse_column(name: str, spec: object) -> Column:
     where = f"column {name!r}"
-    fields = _mapping(spec, where, {"type", "max_length", "options", "default", "writable"})
-    kind = fields.get("type")
+    members = _require_object(spec, where, {"type", "max_length", "options", "default", "writable"})
+    kind = members.get("type")
     if kind not in _COLUMN_TYPES:
         raise ControlError(f"{where}: type is one of {', '.join(_COLUMN_TYPES)}")
     options: dict[int, str] = {}
-    for value, label in _mapping(fields.get("options") or {}, f"options of {where}").items():
+    for value, label in _require_object(members.get("options") or {}, f"options of {where}").items():
         if not value.lstrip("-").isdecimal():
             raise ControlError(f"{where}: option {value!r} is not a whole number")
         options[int(value)] = str(label)
     column_type = ColumnType(kind)
-    longest = fields.get("max_length", 2000 if column_type is ColumnType.MEMO else 100)
-    if isinstance(longest, bool) or not isinstance(longest, int) or longest < 1:
+    max_length = members.get("max_length", 2000 if column_type is ColumnType.MEMO else 100)
+    if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < 1:
         raise ControlError(f"{where}: max_length is a whole number above 0")
-    writable = _boolean(fields.get("writable", True), f"{where}: writable")
-    decimal = column_type in {ColumnType.DECIMAL, ColumnType.MONEY}
+    writable = _require_boolean(members.get("writable", True), f"{where}: writable")
+    is_decimal = column_type in {ColumnType.DECIMAL, ColumnType.MONEY}
     column = Column(
         name=name,
         type=column_type,
-        max_length=longest,
+        max_length=max_length,
         options=options,
         creatable=writable,
         updatable=writable,
-        minimum=-100_000_000_000 if decimal else -2147483648,
-        maximum=100_000_000_000 if decimal else 2147483647,
+        minimum=-100_000_000_000 if is_decimal else -2147483648,
+        maximum=100_000_000_000 if is_decimal else 2147483647,
         targets={name: f"{name}_targets"} if column_type is ColumnType.LOOKUP else {},
     )
-    default = fields.get("default")
-    if default is None:
-        return column
-    return replace(column, default=Schema([column], []).convert[name](default))
+    default = members.get("default")
+    return column if default is None else replace(column, default=converter(column)(default))
 
 
 def schema_document(schema: Schema) -> dict[str, object]:
@@ -143,21 +160,22 @@ def schema_document(schema: Schema) -> dict[str, object]:
 
 
 def parse_faults(document: object, schema: Schema) -> list[Fault]:
-    """The faults of `PUT faults`."""
+    """The faults of `PUT faults`. Raises ControlError."""
     return [
-        _fault(spec, f"fault {number}", schema) for number, spec in enumerate(_sequence(document, "the body"))
+        _parse_fault(spec, f"fault {number}", schema)
+        for number, spec in enumerate(_require_list(document, "the body"))
     ]
 
 
-def _fault(spec: object, where: str, schema: Schema) -> Fault:
-    fields = _mapping(spec, where, {"match", "reply", "behaviour", "times", "delay_ms"})
-    if ("reply" in fields) == ("behaviour" in fields):
+def _parse_fault(spec: object, where: str, schema: Schema) -> Fault:
+    members = _require_object(spec, where, {"match", "reply", "behaviour", "times", "delay_ms"})
+    if ("reply" in members) == ("behaviour" in members):
         raise ControlError(f"{where}: give either reply or behaviour")
-    match = _mapping(fields.get("match", {}), f"match of {where}")
+    match = _require_object(members.get("match", {}), f"match of {where}")
     columns: dict[str, object] = {}
     for name, value in match.items():
         if name == "columns":
-            columns |= _mapping(value, f"columns of {where}")
+            columns |= _require_object(value, f"columns of {where}")
         elif name not in {"method", "path"}:
             columns[name] = value
     for name in columns:
@@ -165,117 +183,124 @@ def _fault(spec: object, where: str, schema: Schema) -> Fault:
             raise ControlError(
                 f"unknown key {name!r} in match of {where}: method, path, columns or a column's name"
             )
-    times = fields.get("times")
+    times = members.get("times")
     if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
         raise ControlError(f"{where}: times is a whole number above 0; leave it out for a fault that stays")
     behaviour = None
-    if "behaviour" in fields:
-        behaviour = _one_of(Behaviour, fields["behaviour"], f"behaviour of {where}")
-    delay_ms = fields.get("delay_ms", SLOW_SECONDS * 1000 if behaviour is Behaviour.SLOW else 0)
+    if "behaviour" in members:
+        behaviour = _require_member(FaultBehaviour, members["behaviour"], f"behaviour of {where}")
+    default_ms = DEFAULT_SLOW_SECONDS * 1000 if behaviour is FaultBehaviour.SLOW else 0
     return Fault(
-        method=_text_or_none(match.get("method"), f"method of {where}"),
-        path=_text_or_none(match.get("path"), f"path of {where}"),
+        method=_require_text_or_none(match.get("method"), f"method of {where}"),
+        path=_require_text_or_none(match.get("path"), f"path of {where}"),
         columns=columns,
-        reply=_reply(fields["reply"], where) if "reply" in fields else None,
+        reply=_parse_reply(members["reply"], where) if "reply" in members else None,
         behaviour=behaviour,
-        delay_seconds=_number(delay_ms, f"{where}: delay_ms") / 1000,
-        left=times,
+        delay_seconds=_require_number(members.get("delay_ms", default_ms), f"{where}: delay_ms") / 1000,
+        remaining=times,
     )
 
 
 def fault_document(fault: Fault) -> dict[str, object]:
-    """One fault in the answer of `GET faults`: `times` is how often it will still strike."""
+    """One fault in the answer of `GET faults`; `times` is how many more requests it hits."""
     match = {"method": fault.method, "path": fault.path, "columns": fault.columns or None}
-    shown: dict[str, object] = {"match": {name: value for name, value in match.items() if value is not None}}
+    document: dict[str, object] = {
+        "match": {name: value for name, value in match.items() if value is not None}
+    }
     if fault.reply is not None:
         headers = dict(fault.reply.headers)
-        shown["reply"] = {"status": fault.reply.status, "headers": headers, "body": _body_shown(fault.reply)}
+        document["reply"] = {
+            "status": fault.reply.status,
+            "headers": headers,
+            "body": _reply_body(fault.reply),
+        }
     if fault.behaviour is not None:
-        shown["behaviour"] = fault.behaviour.value
-    if fault.delay_seconds or fault.behaviour is Behaviour.SLOW:
-        shown["delay_ms"] = round(fault.delay_seconds * 1000, 3)
-    return {**shown, "times": fault.left}
+        document["behaviour"] = fault.behaviour.value
+    if fault.delay_seconds or fault.behaviour is FaultBehaviour.SLOW:
+        document["delay_ms"] = round(fault.delay_seconds * 1000, 3)
+    return {**document, "times": fault.remaining}
 
 
-def _body_shown(reply: Response) -> object:
-    """What `_reply` makes the same bytes of: the JSON document, or the text where it was given as one."""
+def _reply_body(reply: Response) -> object:
+    """What `_parse_reply` turns into the same bytes: the JSON document, else the text."""
     text = reply.body.decode()
     if not any(name.lower() == "content-type" and "json" in value for name, value in reply.headers):
         return text
     try:
         document: object = json.loads(text)
-        is_same = not isinstance(document, str) and json_bytes(document) == reply.body
+        is_same = not isinstance(document, str) and encode_json(document) == reply.body
     except (ValueError, RecursionError):
         return text
     return document if is_same else text
 
 
-def _reply(spec: object, where: str) -> Response:
-    fields = _mapping(spec, f"reply of {where}", {"status", "headers", "body"})
-    status = fields.get("status")
+def _parse_reply(spec: object, where: str) -> Response:
+    members = _require_object(spec, f"reply of {where}", {"status", "headers", "body"})
+    status = members.get("status")
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
         raise ControlError(f"{where}: status is a number from 200 to 599")
-    given = _mapping(fields.get("headers", {}), f"headers of {where}")
-    headers = tuple((name, str(value)) for name, value in given.items())
-    body = fields.get("body", "")
+    named = _require_object(members.get("headers", {}), f"headers of {where}")
+    headers = tuple((name, str(value)) for name, value in named.items())
+    body = members.get("body", "")
     if not isinstance(body, str):
         if not any(name.lower() == "content-type" for name, _ in headers):
-            headers += (("Content-Type", "application/json; odata.metadata=minimal"),)
-        return Response(status, headers, json_bytes(body))
+            headers += (("Content-Type", JSON_TYPE),)
+        return Response(status, headers, encode_json(body))
     return Response(status, headers, body.encode())
 
 
 def parse_limits(document: object, before: Limits) -> Limits:
-    """The limits with what `PUT limits` changes; what is not named stays."""
+    """The limits with the changes of `PUT limits`; others stay. Raises ControlError."""
     names = {"requests", "execution_seconds", "concurrent", "window_seconds", "call_ms", "dop_hint"}
-    fields = dict(_mapping(document, "the body", {*names, "enforce", "row_ms"}))
-    changed: dict[str, Any] = {}
-    for name in names & fields.keys():
-        changed[name] = _number(fields[name], name)
-        if name in {"requests", "concurrent", "dop_hint"} and not isinstance(fields[name], int):
+    members = _require_object(document, "the body", {*names, "enforce", "row_ms"})
+    changes: dict[str, Any] = {}
+    for name in names & members.keys():
+        changes[name] = _require_number(members[name], name)
+        if name in {"requests", "concurrent", "dop_hint"} and not isinstance(members[name], int):
             raise ControlError(f"{name} is a whole number")
-    if "enforce" in fields:
-        changed["enforce"] = _boolean(fields["enforce"], "enforce")
-    if "row_ms" in fields:
-        given = _mapping(fields["row_ms"], "row_ms", set(_MODES))
-        changed["row_ms"] = {
-            mode: _number(given.get(mode, before.row_ms.get(mode, 0.0)), f"row_ms.{mode}") for mode in _MODES
+    if "enforce" in members:
+        changes["enforce"] = _require_boolean(members["enforce"], "enforce")
+    if "row_ms" in members:
+        row_ms = _require_object(members["row_ms"], "row_ms", set(DELIVERY_MODES))
+        changes["row_ms"] = {
+            mode: _require_number(row_ms.get(mode, before.row_ms.get(mode, 0.0)), f"row_ms.{mode}")
+            for mode in DELIVERY_MODES
         }
-    return replace(before, **changed)
+    return replace(before, **changes)
 
 
-def parse_applications(
-    document: object, known: Collection[str]
-) -> Iterable[tuple[str, Application | None, list[str] | None]]:
-    """(client id, credential if it is given, privileges or None for no user) of `PUT applications`."""
-    found: list[tuple[str, Application | None, list[str] | None]] = []
-    for client_id, spec in _mapping(document, "the body").items():
+def parse_applications(document: object, known: Collection[str]) -> list[ApplicationChange]:
+    """The changes of `PUT applications`; `known` holds the client ids with a user. Raises ControlError."""
+    changes: list[ApplicationChange] = []
+    for client_id, spec in _require_object(document, "the body").items():
         where = f"application {client_id!r}"
-        fields = _mapping(spec, where, {"client_secret", "has_user", "privileges"})
-        secret = _text_or_none(fields.get("client_secret"), f"client_secret of {where}")
+        members = _require_object(spec, where, {"client_secret", "has_user", "privileges"})
+        secret = _require_text_or_none(members.get("client_secret"), f"client_secret of {where}")
         if secret is None and client_id not in known:
             raise ControlError(f"{where} is new: give its client_secret")
-        privileges = _sequence(fields.get("privileges", list(AT_START)), f"privileges of {where}")
+        privileges = _require_list(
+            members.get("privileges", list(DEFAULT_PRIVILEGES)), f"privileges of {where}"
+        )
         for privilege in privileges:
-            if privilege not in KNOWN:
-                raise ControlError(f"{where}: unknown privilege {privilege!r}: {', '.join(KNOWN)} are known")
-        has_user = _boolean(fields.get("has_user", True), f"has_user of {where}")
-        application = None if secret is None else Application(client_secret=secret)
-        found.append((client_id, application, privileges if has_user else None))
-    return found
+            if privilege not in ALL_PRIVILEGES:
+                known_privileges = ", ".join(ALL_PRIVILEGES)
+                raise ControlError(f"{where}: unknown privilege {privilege!r}: {known_privileges} are known")
+        has_user = _require_boolean(members.get("has_user", True), f"has_user of {where}")
+        registration = None if secret is None else AppRegistration(client_secret=secret)
+        changes.append(ApplicationChange(client_id, registration, privileges if has_user else None))
+    return changes
 
 
-def parse_switches(document: object, before: Switches) -> Switches:
-    """The switches with what `PUT switches` changes; what is not named stays."""
+def parse_options(document: object, before: SandboxOptions) -> SandboxOptions:
+    """The options with the changes of `PUT switches`; others stay. Raises ControlError."""
+    changes = dict(_require_object(document, "the body"))
     try:
-        return changed(before, dict(_mapping(document, "the body")))
-    except ControlError:
-        raise
+        return before.merge(changes)
     except ValueError as error:
         raise ControlError(str(error)) from None
 
 
-def _mapping(document: object, where: str, allowed: set[str] | None = None) -> Mapping[str, Any]:
+def _require_object(document: object, where: str, allowed: set[str] | None = None) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise ControlError(f"{where} is not a JSON object")
     if allowed is not None:
@@ -285,32 +310,32 @@ def _mapping(document: object, where: str, allowed: set[str] | None = None) -> M
     return document
 
 
-def _sequence(document: object, where: str) -> list[Any]:
+def _require_list(document: object, where: str) -> list[Any]:
     if not isinstance(document, list):
         raise ControlError(f"{where} is not a JSON list")
     return document
 
 
-def _one_of(kind: Any, value: object, where: str) -> Any:  # noqa: ANN401 - any of the enumerations
+def _require_member(kind: Any, value: object, where: str) -> Any:  # noqa: ANN401 - any of the enumerations
     try:
         return kind(value)
     except ValueError:
         raise ControlError(f"{where} is one of {', '.join(known.value for known in kind)}") from None
 
 
-def _boolean(value: object, where: str) -> bool:
+def _require_boolean(value: object, where: str) -> bool:
     if not isinstance(value, bool):
         raise ControlError(f"{where} is true or false")
     return value
 
 
-def _number(value: object, where: str) -> float:
+def _require_number(value: object, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise ControlError(f"{where} is a number, 0 or more")
     return value
 
 
-def _text_or_none(value: object, where: str) -> str | None:
+def _require_text_or_none(value: object, where: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ControlError(f"{where} is a text")
     return value

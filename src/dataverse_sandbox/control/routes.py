@@ -1,4 +1,4 @@
-"""`/_sandbox/`: how tests and demonstrations look into the sandbox and steer it; it simulates nothing."""
+"""`/_sandbox/…`: tests and demonstrations look into the sandbox and steer it. Nothing is simulated here."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -6,7 +6,6 @@ from dataclasses import asdict
 from functools import partial
 from urllib.parse import parse_qs
 
-from dataverse_sandbox import options
 from dataverse_sandbox.control.bodies import (
     ControlError,
     fault_document,
@@ -14,68 +13,68 @@ from dataverse_sandbox.control.bodies import (
     parse_count,
     parse_faults,
     parse_limits,
+    parse_options,
     parse_rows,
     parse_schema,
-    parse_switches,
     schema_document,
 )
-from dataverse_sandbox.entra.app_registration import Application
+from dataverse_sandbox.entra.app_registration import AppRegistration
 from dataverse_sandbox.environment.environment import Environment
-from dataverse_sandbox.errors import Refusal
-from dataverse_sandbox.messages import Request, Response, has_lone_surrogate, json_bytes
+from dataverse_sandbox.errors import ODataError
+from dataverse_sandbox.messages import Request, Response, encode_json, has_lone_surrogate
 from dataverse_sandbox.table.column import Value
-from dataverse_sandbox.table.contact_columns import made_up_people
+from dataverse_sandbox.table.contact_columns import sample_rows
 from dataverse_sandbox.table.row import Row
-from dataverse_sandbox.table.table import reader
-from dataverse_sandbox.web_api.row_body import all_values
+from dataverse_sandbox.table.table import column_reader
+from dataverse_sandbox.web_api.render_row import all_values
 
 CONTROL_PREFIX = "/_sandbox/"
 _ROUTES = ("contacts", "schema", "switches", "applications", "faults", "limits", "stats", "fill", "reset")
-_DONE_ONCE = frozenset({"fill", "reset"})
+_POST_ROUTES = frozenset({"fill", "reset"})
 _ROWS_PER_CHUNK = 500
+_JSON = (("Content-Type", "application/json"),)
 
 ReadRow = Callable[[Row], dict[str, object]]
 
-_JSON = (("Content-Type", "application/json"),)
 
+class ControlRoutes:
+    """Answers control requests. A body that makes no sense is a 400 that says what is wrong with it."""
 
-class Control:
-    """Answers control requests. A body that cannot be meant is a 400 that says what is wrong with it."""
-
-    def __init__(self, environment: Environment, register: Callable[[str, Application], None]) -> None:
+    def __init__(self, environment: Environment, register: Callable[[str, AppRegistration], None]) -> None:
         self._environment = environment
         self._register = register
 
     def answer(self, request: Request, now: float) -> Response | Iterator[bytes]:
-        """One control request; `GET contacts` answers in chunks of a JSON list."""
+        """The response to a control request; `GET contacts` answers with the chunks of a JSON list."""
         try:
-            return self._routed(request, now)
+            return self._route(request, now)
         except ControlError as error:
-            return _json(400, {"error": str(error)})
-        except Refusal as refused:
-            return _json(400, {"error": f"{refused.message} ({refused.status} {refused.code})"})
+            return _json_response(400, {"error": str(error)})
+        except ODataError as error:
+            return _json_response(400, {"error": f"{error.message} ({error.status} {error.code})"})
 
-    def _routed(self, request: Request, now: float) -> Response | Iterator[bytes]:
+    def _route(self, request: Request, now: float) -> Response | Iterator[bytes]:
         route = request.path.removeprefix(CONTROL_PREFIX)
         self._environment.key_jobs.advance(now)
         if request.method == "GET" and route == "contacts":
-            return self._contacts(request.query)
+            return self._stream_contacts(request.query)
         if route not in _ROUTES:
-            return _json(404, {"error": f"No such control route; {', '.join(_ROUTES)} are known."})
-        if request.method == "GET" and route not in _DONE_ONCE:
-            return _json(200, self._shown(route))
+            return _json_response(404, {"error": f"No such control route; {', '.join(_ROUTES)} are known."})
+        if request.method == "GET" and route not in _POST_ROUTES:
+            return _json_response(200, self._show(route))
         if (request.method, route) == ("POST", "reset"):
             self._environment.reset(now)
-            return _json(200, {"rows": len(self._environment.table.rows)})
+            return _json_response(200, {"rows": len(self._environment.table.rows)})
         if (request.method, route) == ("POST", "fill"):
-            people = made_up_people(parse_count(_document(request)))
-            self._environment.replace_rows(people, now)
-            return _json(200, {"rows": len(self._environment.table.rows)})
-        if request.method == "PUT" and route not in {"stats", *_DONE_ONCE}:
-            return _json(200, self._taken(route, _document(request), now))
-        return _json(405, {"error": f"{request.method} is not for this route."})
+            rows = sample_rows(parse_count(_parse_json(request)))
+            self._environment.replace_rows(rows, now)
+            return _json_response(200, {"rows": len(self._environment.table.rows)})
+        if request.method == "PUT" and route not in {"stats", *_POST_ROUTES}:
+            return _json_response(200, self._apply(route, _parse_json(request), now))
+        return _json_response(405, {"error": f"{request.method} is not for this route."})
 
-    def _shown(self, route: str) -> object:
+    def _show(self, route: str) -> object:
+        """What `GET` and `PUT` of the route answer."""
         environment = self._environment
         match route:
             case "schema":
@@ -83,15 +82,16 @@ class Control:
             case "applications":
                 return environment.users.document()
             case "switches":
-                return options.document(environment.switches)
+                return environment.options.document()
             case "faults":
-                return [fault_document(fault) for fault in environment.faults.standing]
+                return [fault_document(fault) for fault in environment.faults.active]
             case "limits":
                 return asdict(environment.limits)
             case _:
                 return environment.stats.document(environment.table)
 
-    def _taken(self, route: str, document: object, now: float) -> object:
+    def _apply(self, route: str, document: object, now: float) -> object:
+        """Apply the body of a `PUT`. Raises ControlError and ODataError."""
         environment = self._environment
         schema = environment.table.schema
         match route:
@@ -102,19 +102,19 @@ class Control:
                 environment.table.publish(parse_schema(document, schema), now)
             case "applications":
                 known = environment.users.document().keys()
-                for client_id, application, privileges in parse_applications(document, known):
-                    if application is not None:
-                        self._register(client_id, application)
-                    environment.users.set(client_id, privileges)
+                for change in parse_applications(document, known):
+                    if change.registration is not None:
+                        self._register(change.client_id, change.registration)
+                    environment.users.set_privileges(change.client_id, change.privileges)
             case "switches":
-                environment.use_switches(parse_switches(document, environment.switches))
+                environment.set_options(parse_options(document, environment.options))
             case "faults":
-                environment.faults.standing = parse_faults(document, schema)
+                environment.faults.active = parse_faults(document, schema)
             case _:
                 environment.limits = parse_limits(document, environment.limits)
-        return self._shown(route)
+        return self._show(route)
 
-    def _contacts(self, query: str) -> Iterator[bytes]:
+    def _stream_contacts(self, query: str) -> Iterator[bytes]:
         table = self._environment.table
         read: ReadRow = partial(all_values, schema=table.schema)
         for name, values in parse_qs(query).items():
@@ -125,24 +125,24 @@ class Control:
                 column = table.schema.by_wire_name.get(wanted)
                 if column is None:
                     raise ControlError(f"unknown column {wanted!r} in select")
-                readers[wanted] = reader(table, column.name)
-            read = partial(_chosen, readers)
-        return _chunks(list(table.rows.values()), read)
+                readers[wanted] = column_reader(table, column.name)
+            read = partial(_read_columns, readers)
+        return _encode_chunks(list(table.rows.values()), read)
 
 
-def _chosen(readers: Mapping[str, Callable[[Row], Value]], row: Row) -> dict[str, object]:
+def _read_columns(readers: Mapping[str, Callable[[Row], Value]], row: Row) -> dict[str, object]:
     return {name: read(row) for name, read in readers.items()}
 
 
-def _chunks(rows: list[Row], read: ReadRow) -> Iterator[bytes]:
-    """A JSON list in pieces, so that a table of any size is never one text."""
+def _encode_chunks(rows: list[Row], read: ReadRow) -> Iterator[bytes]:
+    """A JSON list in pieces: a table of any size is never one text in memory."""
     for start in range(0, len(rows), _ROWS_PER_CHUNK):
-        chunk = json_bytes([read(row) for row in rows[start : start + _ROWS_PER_CHUNK]])
+        chunk = encode_json([read(row) for row in rows[start : start + _ROWS_PER_CHUNK]])
         yield (b"[" if start == 0 else b",") + chunk[1:-1]
     yield b"]" if rows else b"[]"
 
 
-def _document(request: Request) -> object:
+def _parse_json(request: Request) -> object:
     try:
         document: object = json.loads(request.body)
     except ValueError as error:
@@ -152,5 +152,5 @@ def _document(request: Request) -> object:
     return document
 
 
-def _json(status: int, document: object) -> Response:
-    return Response(status, _JSON, json_bytes(document))
+def _json_response(status: int, document: object) -> Response:
+    return Response(status, _JSON, encode_json(document))

@@ -1,4 +1,4 @@
-"""An application of the tenant, and the proofs by which it may ask for tokens (dataverse.md 10)."""
+"""An application of the tenant, and the credentials by which it may ask for tokens (dataverse.md 10)."""
 
 import hmac
 from base64 import b64decode, urlsafe_b64decode
@@ -13,35 +13,46 @@ _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Application:
-    """`certificates` are PEM texts registered with it. With a `subject` (RFC 4514) every certificate of that
-    name is trusted that comes along whole. `federated_tokens` are taken as they are: a stand-in for the
-    tokens of another identity provider.
-    """
+class AppRegistration:
+    """The credentials of one application."""
 
     client_secret: str | None = field(default=None, repr=False)
+    """Its client secret; None: it has none."""
+
     certificates: tuple[bytes, ...] = ()
+    """PEM texts of the certificates that are registered with it."""
+
     subject: str | None = None
+    """Subject name (RFC 4514). Any certificate of that name is trusted when the assertion carries it."""
+
     federated_tokens: frozenset[str] = field(default=frozenset(), repr=False)
+    """Assertions that are accepted as they are, in place of the tokens of another identity provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenError:
-    """What Entra answers instead of a token."""
+    """An error of the token endpoint."""
 
     status: int
+    """HTTP status."""
+
     error: str
+    """OAuth error word."""
+
     code: int
+    """Number of the AADSTS code."""
+
     description: str
+    """Text for the caller."""
 
 
-def proof_error(
-    application: Application, form: Mapping[str, str], *, client_id: str, endpoint: str, now: float
+def check_credential(
+    application: AppRegistration, form: Mapping[str, str], *, client_id: str, endpoint: str, now: float
 ) -> TokenError | None:
-    """None when the form proves who asks: by the secret, by a signed assertion, or by a federated token."""
+    """None when the form proves the application: by secret, by signed assertion, or by federated token."""
     assertion = form.get("client_assertion")
     if assertion is None:
-        return _secret_error(application, form, client_id)
+        return _check_secret(application, form, client_id)
     if form.get("client_assertion_type") != _ASSERTION_TYPE:
         return TokenError(400, "invalid_request", 900144, "The client assertion type is missing or unknown.")
     if assertion in application.federated_tokens:
@@ -56,13 +67,13 @@ def proof_error(
         return TokenError(
             400, "invalid_client", 700213, "No matching federated identity record found for this assertion."
         )
-    certificate = _certificate(application, header)
+    certificate = _find_certificate(application, header)
     if certificate is None:
-        return _bad_assertion("The key was not found among the registered certificates.")
-    return _claims_error(assertion, certificate, client_id=client_id, endpoint=endpoint, now=now)
+        return _assertion_error("The key was not found among the registered certificates.")
+    return _check_claims(assertion, certificate, client_id=client_id, endpoint=endpoint, now=now)
 
 
-def _secret_error(application: Application, form: Mapping[str, str], client_id: str) -> TokenError | None:
+def _check_secret(application: AppRegistration, form: Mapping[str, str], client_id: str) -> TokenError | None:
     secret = form.get("client_secret")
     if secret is None:
         return TokenError(
@@ -79,8 +90,8 @@ def _secret_error(application: Application, form: Mapping[str, str], client_id: 
     )
 
 
-def _certificate(application: Application, header: Mapping[str, object]) -> x509.Certificate | None:
-    """The registered certificate that the header names, or the one that came along, if its subject is."""
+def _find_certificate(application: AppRegistration, header: Mapping[str, object]) -> x509.Certificate | None:
+    """The registered certificate that the header names, or the one in it, if its subject is trusted."""
     try:
         thumbprint = urlsafe_b64decode(str(header["x5t#S256"]) + "==")
     except ValueError:
@@ -97,7 +108,7 @@ def _certificate(application: Application, header: Mapping[str, object]) -> x509
     return sent if is_trusted and sent.fingerprint(hashes.SHA256()) == thumbprint else None
 
 
-def _claims_error(
+def _check_claims(
     assertion: str, certificate: x509.Certificate, *, client_id: str, endpoint: str, now: float
 ) -> TokenError | None:
     try:
@@ -116,11 +127,11 @@ def _claims_error(
             },
         )
     except jwt.InvalidSignatureError:
-        return _bad_assertion("The assertion contains an invalid signature.")
+        return _assertion_error("The assertion contains an invalid signature.")
     except jwt.PyJWTError:
-        return _bad_assertion("The assertion's claims are not those of this application and endpoint.")
+        return _assertion_error("The assertion's claims are not those of this application and endpoint.")
     if claims["sub"] != client_id:
-        return _bad_assertion("The assertion's subject is not the application.")
+        return _assertion_error("The assertion's subject is not the application.")
     if now >= claims["exp"]:
         return TokenError(
             401, "invalid_client", 700024, "Client assertion is not within its valid time range."
@@ -128,5 +139,7 @@ def _claims_error(
     return None
 
 
-def _bad_assertion(why: str) -> TokenError:
-    return TokenError(401, "invalid_client", 700027, f"Client assertion failed signature validation. {why}")
+def _assertion_error(reason: str) -> TokenError:
+    return TokenError(
+        401, "invalid_client", 700027, f"Client assertion failed signature validation. {reason}"
+    )

@@ -1,56 +1,49 @@
-"""Who the sandbox is, and the two clocks it lives by."""
+"""The ids and the secret of a sandbox, and the file that keeps them for a restart."""
 
-import asyncio
+import json
+import os
 import secrets
-import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Protocol
-from uuid import uuid4
+from pathlib import Path
+from typing import Any
 
-from dataverse_sandbox.web_api.routing import Organization
+from dataverse_sandbox.guid import new_guid
 
-
-class SandboxClock(Protocol):
-    """Time as Unix seconds, and a sleep on the same time: a test brings one that it turns by hand."""
-
-    def now(self) -> float:
-        """Unix seconds."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Return when so much of this time has passed."""
-
-
-class RealClock:
-    """The machine's time."""
-
-    def now(self) -> float:
-        """Unix seconds."""
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep on the event loop."""
-        await asyncio.sleep(seconds)
+IDENTITY_FILE = "identity.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxIdentity:
-    """A tenant, one application, one environment; and what a local service needs to receive webhooks."""
+    """A tenant, one application with its user, and one environment."""
 
-    tenant_id: str = field(default_factory=lambda: str(uuid4()))
-    client_id: str = field(default_factory=lambda: str(uuid4()))
+    tenant_id: str = field(default_factory=new_guid)
+    """Id of the Entra tenant."""
+
+    client_id: str = field(default_factory=new_guid)
+    """Id of the application that may log in from the start."""
+
     client_secret: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    user_id: str = field(default_factory=lambda: str(uuid4()))
-    business_unit_id: str = field(default_factory=lambda: str(uuid4()))
-    organization_id: str = field(default_factory=lambda: str(uuid4()))
-    webhook_secret: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    webhook_client_id: str = "didomi"
-    webhook_client_secret: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    """Secret of that application."""
 
-    @property
-    def organization(self) -> Organization:
-        """What `WhoAmI` tells."""
-        return Organization(self.business_unit_id, self.organization_id)
+    user_id: str = field(default_factory=new_guid)
+    """Id of its application user in the environment."""
 
-    def document(self) -> dict[str, str]:
-        """Every field, secrets included: only for the file that a restart on the same folder reads."""
-        return asdict(self)
+    business_unit_id: str = field(default_factory=new_guid)
+    """Id of the root business unit, as `WhoAmI` states it."""
+
+    organization_id: str = field(default_factory=new_guid)
+    """Id of the environment, as `WhoAmI` states it."""
+
+
+def load_or_create_identity(directory: Path) -> SandboxIdentity:
+    """The identity kept in the folder, so that a restart accepts the same callers; else a new one."""
+    path = directory / IDENTITY_FILE
+    with suppress(OSError, ValueError, TypeError):
+        known: dict[str, Any] = json.loads(path.read_text())
+        return SandboxIdentity(**known)
+    identity = SandboxIdentity()
+    # Readable by its owner only: it holds the secret.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(asdict(identity), file)
+    return identity

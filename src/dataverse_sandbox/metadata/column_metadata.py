@@ -1,24 +1,23 @@
-"""How a column and a key describe themselves: the documents under `EntityDefinitions` (dataverse.md 7)."""
+"""The documents under `EntityDefinitions` for the table, its columns and its keys (dataverse.md 7)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from uuid import NAMESPACE_URL, uuid5
 
-from dataverse_sandbox.table.column import Column, ColumnType
+from dataverse_sandbox.guid import stable_guid
+from dataverse_sandbox.table.column import Column, ColumnType, table_name
 from dataverse_sandbox.table.schema import AlternateKey
-from dataverse_sandbox.web_api.annotations import table_of
 
 Document = dict[str, object]
 CRM = "Microsoft.Dynamics.CRM."
 _LANGUAGE = 1033
-# AttributeType, AttributeTypeName and the class of metadata, by our kinds.
-_KINDS: Mapping[ColumnType, tuple[str, str, str]] = MappingProxyType(
+# (AttributeType, AttributeTypeName, class of metadata).
+_ATTRIBUTE_TYPES: Mapping[ColumnType, tuple[str, str, str]] = MappingProxyType(
     {
         ColumnType.BOOLEAN: ("Boolean", "BooleanType", "BooleanAttributeMetadata"),
         ColumnType.STRING: ("String", "StringType", "StringAttributeMetadata"),
         ColumnType.MEMO: ("Memo", "MemoType", "MemoAttributeMetadata"),
         ColumnType.PICKLIST: ("Picklist", "PicklistType", "PicklistAttributeMetadata"),
-        # A multi-select column calls itself Virtual; only its type name tells.
+        # A multi-select column has the type Virtual; only the type name distinguishes it.
         ColumnType.MULTISELECT: (
             "Virtual",
             "MultiSelectPicklistType",
@@ -35,7 +34,7 @@ _KINDS: Mapping[ColumnType, tuple[str, str, str]] = MappingProxyType(
     }
 )
 _STATES = {"statecode": "State", "statuscode": "Status"}
-CASTS = frozenset(kind for _, _, kind in _KINDS.values()) | {
+CASTS = frozenset(kind for _, _, kind in _ATTRIBUTE_TYPES.values()) | {
     f"{state}AttributeMetadata" for state in _STATES.values()
 }
 BASE_PROPERTIES = (
@@ -61,20 +60,15 @@ BASE_PROPERTIES = (
 
 def label(text: str) -> Document:
     """A localized label in one language."""
-    localized = {"Label": text, "LanguageCode": _LANGUAGE, "IsManaged": True, "MetadataId": metadata_id(text)}
+    localized = {"Label": text, "LanguageCode": _LANGUAGE, "IsManaged": True, "MetadataId": stable_guid(text)}
     return {"LocalizedLabels": [localized], "UserLocalizedLabel": localized}
 
 
-def metadata_id(name: str) -> str:
-    """The same id for the same thing, at every start."""
-    return str(uuid5(NAMESPACE_URL, f"sandbox/{name}"))
-
-
 def column_document(column: Column, *, is_custom: bool) -> Document:
-    """A column with everything but what only `$expand` brings."""
+    """A column with every property that needs no `$expand`."""
     state = _STATES.get(column.name)
     if state is None:
-        kind, kind_name, metadata_class = _KINDS[column.type]
+        kind, kind_name, metadata_class = _ATTRIBUTE_TYPES[column.type]
     else:
         kind, kind_name, metadata_class = state, f"{state}Type", f"{state}AttributeMetadata"
     return {
@@ -99,12 +93,12 @@ def column_document(column: Column, *, is_custom: bool) -> Document:
         "IsCustomAttribute": is_custom,
         "IsPrimaryId": column.name == "contactid",
         "IsPrimaryName": column.name == "fullname",
-        "MetadataId": metadata_id(f"contact.{column.name}"),
-        **_details(column),
+        "MetadataId": stable_guid(f"contact.{column.name}"),
+        **_type_details(column),
     }
 
 
-def _details(column: Column) -> Document:
+def _type_details(column: Column) -> Document:
     match column.type:
         case ColumnType.STRING:
             is_address = column.name.startswith("emailaddress")
@@ -120,7 +114,7 @@ def _details(column: Column) -> Document:
         case ColumnType.DATETIME:
             return {"Format": "DateAndTime", "DateTimeBehavior": {"Value": "UserLocal"}}
         case ColumnType.LOOKUP:
-            return {"Targets": sorted(table_of(target) for target in column.targets.values())}
+            return {"Targets": sorted(table_name(target) for target in column.targets.values())}
         case ColumnType.BOOLEAN:
             return {"DefaultValue": column.default is True}
         case ColumnType.PICKLIST | ColumnType.MULTISELECT:
@@ -130,10 +124,10 @@ def _details(column: Column) -> Document:
 
 
 def option_set(column: Column) -> Document | None:
-    """What `$expand=OptionSet` brings for a choice, a multi-select or a Yes/No column."""
+    """The option set of a choice, a multi-select or a Yes/No column, for `$expand=OptionSet`; else None."""
     if column.type is ColumnType.BOOLEAN:
         return {
-            "MetadataId": metadata_id(f"contact.{column.name}.options"),
+            "MetadataId": stable_guid(f"contact.{column.name}.options"),
             "Name": f"contact_{column.name}",
             "IsGlobal": False,
             "OptionSetType": "Boolean",
@@ -142,7 +136,7 @@ def option_set(column: Column) -> Document | None:
         }
     if column.type in {ColumnType.PICKLIST, ColumnType.MULTISELECT}:
         return {
-            "MetadataId": metadata_id(f"contact.{column.name}.options"),
+            "MetadataId": stable_guid(f"contact.{column.name}.options"),
             "Name": f"contact_{column.name}",
             "IsGlobal": False,
             "OptionSetType": _STATES.get(column.name, "Picklist"),
@@ -156,7 +150,7 @@ def _option(value: int, text: str) -> Document:
 
 
 def key_document(key: AlternateKey) -> Document:
-    """An alternate key and how far its index is."""
+    """An alternate key and the status of its index."""
     return {
         "LogicalName": key.name,
         "SchemaName": key.name,
@@ -165,7 +159,7 @@ def key_document(key: AlternateKey) -> Document:
         "EntityKeyIndexStatus": key.status.value,
         "DisplayName": label(key.name),
         "IsManaged": False,
-        "MetadataId": metadata_id(f"contact.key.{key.name}"),
+        "MetadataId": stable_guid(f"contact.key.{key.name}"),
     }
 
 
@@ -187,5 +181,5 @@ def table_document() -> Document:
         "IsOptimisticConcurrencyEnabled": True,
         "DisplayName": label("Contact"),
         "DisplayCollectionName": label("Contacts"),
-        "MetadataId": metadata_id("contact"),
+        "MetadataId": stable_guid("contact"),
     }

@@ -1,6 +1,6 @@
-"""A certificate authority of the sandbox's own and a server certificate for loopback names.
+"""A private certificate authority, and a server certificate for the loopback names.
 
-Complete enough for strict verification (RFC 5280 as OpenSSL's VERIFY_X509_STRICT asks for it).
+Both pass strict verification (RFC 5280, as OpenSSL's VERIFY_X509_STRICT requires it).
 """
 
 import ssl
@@ -14,26 +14,32 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = timedelta(days=365)
+"""Validity of a certificate."""
+
 _RENEW_BEFORE = timedelta(days=7)
+"""Rest of the validity at which a restart makes new certificates."""
 
 
 def ensure_certificates(directory: Path, now: datetime | None = None) -> tuple[Path, Path]:
-    """(ca.pem, server.pem) in the folder: those that are there while they last, so a restart keeps trust."""
+    """Paths of ca.pem and server.pem in the folder.
+
+    Existing files are kept while they are valid, so that clients trust a restarted sandbox.
+    """
     now = now or datetime.now(UTC)
     authority, server = directory / "ca.pem", directory / "server.pem"
-    if not (_lasts(authority, now) and _lasts(server, now)):
+    if not (_is_valid(authority, now) and _is_valid(server, now)):
         _write(authority, server, now)
     return authority, server
 
 
 def server_context(server: Path) -> ssl.SSLContext:
-    """TLS as the server side speaks it."""
+    """The TLS context of the server, from the path of its certificate and key."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(server)
     return context
 
 
-def _lasts(path: Path, now: datetime) -> bool:
+def _is_valid(path: Path, now: datetime) -> bool:
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError):

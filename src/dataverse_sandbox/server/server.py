@@ -1,39 +1,43 @@
-"""The sandbox as a real server: TLS on loopback, in the event loop that it is started in."""
+"""The sandbox as a real server: TLS on loopback, in the event loop that starts it."""
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from dataverse_sandbox.entra.identity import SandboxClock, SandboxIdentity
+from dataverse_sandbox.entra.identity import SandboxIdentity, load_or_create_identity
 from dataverse_sandbox.server.app import Receive, SandboxApp, Scope
 from dataverse_sandbox.server.certificates import ensure_certificates, server_context
+from dataverse_sandbox.server.clock import SandboxClock
 
 _DRAIN_SECONDS = 2
-# As long as gateways in the cloud commonly wait: with a few seconds, clients meet a closed connection often.
+"""How long running calls may take to end after a stop. Too small: they are cut. Too large: a slow stop."""
+
 _IDLE_SECONDS = 120
+"""How long an idle connection stays open: as long as gateways in the cloud commonly keep it.
+
+Too small: clients often find their connection closed. Too large: unused connections stay open.
+"""
 
 
 class _Connections:
-    """The open connections by the caller's address, so that the application can cut the one it answers on."""
+    """The open connections by the caller's address, so that the application can cut one."""
 
     def __init__(self) -> None:
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
 
     def protocol(self) -> type[asyncio.Protocol]:
-        """The server's protocol class, with this register kept by it."""
+        """A protocol class for the server that adds and removes its connections here."""
         transports = self._transports
 
-        class RegisteredProtocol(HttpToolsProtocol):
+        class RegisteringProtocol(HttpToolsProtocol):
             address: tuple[str, int] | None = None
 
             def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -48,10 +52,10 @@ class _Connections:
                     transports.pop(self.address, None)
                 super().connection_lost(exc)
 
-        return RegisteredProtocol
+        return RegisteringProtocol
 
     async def cut(self, scope: Scope, receive: Receive) -> bool:
-        """Abort the connection of this call and wait until the server has noticed."""
+        """Abort the connection of this call and wait until the server has noticed. False: it is not known."""
         transport = self._transports.get(tuple(scope["client"]))
         if transport is None:
             return False
@@ -62,7 +66,7 @@ class _Connections:
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals of the process to whoever started it, and says when it listens."""
+    """A server that leaves the signals of the process alone, and states when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -78,7 +82,7 @@ class _Server(uvicorn.Server):
 
 
 class SandboxServer:
-    """A running sandbox, for one event loop. `directory` receives certificates and secrets."""
+    """A sandbox that can be started and stopped in one event loop."""
 
     def __init__(
         self,
@@ -89,13 +93,20 @@ class SandboxServer:
         clock: SandboxClock | None = None,
         accent_sensitive: bool = False,
     ) -> None:
+        """`directory` receives certificates and secrets. `port` 0 takes a free port when it starts.
+
+        Without an `identity`, the one kept in the directory is used. `accent_sensitive`: see SandboxOptions.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.identity = identity or ensure_identity(directory)
+        self.identity = identity or load_or_create_identity(directory)
         self.ca_bundle, self._server_pem = ensure_certificates(directory)
         self._connections = _Connections()
         self.app = SandboxApp(
-            self.identity, clock=clock, accent_sensitive=accent_sensitive, cut=self._connections.cut
+            self.identity,
+            clock=clock,
+            accent_sensitive=accent_sensitive,
+            cut_connection=self._connections.cut,
         )
         self.port = port
         self._server: _Server | None = None
@@ -108,11 +119,11 @@ class SandboxServer:
 
     @property
     def authority(self) -> str:
-        """The tenant at the sign-in service, as MSAL takes it."""
+        """The URL of the tenant at the sign-in service, as MSAL expects it."""
         return f"{self.url}/{self.identity.tenant_id}"
 
     async def start(self) -> None:
-        """Listen; returns when connections are accepted. Raises OSError when the port is taken."""
+        """Start to listen; return when connections are accepted. Raises OSError when the port is taken."""
         sockets = _listen(self.port)
         self.port = sockets[0].getsockname()[1]
         context = server_context(self._server_pem)
@@ -142,7 +153,7 @@ class SandboxServer:
             await self._serving
 
     async def stop(self) -> None:
-        """Finish what is under way (briefly) and close."""
+        """Let running calls end, for a short time, and close."""
         if self._server is None or self._serving is None:
             return
         self._server.should_exit = True
@@ -158,7 +169,7 @@ async def running_sandbox(
     clock: SandboxClock | None = None,
     accent_sensitive: bool = False,
 ) -> AsyncIterator[SandboxServer]:
-    """A sandbox for as long as the block runs."""
+    """A sandbox that runs as long as the block. Raises OSError when the port is taken."""
     server = SandboxServer(directory, port=port, clock=clock, accent_sensitive=accent_sensitive)
     await server.start()
     try:
@@ -180,7 +191,7 @@ async def run_sandbox(
 ) -> int:
     """Serve until SIGINT or SIGTERM, then return 0.
 
-    `announce` gets one JSON line as soon as connections are accepted: `ready_line` and whatever members
+    `announce` gets one JSON line as soon as connections are accepted: `ready_line`, and the members that
     `add_to_ready_line` returns for the running server, such as the path of a file that it wrote.
     """
     stopping = asyncio.Event()
@@ -198,7 +209,7 @@ async def run_sandbox(
 
 
 def ready_line(server: SandboxServer) -> dict[str, str]:
-    """What a client must know: addresses, the tenant, the credential and the certificate authority."""
+    """What a client needs: addresses, the tenant, the credential and the certificate authority."""
     return {
         "url": server.url,
         "authority": server.authority,
@@ -209,29 +220,17 @@ def ready_line(server: SandboxServer) -> dict[str, str]:
     }
 
 
-def ensure_identity(directory: Path) -> SandboxIdentity:
-    """The identity kept in the folder, so that a restart still knows its callers; a new one at first."""
-    path = directory / "identity.json"
-    with suppress(OSError, ValueError, TypeError):
-        known: dict[str, Any] = json.loads(path.read_text())
-        return SandboxIdentity(**known)
-    identity = SandboxIdentity()
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(identity.document(), file)
-    return identity
-
-
 def _listen(port: int) -> list[socket.socket]:
     """Sockets on 127.0.0.1 and, where the machine has it, ::1, on the same port."""
-    sockets = [_bound(socket.AF_INET, "127.0.0.1", port)]
-    # `localhost` may mean ::1 first; without IPv6 callers fall back to 127.0.0.1 by themselves.
+    sockets = [_bind(socket.AF_INET, "127.0.0.1", port)]
+    # `localhost` may mean ::1 first. Without IPv6, callers fall back to 127.0.0.1 by themselves.
     with suppress(OSError):
-        sockets.append(_bound(socket.AF_INET6, "::1", sockets[0].getsockname()[1]))
+        sockets.append(_bind(socket.AF_INET6, "::1", sockets[0].getsockname()[1]))
     return sockets
 
 
-def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    # asyncio sends without delay only where the protocol is named: measured, 44 ms for a GET became 2 ms.
+def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    # asyncio disables Nagle's algorithm only for a socket with a named protocol: a GET took 44 ms, then 2 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""The Contact table as it ships (dataverse.md 6.2 and 6.3), plus what the sandbox adds at start.
+"""The Contact table as it ships (dataverse.md 6.2 and 6.3), and what the sandbox adds at start.
 
 Alternate keys, custom columns and rows are the sandbox's own: `contact` ships without any alternate key.
 """
@@ -154,7 +154,7 @@ def standard_columns() -> Iterator[Column]:
 def _flags() -> Iterator[Column]:
     for name in _BOOLEANS_FALSE:
         yield Column(name=name, type=ColumnType.BOOLEAN, default=False)
-    # dataverse.md 6.2: the one consent column that is not inverted, and true from the start.
+    # dataverse.md 6.2: the only consent column that is not inverted, and true by default.
     yield Column(name="followemail", type=ColumnType.BOOLEAN, default=True)
 
 
@@ -206,18 +206,19 @@ def example_columns() -> Iterator[Column]:
     yield Column(name="new_remark", type=ColumnType.MEMO, max_length=2000)
 
 
-def starting_schema() -> Schema:
+def initial_schema() -> Schema:
     """The standard Contact columns, the example's custom ones, and the alternate key `new_didomikey`."""
     return Schema(
         [*standard_columns(), *example_columns()], [AlternateKey("new_didomikey", ("new_didomikey",))]
     )
 
 
-ROWS_AT_START = 8
+INITIAL_ROWS = 8
+"""Rows of a new environment."""
 
 
-def made_up_people(count: int) -> Iterator[tuple[str, dict[str, Value]]]:
-    """Contact id and values of so many: neutral ids, placeholder names, reserved domain."""
+def sample_rows(count: int) -> Iterator[tuple[str, dict[str, Value]]]:
+    """(contact id, values) of `count` made-up contacts: neutral ids, placeholder names, a reserved domain."""
     for number in range(1, count + 1):
         yield (
             f"00000000-0000-4000-8000-{number:012d}",

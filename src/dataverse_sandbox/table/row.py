@@ -1,4 +1,4 @@
-"""One row, and how its computed columns read."""
+"""One row, and the values of its computed columns."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from dataverse_sandbox.users import User
 
 
 class Row:
-    """`values` holds what was written; another column reads as its default. Instants are Unix seconds."""
+    """A row of the Contact table. Instants are Unix seconds."""
 
     __slots__ = (
         "contactid",
@@ -26,12 +26,15 @@ class Row:
     ) -> None:
         self.contactid = contactid
         self.version = version
+        """Version of the table at the row's last write."""
         self.values = values
+        """What was written, by column; another column reads as its default."""
         self.created_at = now
         self.modified_at = now
         self.created_by = author
         self.modified_by = author
         self.writes = 1
+        """How often the row was written, its creation included."""
 
     @property
     def etag(self) -> str:
@@ -39,7 +42,7 @@ class Row:
         return f'W/"{self.version}"'
 
     def snapshot(self) -> "Snapshot":
-        """A copy to go back to."""
+        """A copy for a rollback."""
         return Snapshot(
             self.contactid,
             self.version,
@@ -58,35 +61,41 @@ class Snapshot:
     version: int
     values: dict[str, Value]
     created: tuple[float, User]
+    """When, and by which user."""
     modified: tuple[float, User]
+    """When, and by which user."""
     writes: int
 
     def row(self) -> Row:
-        """That row again."""
+        """A row with this content."""
         row = Row(self.contactid, self.version, dict(self.values), *self.created)
         row.modified_at, row.modified_by = self.modified
         row.writes = self.writes
         return row
 
 
-def instant_text(seconds: float) -> str:
-    """Unix seconds the way the service writes instants."""
+def format_instant(seconds: float) -> str:
+    """Unix seconds in the form in which the service writes instants.
+
+    >>> format_instant(0)
+    '1970-01-01T00:00:00Z'
+    """
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def computed_values(row: Row) -> dict[str, Value]:
-    """The columns that nobody writes."""
+    """The columns that the server computes."""
     first, last = row.values.get("firstname"), row.values.get("lastname")
     return {
-        "createdon": row.values.get("overriddencreatedon") or instant_text(row.created_at),
-        "modifiedon": instant_text(row.modified_at),
+        "createdon": row.values.get("overriddencreatedon") or format_instant(row.created_at),
+        "modifiedon": format_instant(row.modified_at),
         "versionnumber": row.version,
         "fullname": " ".join(str(part) for part in (first, last) if part) or None,
         "createdby": row.created_by.user_id,
         "modifiedby": row.modified_by.user_id,
-        # dataverse.md 2.5: who really wrote, when that was on behalf of somebody else
-        "createdonbehalfby": row.created_by.acting_id,
-        "modifiedonbehalfby": row.modified_by.acting_id,
+        # dataverse.md 2.5: the user who sent the write, when it ran on behalf of another user
+        "createdonbehalfby": row.created_by.impersonator_id,
+        "modifiedonbehalfby": row.modified_by.impersonator_id,
     }
 
 
@@ -95,7 +104,7 @@ COMPUTED = frozenset({"createdon", "modifiedon", "versionnumber", "fullname", *A
 
 
 def stored_value(row: Row, column: str, default: Value) -> Value:
-    """One column of a row."""
+    """The value of one column, stored or computed; `default` where none was written."""
     if column == "contactid":
         return row.contactid
     if column in COMPUTED:

@@ -1,165 +1,178 @@
-"""Runs the requests of a `$batch` one after another (dataverse.md 3.1-3.3)."""
+"""Runs the requests of a `$batch` one after another (dataverse.md 3.1 to 3.3)."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from uuid import uuid4
 
 from dataverse_sandbox import errors
-from dataverse_sandbox.environment.faults import Behaviour, Fault
-from dataverse_sandbox.errors import Refusal
+from dataverse_sandbox.environment.faults import ConnectionCutError, Fault, FaultBehaviour
+from dataverse_sandbox.errors import ODataError
+from dataverse_sandbox.guid import new_guid
 from dataverse_sandbox.messages import ODATA_VERSION, Request, Response, error_response
 from dataverse_sandbox.web_api.multipart import (
     ChangeSet,
     Part,
-    encode_answer,
     encode_change_set,
     encode_part,
+    encode_parts,
     parse_batch,
 )
 from dataverse_sandbox.web_api.routing import WebApi
 
-FaultFor = Callable[[Request], Fault | None]
-
-
-class CutError(Exception):
-    """The connection of the call is to be cut here; what was committed so far stays."""
+FindFault = Callable[[Request], Fault | None]
 
 
 class _RollbackError(Exception):
-    """A request of a change set failed; carries its answer."""
+    """A request of a change set failed; carries its response."""
 
-    def __init__(self, answer: Response) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
 
 
 @dataclass(slots=True)
-class BatchRun:
-    """What running a batch came to."""
+class BatchResult:
+    """The result of running a batch, or a call that is no batch."""
 
-    answer: Response
+    response: Response
+
     parts: list[tuple[str, int]] = field(default_factory=list)
+    """(HTTP method, status) of each request that ran."""
+
     delay_seconds: float = 0.0
-    cut_after: bool = False
+    """Sum of the delays by faults."""
+
+    cuts_connection: bool = False
+    """Whether a fault cuts the connection instead of sending the response."""
 
 
-class Batch:
-    """One `$batch` on its way through the Web API; `fault_for` is asked before each request in it."""
+class BatchExecutor:
+    """Runs one `$batch` through the Web API; `find_fault` is called before each request in it."""
 
-    def __init__(self, api: WebApi, now: float, fault_for: FaultFor | None) -> None:
+    def __init__(self, api: WebApi, now: float, find_fault: FindFault | None) -> None:
         self._api = api
-        self._switches = api.switches
+        self._options = api.options
         self._now = now
-        self._fault_for = fault_for
-        self.run = BatchRun(Response(500))
+        self._find_fault = find_fault
+        self._result = BatchResult(Response(500))
 
-    def answer(self, outer: Request) -> BatchRun:
-        """Run the batch. Raises CutError when a fault says so."""
-        if outer.method != "POST":
-            self.run.answer = error_response(errors.wrong_method(outer.method), self._switches)
-            return self.run
-        if self._switches.batch_line_ends == "any":
-            outer = replace(outer, body=outer.body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    def run(self, batch: Request) -> BatchResult:
+        """Run the batch. What a fault left undone by cutting the connection stays undone."""
         try:
-            items = parse_batch(outer, self._switches.batch_requests, self._inherited(outer))
-        except Refusal as refused:
-            # dataverse.md 3.2: malformed → plain JSON, no parts.
-            self.run.answer = error_response(refused, self._switches, details=outer.prefer.all_annotations)
-            return self.run
-        self.run.answer = self._answered(items, continue_on_error=outer.prefer.continue_on_error)
-        return self.run
+            self._result.response = self._respond(batch)
+        except ConnectionCutError:
+            self._result.cuts_connection = True
+        return self._result
 
-    def _inherited(self, outer: Request) -> Mapping[str, str]:
-        """What the outer request's headers of dataverse.md 2.5 mean to its parts: nobody knows (13.9)."""
-        if self._switches.batch_headers == "own":
+    def _respond(self, batch: Request) -> Response:
+        if batch.method != "POST":
+            return error_response(errors.method_not_allowed(batch.method), self._options)
+        if self._options.batch_line_ends == "any":
+            batch = replace(batch, body=batch.body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+        try:
+            items = parse_batch(batch, self._options.batch_requests, self._inherited_headers(batch))
+        except ODataError as error:
+            # dataverse.md 3.2: malformed → plain JSON, no parts.
+            return error_response(error, self._options, details=batch.prefer.all_annotations)
+        return self._run_items(items, continue_on_error=batch.prefer.continue_on_error)
+
+    def _inherited_headers(self, batch: Request) -> Mapping[str, str]:
+        """Headers of the batch that its parts have too (dataverse.md 2.5). No source says which (13.9)."""
+        if self._options.batch_headers == "own":
             return {}
         return {
             name: value
-            for name, value in outer.headers.items()
+            for name, value in batch.headers.items()
             if name.startswith("mscrm") or name == "callerobjectid"
         }
 
-    def _answered(self, items: Iterable[Part | ChangeSet], *, continue_on_error: bool) -> Response:
+    def _run_items(self, items: Iterable[Part | ChangeSet], *, continue_on_error: bool) -> Response:
         encoded: list[bytes] = []
         status = 200
         for item in items:
             if isinstance(item, ChangeSet):
-                failed, answered = self._change_set(item)
+                failure, part = self._run_change_set(item)
             else:
-                answer = self._one(item.request)
-                failed = answer.status if answer.status >= 400 else None
-                answered = encode_part(answer)
-            encoded.append(answered)
-            if failed is not None and not continue_on_error:
-                # dataverse.md 3.2: without continue-on-error the first failure ends it and names the status.
-                status = failed
+                response = self._run_request(item.request)
+                failure = response.status if response.status >= 400 else None
+                part = encode_part(response)
+            encoded.append(part)
+            if failure is not None and not continue_on_error:
+                # dataverse.md 3.2: without continue-on-error the first failure ends it and gives the status.
+                status = failure
                 break
-        boundary = f"batchresponse_{uuid4()}"
+        boundary = f"batchresponse_{new_guid()}"
         headers = [("Content-Type", f"multipart/mixed; boundary={boundary}"), ODATA_VERSION]
         if continue_on_error:
             headers.append(("Preference-Applied", "odata.continue-on-error"))
-        return Response(status, tuple(headers), encode_answer(boundary, encoded), len(self.run.parts))
+        return Response(status, tuple(headers), encode_parts(boundary, encoded), len(self._result.parts))
 
-    def _one(self, request: Request) -> Response:
-        return self._noted(request, self._carried_out(request))
+    def _run_request(self, request: Request) -> Response:
+        return self._count(request, self._execute(request))
 
-    def _noted(self, request: Request, answer: Response) -> Response:
-        self.run.parts.append((request.method, answer.status))
-        if answer.status >= 400:
-            return replace(answer, headers=(("REQ_ID", str(uuid4())), *answer.headers))
-        return answer
+    def _count(self, request: Request, response: Response) -> Response:
+        """Add the request to the result. Error responses get a request id."""
+        self._result.parts.append((request.method, response.status))
+        if response.status >= 400:
+            return replace(response, headers=(("REQ_ID", new_guid()), *response.headers))
+        return response
 
-    def _carried_out(self, request: Request) -> Response:
+    def _execute(self, request: Request) -> Response:
+        """The response to one request, by a fault or by the Web API. Raises ConnectionCutError."""
         if request.path.endswith("/$batch"):
-            return error_response(errors.unreadable("A batch cannot hold another batch."), self._switches)
-        fault = self._fault_for(request) if self._fault_for is not None else None
+            return error_response(errors.malformed_body("A batch cannot hold another batch."), self._options)
+        fault = self._find_fault(request) if self._find_fault is not None else None
         if fault is not None:
-            if fault.behaviour is Behaviour.CUT_BEFORE:
-                raise CutError
-            if fault.answer is not None:
-                return fault.answer
-            self.run.delay_seconds += fault.delay_seconds
-            self.run.cut_after |= fault.behaviour is Behaviour.CUT_AFTER_COMMIT
+            if fault.behaviour is FaultBehaviour.CUT_BEFORE:
+                raise ConnectionCutError
+            if fault.response is not None:
+                return fault.response
+            self._result.delay_seconds += fault.delay_seconds
+            self._result.cuts_connection |= fault.behaviour is FaultBehaviour.CUT_AFTER_COMMIT
         return self._api.answer(request, now=self._now, in_batch=True)
 
-    def _change_set(self, changes: ChangeSet) -> tuple[int | None, bytes]:
+    def _run_change_set(self, changes: ChangeSet) -> tuple[int | None, bytes]:
         """(status of the failure or None, the encoded part). A failure is one error part alone."""
-        answers: list[bytes] = []
-        made: dict[str, str] = {}
+        encoded: list[bytes] = []
+        urls: dict[str, str] = {}
         try:
             with self._api.table.transaction():
                 for part in changes.parts:
-                    answer = self._change(part.request, made)
-                    url = answer.header("OData-EntityId")
+                    response = self._run_change(part.request, urls)
+                    url = response.header("OData-EntityId")
                     if url is not None and part.content_id is not None:
-                        made[part.content_id] = url
-                    answers.append(encode_part(answer, part.content_id))
+                        urls[part.content_id] = url
+                    encoded.append(encode_part(response, part.content_id))
         except _RollbackError as failure:
-            return failure.answer.status, encode_part(failure.answer)
-        return None, encode_change_set(f"changesetresponse_{uuid4()}", answers)
+            return failure.response.status, encode_part(failure.response)
+        return None, encode_change_set(f"changesetresponse_{new_guid()}", encoded)
 
-    def _change(self, request: Request, made: dict[str, str]) -> Response:
-        """One request of a change set; raises _RollbackError when it fails."""
+    def _run_change(self, request: Request, urls: Mapping[str, str]) -> Response:
+        """Run one request of a change set. Raises _RollbackError when it fails."""
         try:
-            answer = self._one(_resolved(request, made))
-        except Refusal as refused:
-            answer = self._noted(request, error_response(refused, self._switches))
-        if answer.status >= 400:
-            raise _RollbackError(answer)
-        return answer
+            response = self._run_request(_resolve_references(request, urls))
+        except ODataError as error:
+            response = self._count(request, error_response(error, self._options))
+        if response.status >= 400:
+            raise _RollbackError(response)
+        return response
 
 
-def _resolved(request: Request, made: dict[str, str]) -> Request:
-    """The request with `$n` replaced by what the request of that Content-ID made (dataverse.md 3.3)."""
+def _resolve_references(request: Request, urls: Mapping[str, str]) -> Request:
+    """The request with each `$n` replaced by the row that the request of Content-ID n wrote.
+
+    `urls` holds the URL of that row by Content-ID. Raises 400 (dataverse.md 3.3).
+    """
     if request.method == "GET":
-        raise errors.unreadable("A change set cannot hold a GET request.")
+        raise errors.malformed_body("A change set cannot hold a GET request.")
     path, body = request.path, request.body
     if path.startswith("$"):
         reference, slash, rest = path[1:].partition("/")
-        if reference not in made:
-            raise errors.unreadable(f"Content-ID Reference '{reference}' does not exist in the change set.")
-        path = "/" + made[reference].split("://", 1)[1].split("/", 1)[1] + slash + rest
-    for content_id, url in made.items():
+        if reference not in urls:
+            raise errors.malformed_body(
+                f"Content-ID Reference '{reference}' does not exist in the change set."
+            )
+        path = "/" + urls[reference].split("://", 1)[1].split("/", 1)[1] + slash + rest
+    for content_id, url in urls.items():
         entity = url.rsplit("/", 1)[1]
         body = body.replace(f'"${content_id}"'.encode(), f'"/{entity}"'.encode())
     return replace(request, path=path, body=body)

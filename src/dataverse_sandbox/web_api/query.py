@@ -1,4 +1,4 @@
-"""The query options of a URL (`$select`, `$filter`, `$top`, `$orderby`, `$count`, paging), carried out."""
+"""The query options of a URL (`$select`, `$filter`, `$top`, `$orderby`, `$count`, paging), and reads."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,16 +7,17 @@ from typing import Any
 from urllib.parse import quote, unquote_plus
 
 from dataverse_sandbox import errors
-from dataverse_sandbox.messages import Prefer, Request, Response, json_response
+from dataverse_sandbox.messages import ODATA_VERSION, Prefer, Request, Response, json_response
+from dataverse_sandbox.table.collation import comparison_key
 from dataverse_sandbox.table.column import Column
 from dataverse_sandbox.table.row import Row
-from dataverse_sandbox.table.row_index import folded
-from dataverse_sandbox.table.table import Table, reader
-from dataverse_sandbox.web_api.annotations import TOTAL_COUNT, TOTAL_EXCEEDED, is_wanted
+from dataverse_sandbox.table.table import Table, column_reader
 from dataverse_sandbox.web_api.odata_filter import parse_filter
-from dataverse_sandbox.web_api.row_body import renderer
+from dataverse_sandbox.web_api.render_row import TOTAL_COUNT, TOTAL_EXCEEDED, is_requested, row_renderer
 
-LARGEST_PAGE = 5000
+MAX_PAGE_ROWS = 5000
+"""Rows of a page, and the highest number that a count states."""
+
 LIST_OPTIONS = frozenset({"$select", "$filter", "$top", "$orderby", "$count", "$skiptoken"})
 COUNT_OPTIONS = frozenset({"$filter"})
 ROW_OPTIONS = frozenset({"$select"})
@@ -24,24 +25,32 @@ ROW_OPTIONS = frozenset({"$select"})
 WRITE_OPTIONS = frozenset({"$select", "$expand"})
 METADATA_OPTIONS = frozenset({"$select", "$filter", "$expand"})
 
-
-# The service also reads these, some of them languages of their own. Passing them over would give wrong rows.
+# The service also reads these, some of them languages of their own. Ignoring them would return wrong rows.
 _NOT_SIMULATED = frozenset({"$expand", "$apply", "sql", "fetchXml", "savedQuery", "userQuery"})
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """`system` holds the `$` options as given, `aliases` the `@` parameters; both percent-decoded."""
+class QueryOptions:
+    """The options of a query string, percent-decoded."""
 
     system: Mapping[str, str] = field(default_factory=dict)
+    """Values of the `$` options, by name with `$`."""
+
     aliases: Mapping[str, str] = field(default_factory=dict)
+    """Values of the parameter aliases, by name with `@`."""
 
 
-NO_OPTIONS = Options()
+NO_OPTIONS = QueryOptions()
 
 
-def parse_options(query: str, allowed: frozenset[str]) -> Options:
-    """Read the query string; another `$` option is refused, most names without `$` or `@` are passed over."""
+def parse_options(query: str, allowed: frozenset[str]) -> QueryOptions:
+    """Parse a query string. Raises 400 or 501 for an option that is not allowed here.
+
+    Most names without `$` or `@` are ignored.
+
+    >>> parse_options("$select=a,b&@p=1&tag=x", ROW_OPTIONS)
+    QueryOptions(system={'$select': 'a,b'}, aliases={'@p': '1'})
+    """
     if not query:
         return NO_OPTIONS
     system: dict[str, str] = {}
@@ -54,17 +63,17 @@ def parse_options(query: str, allowed: frozenset[str]) -> Options:
             raise errors.not_simulated(f"The query parameter '{name}' on contacts")
         if name.startswith("$"):
             if name not in allowed:
-                raise errors.Refusal(400, "0x0", f"The query option '{name}' is not supported here.")
+                raise errors.bad_request(f"The query option '{name}' is not supported here.")
             if name in system:
-                raise errors.query_syntax(f"'{name}' is given twice.")
+                raise errors.query_syntax_error(f"'{name}' is given twice.")
             system[name] = value
         elif name.startswith("@"):
             aliases[name] = value
-    return Options(system, aliases)
+    return QueryOptions(system, aliases)
 
 
-def selected_columns(options: Options, table: Table) -> list[Column] | None:
-    """The columns of `$select`, or None for all."""
+def select_columns(options: QueryOptions, table: Table) -> list[Column] | None:
+    """The columns of `$select`, or None for all. Raises 400 for an unknown one."""
     text = options.system.get("$select")
     if not text or text.strip() == "*":
         return None
@@ -73,47 +82,47 @@ def selected_columns(options: Options, table: Table) -> list[Column] | None:
         name = piece.strip()
         column = table.schema.by_wire_name.get(name)
         if column is None:
-            raise errors.no_such_property(name)
+            raise errors.unknown_property(name)
         columns.append(column)
     return columns
 
 
-def context(base: str, columns: list[Column] | None, *, entity: bool) -> str:
-    """`@odata.context` of a row or of a list."""
-    chosen = "" if columns is None else f"({','.join(column.wire_name for column in columns)})"
-    return f"{base}$metadata#contacts{chosen}{'/$entity' if entity else ''}"
+def context_url(base: str, columns: list[Column] | None, *, entity: bool) -> str:
+    """`@odata.context` of one row (`entity`) or of a list."""
+    selection = "" if columns is None else f"({','.join(column.wire_name for column in columns)})"
+    return f"{base}$metadata#contacts{selection}{'/$entity' if entity else ''}"
 
 
-def one_row(request: Request, row: Row, table: Table, base: str, status: int = 200) -> Response:
-    """A row as an answer, narrowed by `$select`, with its ETag as a header too."""
+def row_response(request: Request, row: Row, table: Table, base: str, status: int = 200) -> Response:
+    """A row as a response, narrowed by `$select`; its ETag is a header too."""
     options = parse_options(request.query, ROW_OPTIONS if request.method == "GET" else WRITE_OPTIONS)
-    columns = selected_columns(options, table)
+    columns = select_columns(options, table)
     prefer = request.prefer
-    render = renderer(table.schema, columns, prefer.annotations)
-    document = {"@odata.context": context(base, columns, entity=True), **render(row)}
+    render = row_renderer(table.schema, columns, prefer.annotations)
+    document = {"@odata.context": context_url(base, columns, entity=True), **render(row)}
     headers = (("ETag", row.etag), *prefer.applied(annotations=request.method == "GET"))
     return json_response(document, status=status, headers=headers, rows=1)
 
 
-def many_rows(request: Request, table: Table, base: str) -> Response:
+def list_response(request: Request, table: Table, base: str) -> Response:
     """`GET contacts`: filtered, ordered, paged."""
     options = parse_options(request.query, LIST_OPTIONS)
     prefer = request.prefer
-    columns = selected_columns(options, table)
-    rows = _matching(options, table)
-    document: dict[str, object] = {"@odata.context": context(base, columns, entity=False)}
+    columns = select_columns(options, table)
+    rows = _filter_rows(options, table)
+    document: dict[str, object] = {"@odata.context": context_url(base, columns, entity=False)}
     if options.system.get("$count") == "true":
         rows = list(rows)
-        document["@odata.count"] = min(len(rows), LARGEST_PAGE)
-        document |= _totals(len(rows), prefer)
+        document["@odata.count"] = min(len(rows), MAX_PAGE_ROWS)
+        document |= _total_annotations(len(rows), prefer)
     if "$orderby" in options.system:
-        rows = _ordered(rows, options.system["$orderby"], table)
-    start = _whole_number(options, "$skiptoken") or 0
-    top = _whole_number(options, "$top")
-    page = min(prefer.max_page_size or LARGEST_PAGE, LARGEST_PAGE)
+        rows = _sort_rows(rows, options.system["$orderby"], table)
+    start = _parse_number(options, "$skiptoken") or 0
+    top = _parse_number(options, "$top")
+    page = min(prefer.max_page_size or MAX_PAGE_ROWS, MAX_PAGE_ROWS)
     wanted = page if top is None else min(page, max(top - start, 0))
     found = list(islice(rows, start, start + wanted + 1))
-    render = renderer(table.schema, columns, prefer.annotations)
+    render = row_renderer(table.schema, columns, prefer.annotations)
     document["value"] = [render(row) for row in found[:wanted]]
     if len(found) > wanted and (top is None or start + wanted < top):
         kept = [f"{name}={quote(value)}" for name, value in options.system.items() if name != "$skiptoken"]
@@ -124,53 +133,53 @@ def many_rows(request: Request, table: Table, base: str) -> Response:
     )
 
 
-def count_rows(request: Request, table: Table) -> Response:
+def count_response(request: Request, table: Table) -> Response:
     """`GET contacts/$count`: plain text, at most 5,000; `$filter` narrows it."""
     options = parse_options(request.query, COUNT_OPTIONS)
-    found = sum(1 for _ in islice(_matching(options, table), LARGEST_PAGE))
-    return Response(200, (("Content-Type", "text/plain"), ("OData-Version", "4.0")), str(found).encode())
+    found = sum(1 for _ in islice(_filter_rows(options, table), MAX_PAGE_ROWS))
+    return Response(200, (("Content-Type", "text/plain"), ODATA_VERSION), str(found).encode())
 
 
-def _totals(found: int, prefer: Prefer) -> dict[str, object]:
-    """The annotations that tell a count of exactly 5,000 from one that was cut there."""
-    totals = {TOTAL_COUNT: min(found, LARGEST_PAGE), TOTAL_EXCEEDED: found > LARGEST_PAGE}
-    return {f"@{name}": value for name, value in totals.items() if is_wanted(name, prefer.annotations)}
+def _total_annotations(found: int, prefer: Prefer) -> dict[str, object]:
+    """The annotations that distinguish a count of exactly 5,000 from one that stopped there."""
+    totals = {TOTAL_COUNT: min(found, MAX_PAGE_ROWS), TOTAL_EXCEEDED: found > MAX_PAGE_ROWS}
+    return {f"@{name}": value for name, value in totals.items() if is_requested(name, prefer.annotations)}
 
 
-def _matching(options: Options, table: Table) -> Iterable[Row]:
+def _filter_rows(options: QueryOptions, table: Table) -> Iterable[Row]:
     text = options.system.get("$filter")
     if text is None:
         return table.rows.values()
     return parse_filter(text, table, options.aliases).rows(table)
 
 
-def _ordered(rows: Iterable[Row], text: str, table: Table) -> list[Row]:
+def _sort_rows(rows: Iterable[Row], text: str, table: Table) -> list[Row]:
     ordered = list(rows)
     for piece in reversed(text.split(",")):
         name, _, direction = piece.strip().partition(" ")
         column = table.schema.by_wire_name.get(name)
         if column is None:
-            raise errors.no_such_property(name)
+            raise errors.unknown_property(name)
         if direction.strip() not in {"", "asc", "desc"}:
-            raise errors.query_syntax("'$orderby' takes a column and asc or desc.")
-        ordered.sort(key=_place(table, column), reverse=direction.strip() == "desc")
+            raise errors.query_syntax_error("'$orderby' takes a column and asc or desc.")
+        ordered.sort(key=_sort_key(table, column), reverse=direction.strip() == "desc")
     return ordered
 
 
-def _place(table: Table, column: Column) -> Callable[[Row], tuple[bool, Any]]:
-    read, fold = reader(table, column.name), table.fold
+def _sort_key(table: Table, column: Column) -> Callable[[Row], tuple[bool, Any]]:
+    read, collation = column_reader(table, column.name), table.collation
 
-    def place(row: Row) -> tuple[bool, Any]:
-        value = folded(read(row), fold)
+    def sort_key(row: Row) -> tuple[bool, Any]:
+        value = comparison_key(read(row), collation)
         return value is not None, value  # nulls first: the second half is compared among equals only
 
-    return place
+    return sort_key
 
 
-def _whole_number(options: Options, name: str) -> int | None:
+def _parse_number(options: QueryOptions, name: str) -> int | None:
     text = options.system.get(name)
     if text is None:
         return None
     if not text.isdecimal():
-        raise errors.query_syntax(f"'{name}' takes a whole number.")
+        raise errors.query_syntax_error(f"'{name}' takes a whole number.")
     return int(text)

@@ -7,9 +7,9 @@ from dataclasses import fields
 import httpx
 import pytest
 
-from dataverse_sandbox.environment.faults import Behaviour
-from dataverse_sandbox.options import Switches
-from dataverse_sandbox.users import KNOWN
+from dataverse_sandbox.environment.faults import FaultBehaviour
+from dataverse_sandbox.options import SandboxOptions
+from dataverse_sandbox.users import ALL_PRIVILEGES
 from tests.contract.dataverse_sandbox.conftest import CONTROL
 from tests.repository import ROOT
 
@@ -20,7 +20,7 @@ def test_every_switch_stands_there_with_its_default() -> None:
     told = dict(re.findall(r"^\| `(\w+)` \| `(\w+)`", PAGE, re.MULTILINE))
 
     assert {name: _value(word) for name, word in told.items()} == {
-        switch.name: switch.default for switch in fields(Switches)
+        switch.name: switch.default for switch in fields(SandboxOptions)
     }
 
 
@@ -28,7 +28,7 @@ def _value(word: str) -> object:
     return json.loads(word) if re.fullmatch(r"true|false|null|\d+", word) else word
 
 
-@pytest.mark.parametrize("word", [*Behaviour, *KNOWN])
+@pytest.mark.parametrize("word", [*FaultBehaviour, *ALL_PRIVILEGES])
 def test_every_behaviour_and_privilege_stands_there(word: str) -> None:
     assert re.search(rf"\b{word}\b", PAGE)
 

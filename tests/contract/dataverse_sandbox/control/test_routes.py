@@ -271,13 +271,13 @@ async def test_the_faults_that_were_shown_can_be_put_back(
     api: httpx.AsyncClient, app: SandboxApp, fault: dict[str, Any]
 ) -> None:
     await set_faults(api, fault)
-    given = app.environment.faults.standing
+    given = app.environment.faults.active
     shown = (await api.get(f"{CONTROL}/faults")).json()
 
     put = await api.put(f"{CONTROL}/faults", json=shown)
 
     assert put.json() == shown
-    assert app.environment.faults.standing == given
+    assert app.environment.faults.active == given
 
 
 async def test_a_json_body_is_shown_as_it_was_given(api: httpx.AsyncClient) -> None:

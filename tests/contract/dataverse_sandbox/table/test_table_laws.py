@@ -4,15 +4,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from dataverse_sandbox.errors import Refusal
+from dataverse_sandbox.errors import ODataError
 from dataverse_sandbox.table.collation import fold_case, fold_case_and_accents
-from dataverse_sandbox.table.contact_columns import starting_schema
+from dataverse_sandbox.table.contact_columns import initial_schema
 from dataverse_sandbox.table.schema import AlternateKey
 from dataverse_sandbox.table.table import UNCONDITIONAL, RowAddress, Table
 
 SINGLE = AlternateKey("new_didomikey", ("new_didomikey",))
 PAIR = AlternateKey("new_pair", ("firstname", "lastname"))
-SCHEMA = starting_schema().extended([], [PAIR])
+SCHEMA = initial_schema().extend([], [PAIR])
 
 texts = st.sampled_from([None, "a", "A", "ä", "b ", "b", "ss", "ß"])
 names = ("new_didomikey", "firstname", "lastname", "emailaddress1")
@@ -47,13 +47,13 @@ class Writes(RuleBasedStateMachine):
                     self.carry_out(*write)
                 if taken_back:
                     take_back()
-        except (Refusal, TakenBackError):
+        except (ODataError, TakenBackError):
             assert self.contents() == before
 
     @rule(value=texts)
     def look_up(self, value: str | None) -> None:
         """The first of these builds an index, which later writes must keep."""
-        list(self.table.where_equal("emailaddress1", value))
+        list(self.table.find_equal("emailaddress1", value))
 
     @invariant()
     def equality_finds_what_a_scan_finds(self) -> None:
@@ -63,7 +63,7 @@ class Writes(RuleBasedStateMachine):
                 for row in self.table.rows.values()
                 if self.folded(row.values.get("emailaddress1")) == self.folded(value)
             }
-            assert {row.contactid for row in self.table.where_equal("emailaddress1", value)} == scanned
+            assert {row.contactid for row in self.table.find_equal("emailaddress1", value)} == scanned
 
     @invariant()
     def each_key_finds_its_row_and_no_other(self) -> None:
@@ -74,7 +74,7 @@ class Writes(RuleBasedStateMachine):
                 if None not in values:
                     held += 1
                     assert self.table.find(RowAddress(None, key, values)) is row
-            assert len(self.table._keys[key.name]) == held
+            assert len(self.table._key_indexes[key.name].rows) == held
 
     def carry_out(self, kind: str, contactid: str, values: dict[str, str | None]) -> None:
         match kind:
@@ -91,10 +91,10 @@ class Writes(RuleBasedStateMachine):
     def contents(self) -> object:
         rows = self.table.rows.values()
         held = {row.contactid: (row.version, dict(row.values), row.writes) for row in rows}
-        return held, self.table.rows_written, dict(self.table.writes_of_deleted)
+        return held, self.table.rows_written, dict(self.table.writes_of_deleted_rows)
 
     def folded(self, value: object) -> str | None:
-        return None if value is None else self.table.fold(str(value))
+        return None if value is None else self.table.collation(str(value))
 
 
 TestWrites = Writes.TestCase

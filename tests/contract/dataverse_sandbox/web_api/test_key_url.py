@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tests.contract.dataverse_sandbox.batches import GO_ON, answers, batch, part
 from tests.contract.dataverse_sandbox.conftest import CONTROL
 
-from dataverse_sandbox.errors import Refusal
-from dataverse_sandbox.options import Switches
+from dataverse_sandbox.errors import ODataError
+from dataverse_sandbox.options import SandboxOptions
 from dataverse_sandbox.table.collation import fold_case
-from dataverse_sandbox.table.contact_columns import starting_schema
+from dataverse_sandbox.table.contact_columns import initial_schema
 from dataverse_sandbox.table.table import Table
 from dataverse_sandbox.web_api.key_url import parse_address
 
@@ -150,8 +150,8 @@ def test_what_a_url_can_carry_arrives_unchanged(value: str) -> None:
     except UnicodeEncodeError:
         return
     try:
-        address = parse_address(f"new_didomikey='{written}'", starting_schema(), Switches())
-    except Refusal:
+        address = parse_address(f"new_didomikey='{written}'", initial_schema(), SandboxOptions())
+    except ODataError:
         assert set(value) & set(BANNED + "#")
     else:
         assert address.key_values == (value,)
@@ -194,7 +194,7 @@ async def test_a_predicate_without_an_end_is_refused(api: httpx.AsyncClient, url
 
 
 async def test_an_accent_sensitive_table_tells_accents_apart() -> None:
-    table = Table(starting_schema(), fold_case)
+    table = Table(initial_schema(), fold_case)
     table.create(None, {"new_didomikey": "emile"}, 0.0)
 
     table.create(None, {"new_didomikey": "émile"}, 0.0)
