@@ -38,7 +38,7 @@ class Request:
     """Raw body; empty when there is none."""
 
     caller: User = ANONYMOUS
-    """The user as whom the request runs."""
+    """The user that the request runs as."""
 
     @property
     def prefer(self) -> "Prefer":

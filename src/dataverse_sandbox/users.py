@@ -17,7 +17,7 @@ ALL_PRIVILEGES = (*DEFAULT_PRIVILEGES, BYPASS_LOGIC, BYPASS_PLUGINS, ACT_FOR_OTH
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class User:
-    """The user as whom a request runs."""
+    """The user that a request runs as."""
 
     user_id: str
     """Id of the system user, in lower case; empty before the request is authenticated."""

@@ -85,7 +85,7 @@ class Table:
         self.compares_null = False
         """Whether rows with a null in a key of several columns must be unique too (dataverse.md 13.6)."""
         self.author = SYSTEM
-        """The user as whom rows are written from now on."""
+        """The user that writes rows from now on."""
         self.version = 1000
         """Grows with every write; a row keeps the version of its last write."""
         self.deleted: list[tuple[int, str]] = []

@@ -1,4 +1,4 @@
-"""As whom a request runs, and whether that user may write: impersonation, bypass headers, privileges.
+"""The user that a request runs as, and its permission to write: impersonation, bypass headers, privileges.
 
 The bypass headers (dataverse.md 2.5) are checked and then change nothing: the sandbox has no custom logic.
 """
@@ -19,7 +19,7 @@ _WRITE_PRIVILEGES = frozenset({CREATE, WRITE, APPEND})
 
 
 def acting_user(headers: Mapping[str, str], user: User, users: Users) -> User:
-    """As which user the request runs (dataverse.md 2.5).
+    """The user that the request runs as (dataverse.md 2.5).
 
     Raises 403 for a missing privilege, 400 for a header with a value that the service cannot read.
     """

@@ -1,11 +1,11 @@
-"""docs/sandbox.md: the control routes, and the faults they set."""
+"""docs/sandbox.md: the control routes, and the faults that they set."""
 
 from typing import Any
 
 import httpx
 import pytest
 from tests.contract.dataverse_sandbox.batches import GO_ON, HEADERS, answers, batch, change_set, patch
-from tests.contract.dataverse_sandbox.conftest import CONTROL, HandClock, fetch_token
+from tests.contract.dataverse_sandbox.conftest import CONTROL, ManualClock, fetch_token
 
 from dataverse_sandbox import ConnectionCutError, SandboxApp
 
@@ -53,7 +53,7 @@ async def test_contacts_can_be_replaced_and_read_back(api: httpx.AsyncClient) ->
         ("faults", b'[{"reply": {"status": 503, "body": {"error": {"message": "\\ud800"}}}}]'),
     ],
 )
-async def test_what_no_answer_could_write_is_not_taken(
+async def test_text_that_utf_8_cannot_encode_is_refused(
     api: httpx.AsyncClient, route: str, body: bytes
 ) -> None:
     refused = await api.put(f"{CONTROL}/{route}", content=body)
@@ -63,7 +63,7 @@ async def test_what_no_answer_could_write_is_not_taken(
     assert (await api.get(f"{CONTROL}/contacts")).status_code == 200
 
 
-async def test_a_table_can_be_filled_with_made_up_people(api: httpx.AsyncClient) -> None:
+async def test_a_table_can_be_filled_with_sample_rows(api: httpx.AsyncClient) -> None:
     response = await api.post(f"{CONTROL}/fill", json={"rows": 1200})
 
     assert response.json() == {"rows": 1200}
@@ -143,7 +143,7 @@ async def test_schema_adds_columns_and_keys(api: httpx.AsyncClient) -> None:
         pytest.param("limits", {"requests": -1}, "requests", id="negative"),
     ],
 )
-async def test_a_control_body_that_cannot_be_meant_is_refused_by_name(
+async def test_a_wrong_control_body_is_refused_by_name(
     api: httpx.AsyncClient, route: str, body: object, named: str
 ) -> None:
     response = await api.put(f"{CONTROL}/{route}", json=body)
@@ -159,9 +159,9 @@ async def test_unknown_routes_and_verbs_are_refused(api: httpx.AsyncClient) -> N
     assert (await api.get(f"{CONTROL}/contacts?where=1")).status_code == 400
 
 
-async def test_stats_tell_calls_rows_and_writes(api: httpx.AsyncClient) -> None:
+async def test_stats_count_calls_rows_and_writes(api: httpx.AsyncClient) -> None:
     await api.patch(ROW, json=BODY)
-    await api.patch("contacts(new_didomikey='nobody')", json=BODY, headers={"If-Match": "*"})
+    await api.patch("contacts(new_didomikey='unknown')", json=BODY, headers={"If-Match": "*"})
     body = batch(patch("customer-0001"), patch("customer-0002"), patch("x", '{"donotemail":1}'))
     await api.post("$batch", content=body, headers=GO_ON)
 
@@ -206,7 +206,7 @@ async def test_reset_goes_back_to_the_start(api: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("match", "struck"),
+    ("match", "hit"),
     [
         pytest.param({}, True, id="anything"),
         pytest.param({"method": "PATCH"}, True, id="method"),
@@ -222,18 +222,16 @@ async def test_reset_goes_back_to_the_start(api: httpx.AsyncClient) -> None:
         pytest.param({"donotemail": True, "new_didomikey": "customer-0002"}, False, id="all-must-hold"),
     ],
 )
-async def test_a_fault_strikes_what_it_matches(
-    api: httpx.AsyncClient, match: dict[str, Any], struck: bool
-) -> None:
+async def test_a_fault_hits_what_it_matches(api: httpx.AsyncClient, match: dict[str, Any], hit: bool) -> None:
     await set_faults(api, {"match": match, "reply": BUSY})
 
     response = await api.patch("contacts(new_didomikey=%27customer-0001%27)", json=BODY)
 
-    assert response.status_code == (503 if struck else 204)
-    assert (await held(api))["donotemail"] is not struck
+    assert response.status_code == (503 if hit else 204)
+    assert (await held(api))["donotemail"] is not hit
 
 
-async def test_a_reply_is_given_as_it_stands_and_so_many_times(api: httpx.AsyncClient) -> None:
+async def test_a_reply_is_sent_unchanged_as_often_as_times_says(api: httpx.AsyncClient) -> None:
     await set_faults(api, {"match": {"method": "PATCH"}, "reply": BUSY, "times": 2})
 
     responses = [await api.patch(ROW, json=BODY) for _ in range(3)]
@@ -267,7 +265,7 @@ async def test_a_reply_is_given_as_it_stands_and_so_many_times(api: httpx.AsyncC
         pytest.param({"match": {"new_didomikey": "customer-0001"}, "behaviour": "html"}, id="column"),
     ],
 )
-async def test_the_faults_that_were_shown_can_be_put_back(
+async def test_the_faults_that_get_shows_can_be_put_back(
     api: httpx.AsyncClient, app: SandboxApp, fault: dict[str, Any]
 ) -> None:
     await set_faults(api, fault)
@@ -297,7 +295,7 @@ async def test_rows_a_call_are_counted_anew_with_the_rows(api: httpx.AsyncClient
     assert (stats["rows_written"], stats["rows_per_call"], stats["calls"]["patch"]) == (1, 1.0, {"204": 4})
 
 
-async def test_a_fault_in_a_batch_strikes_only_its_part(api: httpx.AsyncClient) -> None:
+async def test_a_fault_in_a_batch_hits_only_its_part(api: httpx.AsyncClient) -> None:
     await set_faults(api, {"match": {"new_didomikey": "customer-0002"}, "reply": BUSY})
 
     body = batch(patch("customer-0001"), patch("customer-0002"), patch("customer-0003"))
@@ -308,7 +306,7 @@ async def test_a_fault_in_a_batch_strikes_only_its_part(api: httpx.AsyncClient) 
     assert "\r\nRetry-After: 7" in found[1].text
 
 
-async def test_a_fault_on_the_batch_strikes_the_call(api: httpx.AsyncClient) -> None:
+async def test_a_fault_on_the_batch_hits_the_call(api: httpx.AsyncClient) -> None:
     await set_faults(api, {"match": {"path": "$batch"}, "reply": BUSY})
 
     response = await api.post("$batch", content=batch(patch("customer-0001")), headers=GO_ON)
@@ -317,7 +315,7 @@ async def test_a_fault_on_the_batch_strikes_the_call(api: httpx.AsyncClient) -> 
     assert (await held(api))["donotemail"] is False
 
 
-async def test_a_fault_can_strike_the_token_endpoint(
+async def test_a_fault_can_hit_the_token_endpoint(
     api: httpx.AsyncClient, stranger: httpx.AsyncClient, app: SandboxApp
 ) -> None:
     await set_faults(api, {"match": {"path": "/oauth2/v2.0/token"}, "reply": {"status": 500}, "times": 1})
@@ -362,7 +360,7 @@ async def test_a_part_can_cut_the_call_of_its_batch(
     assert [(await held(api, key))["donotemail"] for key in keys] == written
 
 
-async def test_a_slow_call_waits_on_the_sandbox_clock(api: httpx.AsyncClient, clock: HandClock) -> None:
+async def test_a_slow_call_waits_on_the_sandbox_clock(api: httpx.AsyncClient, clock: ManualClock) -> None:
     await set_faults(
         api,
         {"match": {"method": "PATCH"}, "behaviour": "slow", "delay_ms": 90_000, "times": 2},
@@ -384,7 +382,7 @@ async def test_a_gateway_answers_in_html(api: httpx.AsyncClient) -> None:
     assert response.text.startswith("<html>")
 
 
-async def test_a_lookup_by_filter_can_be_struck(api: httpx.AsyncClient) -> None:
+async def test_a_fault_can_hit_a_lookup_by_filter(api: httpx.AsyncClient) -> None:
     await set_faults(api, {"match": {"emailaddress1": "customer-0001@example.com"}, "reply": BUSY})
 
     struck = await api.get("contacts?$filter=emailaddress1 eq 'customer-0001@example.com'")
@@ -393,7 +391,7 @@ async def test_a_lookup_by_filter_can_be_struck(api: httpx.AsyncClient) -> None:
     assert (struck.status_code, other.status_code) == (503, 200)
 
 
-async def test_a_fault_on_columns_passes_over_what_it_cannot_read(api: httpx.AsyncClient) -> None:
+async def test_a_fault_on_columns_ignores_malformed_requests(api: httpx.AsyncClient) -> None:
     await set_faults(api, {"match": {"emailaddress1": "x@example.com"}, "reply": BUSY})
     broken = b'{"emailaddress1":"x@example.com"'
 

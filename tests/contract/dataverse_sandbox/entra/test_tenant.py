@@ -3,12 +3,12 @@
 import httpx
 import jwt
 import pytest
-from tests.contract.dataverse_sandbox.conftest import BASE_URL, HandClock, fetch_token
+from tests.contract.dataverse_sandbox.conftest import BASE_URL, ManualClock, fetch_token
 
 from dataverse_sandbox import SandboxApp
 
 
-async def ask(
+async def request_token(
     stranger: httpx.AsyncClient, app: SandboxApp, tenant: str | None = None, **changed: str
 ) -> httpx.Response:
     form = {
@@ -42,7 +42,7 @@ async def test_a_wrong_request_gets_an_error_dictionary(
     error: str,
     code: int,
 ) -> None:
-    response = await ask(stranger, app, **changed)
+    response = await request_token(stranger, app, **changed)
 
     answer = response.json()
     assert (response.status_code, answer["error"], answer["error_codes"]) == (status, error, [code])
@@ -50,10 +50,10 @@ async def test_a_wrong_request_gets_an_error_dictionary(
     assert {"trace_id", "correlation_id", "timestamp"} <= answer.keys()
 
 
-async def test_a_token_lives_longer_than_clients_require(
+async def test_a_token_is_valid_for_longer_than_clients_require(
     stranger: httpx.AsyncClient, app: SandboxApp
 ) -> None:
-    answer = (await ask(stranger, app)).json()
+    answer = (await request_token(stranger, app)).json()
 
     assert (answer["token_type"], answer["expires_in"]) == ("Bearer", 3599)
 
@@ -62,7 +62,7 @@ async def test_a_token_is_signed_by_a_published_key(stranger: httpx.AsyncClient,
     tenant = app.identity.tenant_id
     configuration = (await stranger.get(f"/{tenant}/v2.0/.well-known/openid-configuration")).json()
     keys = (await stranger.get(configuration["jwks_uri"])).json()
-    token = (await ask(stranger, app)).json()["access_token"]
+    token = (await request_token(stranger, app)).json()["access_token"]
 
     claims = jwt.decode(
         token,
@@ -107,7 +107,7 @@ async def test_a_wrong_bearer_is_refused(stranger: httpx.AsyncClient, authorizat
     assert response.headers["WWW-Authenticate"].startswith("Bearer authorization_uri=")
 
 
-async def test_an_expired_token_is_refused(api: httpx.AsyncClient, clock: HandClock) -> None:
+async def test_an_expired_token_is_refused(api: httpx.AsyncClient, clock: ManualClock) -> None:
     clock.time += 3598
     assert (await api.get("WhoAmI")).status_code == 200
     clock.time += 1
@@ -117,8 +117,8 @@ async def test_an_expired_token_is_refused(api: httpx.AsyncClient, clock: HandCl
     assert (response.status_code, response.json()["error"]["code"]) == (401, "0x8004a101")
 
 
-async def test_a_token_of_another_start_is_refused(
-    stranger: httpx.AsyncClient, app: SandboxApp, clock: HandClock
+async def test_a_token_from_before_a_restart_is_refused(
+    stranger: httpx.AsyncClient, app: SandboxApp, clock: ManualClock
 ) -> None:
     token = await fetch_token(stranger, app.identity)
     restarted = SandboxApp(app.identity, clock=clock)
@@ -133,7 +133,7 @@ async def test_a_batch_needs_its_token_on_the_outer_call_only(stranger: httpx.As
     assert (await stranger.post("/api/data/v9.2/$batch")).status_code == 401
 
 
-async def test_the_instance_knows_itself(stranger: httpx.AsyncClient, app: SandboxApp) -> None:
+async def test_instance_discovery_names_the_host(stranger: httpx.AsyncClient, app: SandboxApp) -> None:
     answer = (await stranger.get("/common/discovery/instance?api-version=1.1")).json()
 
     assert answer["tenant_discovery_endpoint"].startswith(f"{BASE_URL}/{app.identity.tenant_id}/")
@@ -156,9 +156,9 @@ async def test_a_token_request_that_is_no_form_is_refused(
 
 
 async def test_a_token_for_another_resource_is_refused(
-    stranger: httpx.AsyncClient, app: SandboxApp, clock: HandClock
+    stranger: httpx.AsyncClient, app: SandboxApp, clock: ManualClock
 ) -> None:
-    """The same tenant signs for many environments; each takes only its own."""
+    """The same tenant signs for many environments; each accepts only its own tokens."""
     claims = {"exp": clock.time + 3600, "aud": "https://other.test", "appid": app.identity.client_id}
     token = jwt.encode(claims, app.entra._key, algorithm="RS256")
 

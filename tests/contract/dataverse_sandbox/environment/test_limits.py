@@ -1,11 +1,11 @@
-"""dataverse.md 4.1: the three limits, really counted, on a clock that the test turns."""
+"""dataverse.md 4.1: the three limits, really counted, on a clock that the test moves."""
 
 import asyncio
 
 import httpx
 import pytest
 from tests.contract.dataverse_sandbox.batches import GO_ON, answers, batch, patch
-from tests.contract.dataverse_sandbox.conftest import BASE_URL, CONTROL, HandClock, fetch_token
+from tests.contract.dataverse_sandbox.conftest import BASE_URL, CONTROL, ManualClock, fetch_token
 
 from dataverse_sandbox import SandboxApp
 
@@ -19,8 +19,8 @@ async def call(api: httpx.AsyncClient) -> tuple[int, str | None, str | None]:
     return response.status_code, code, response.headers.get("Retry-After")
 
 
-class Gate(HandClock):
-    """Sleepers wait until the test lets them go; `full` says that so many wait."""
+class Gate(ManualClock):
+    """Sleeps end when the test releases them; `full` is set when enough of them wait."""
 
     def __init__(self, expected: int) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Gate(HandClock):
         await self.opened.wait()
 
 
-async def test_requests_are_limited_in_a_sliding_window(api: httpx.AsyncClient, clock: HandClock) -> None:
+async def test_requests_are_limited_in_a_sliding_window(api: httpx.AsyncClient, clock: ManualClock) -> None:
     await api.put(LIMITS, json={"enforce": True, "requests": 3, "window_seconds": 100})
     for _ in range(3):
         assert await call(api) == (204, None, None)
@@ -47,7 +47,7 @@ async def test_requests_are_limited_in_a_sliding_window(api: httpx.AsyncClient, 
     assert await call(api) == (429, "0x80072322", "10")
 
 
-async def test_calling_during_a_pause_lengthens_it(api: httpx.AsyncClient, clock: HandClock) -> None:
+async def test_calling_during_a_pause_lengthens_it(api: httpx.AsyncClient, clock: ManualClock) -> None:
     await api.put(LIMITS, json={"enforce": True, "requests": 1, "window_seconds": 100})
     await call(api)
 
@@ -58,7 +58,7 @@ async def test_calling_during_a_pause_lengthens_it(api: httpx.AsyncClient, clock
     assert (await call(api))[0] == 204
 
 
-async def test_run_time_is_limited(api: httpx.AsyncClient, clock: HandClock) -> None:
+async def test_execution_time_is_limited(api: httpx.AsyncClient, clock: ManualClock) -> None:
     await api.put(
         LIMITS, json={"enforce": True, "execution_seconds": 5, "window_seconds": 100, "call_ms": 3000}
     )
@@ -111,7 +111,7 @@ async def test_a_batch_counts_as_one_request(api: httpx.AsyncClient) -> None:
     assert response.headers["x-ms-ratelimit-burst-remaining-xrm-requests"] == "0"
 
 
-async def test_limits_are_off_at_first(api: httpx.AsyncClient) -> None:
+async def test_limits_are_off_by_default(api: httpx.AsyncClient) -> None:
     await api.put(LIMITS, json={"requests": 1})
 
     assert [(await call(api))[0] for _ in range(3)] == [204, 204, 204]
@@ -122,7 +122,7 @@ async def test_limits_are_off_at_first(api: httpx.AsyncClient) -> None:
     [pytest.param(1, 0.1 + 0.02, id="one-row"), pytest.param(10, 0.1 + 0.2, id="ten-rows")],
 )
 async def test_a_batch_takes_as_long_as_the_cost_model_says(
-    api: httpx.AsyncClient, clock: HandClock, rows: int, seconds: float
+    api: httpx.AsyncClient, clock: ManualClock, rows: int, seconds: float
 ) -> None:
     await api.put(LIMITS, json={"call_ms": 100, "row_ms": {"batch": 20, "single": 50}})
     before = clock.time
@@ -133,7 +133,7 @@ async def test_a_batch_takes_as_long_as_the_cost_model_says(
 
 
 async def test_a_single_call_takes_as_long_as_the_cost_model_says(
-    api: httpx.AsyncClient, clock: HandClock
+    api: httpx.AsyncClient, clock: ManualClock
 ) -> None:
     await api.put(LIMITS, json={"call_ms": 100, "row_ms": {"batch": 20, "single": 50}})
 
@@ -142,7 +142,7 @@ async def test_a_single_call_takes_as_long_as_the_cost_model_says(
     assert clock.slept == [pytest.approx(0.15)]
 
 
-async def test_every_answer_tells_what_is_left(api: httpx.AsyncClient) -> None:
+async def test_every_response_states_what_is_left(api: httpx.AsyncClient) -> None:
     await api.put(LIMITS, json={"dop_hint": 7})
 
     response = await api.get("WhoAmI")
@@ -163,7 +163,7 @@ async def test_the_sign_in_service_and_control_are_not_limited(
     assert (await stranger.get(f"{BASE_URL}/_sandbox/stats")).status_code == 200
 
 
-async def test_a_reset_forgets_what_was_counted(api: httpx.AsyncClient) -> None:
+async def test_a_reset_clears_the_counters(api: httpx.AsyncClient) -> None:
     limited = {"enforce": True, "requests": 1, "execution_seconds": 1, "call_ms": 5000}
     await api.put(LIMITS, json=limited)
     assert [(await call(api))[0] for _ in range(2)] == [204, 429]

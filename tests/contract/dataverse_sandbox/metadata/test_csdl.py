@@ -1,4 +1,4 @@
-"""`$metadata`: OData 4.0 CSDL that a generator of clients could read, and that is true of the table."""
+"""`$metadata`: valid OData 4.0 CSDL that describes the table."""
 
 import re
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ async def test_every_property_that_is_referred_to_exists(schema: ET.Element) -> 
             assert reference.attrib["Name"] in properties(found)
 
 
-async def test_every_binding_leads_from_a_navigation_property_to_a_set(schema: ET.Element) -> None:
+async def test_every_binding_is_from_a_navigation_property_to_a_set(schema: ET.Element) -> None:
     container = schema.find(f"{EDM}EntityContainer")
     assert container is not None
     sets = {found.attrib["Name"]: found for found in container.iterfind(f"{EDM}EntitySet")}
@@ -100,7 +100,7 @@ async def test_a_row_has_exactly_the_properties_declared(api: httpx.AsyncClient,
     assert properties(entity(schema, "contact")).keys() == {name for name in row if "@" not in name}
 
 
-async def test_what_nobody_may_write_is_computed(schema: ET.Element) -> None:
+async def test_read_only_columns_are_computed(schema: ET.Element) -> None:
     computed = {
         found.attrib["Name"]
         for found in entity(schema, "contact").iterfind(f"{EDM}Property")

@@ -80,7 +80,7 @@ async def test_each_loopback_name_is_certified(server: SandboxServer, host: str)
     assert response.status_code == 200
 
 
-async def test_other_authorities_do_not_vouch_for_it(server: SandboxServer) -> None:
+async def test_other_authorities_do_not_certify_it(server: SandboxServer) -> None:
     async with httpx.AsyncClient() as client:
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             await client.get(f"{server.url}/_sandbox/limits")
@@ -103,7 +103,7 @@ async def test_a_cut_is_a_connection_error_without_an_answer(
 
 
 class MeetingClock:
-    """Real time, but a sleep ends only when so many sleep at once."""
+    """Real time, but a sleep ends only when the expected number of calls sleep."""
 
     def __init__(self, expected: int) -> None:
         self._meeting = asyncio.Barrier(expected)
@@ -136,7 +136,7 @@ async def test_a_restart_in_the_same_folder_keeps_trust_and_secrets(tmp_path: Pa
             assert (await client.get("/api/data/v9.2/WhoAmI")).status_code == 200
 
 
-async def test_a_taken_port_is_said_at_once(server: SandboxServer, tmp_path: Path) -> None:
+async def test_a_port_in_use_is_reported_at_once(server: SandboxServer, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="in use"):
         await SandboxServer(tmp_path, port=server.port).start()
 

@@ -1,8 +1,8 @@
-"""dataverse.md 1.5: alternate keys are built by a job, and only their status tells how it went."""
+"""dataverse.md 1.5: a job builds an alternate key, and only its status shows the result."""
 
 import httpx
 import pytest
-from tests.contract.dataverse_sandbox.conftest import CONTROL, HandClock
+from tests.contract.dataverse_sandbox.conftest import CONTROL, ManualClock
 
 CONTACT = "EntityDefinitions(LogicalName='contact')"
 MAIL = "contacts(emailaddress1='customer-0001%40example.com')"
@@ -26,7 +26,7 @@ async def slow_down(api: httpx.AsyncClient, seconds: float) -> None:
     await api.put(f"{CONTROL}/switches", json={"key_build_seconds": seconds})
 
 
-async def test_a_key_is_usable_once_its_job_has_ended(api: httpx.AsyncClient, clock: HandClock) -> None:
+async def test_a_key_is_usable_once_its_job_has_ended(api: httpx.AsyncClient, clock: ManualClock) -> None:
     await slow_down(api, 60)
     assert (await create(api, "new_Mail", "emailaddress1")).status_code == 204
 
@@ -39,7 +39,7 @@ async def test_a_key_is_usable_once_its_job_has_ended(api: httpx.AsyncClient, cl
     assert seen == [("Pending", 400), ("InProgress", 400), ("Active", 200)]
 
 
-async def test_rows_that_repeat_a_value_make_the_job_fail(api: httpx.AsyncClient, clock: HandClock) -> None:
+async def test_rows_that_repeat_a_value_make_the_job_fail(api: httpx.AsyncClient, clock: ManualClock) -> None:
     await slow_down(api, 60)
     await create(api, "new_last", "lastname")
     await api.patch("contacts(new_didomikey='customer-0001')", json={"lastname": "Customer 0002"})
@@ -117,7 +117,7 @@ async def test_names_and_number_of_keys_are_limited(api: httpx.AsyncClient) -> N
     assert made == [204] * 9 + [400] * 3
 
 
-async def test_a_dropped_key_is_gone(api: httpx.AsyncClient) -> None:
+async def test_a_deleted_key_is_gone(api: httpx.AsyncClient) -> None:
     response = await api.delete(f"{CONTACT}/Keys(LogicalName='new_didomikey')")
 
     assert response.status_code == 204
@@ -125,7 +125,7 @@ async def test_a_dropped_key_is_gone(api: httpx.AsyncClient) -> None:
     assert (await api.delete(f"{CONTACT}/Keys(LogicalName='new_didomikey')")).status_code == 404
 
 
-async def test_a_job_ends_with_its_key_or_with_a_reset(api: httpx.AsyncClient, clock: HandClock) -> None:
+async def test_a_job_ends_with_its_key_or_with_a_reset(api: httpx.AsyncClient, clock: ManualClock) -> None:
     await slow_down(api, 60)
     await create(api, "new_mail", "emailaddress1")
     await create(api, "new_pager", "pager")

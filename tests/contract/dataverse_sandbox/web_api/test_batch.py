@@ -34,7 +34,7 @@ async def is_held(api: httpx.AsyncClient, key: str) -> bool:
 async def test_with_continue_on_error_every_part_is_answered_in_order(api: httpx.AsyncClient) -> None:
     body = batch(
         patch("customer-0001", If_Match="*"),
-        patch("nobody", If_Match="*"),
+        patch("unknown", If_Match="*"),
         patch("customer-0002", WRONG),
         part("GET", f"{ROW}?$select=donotemail", Accept="application/json"),
         patch("new", Prefer="return=representation"),
@@ -79,7 +79,7 @@ async def test_the_answer_has_the_recorded_byte_form(api: httpx.AsyncClient) -> 
     )
 
 
-async def test_a_create_is_told_by_its_location(api: httpx.AsyncClient) -> None:
+async def test_a_create_is_recognized_by_its_location(api: httpx.AsyncClient) -> None:
     response = await api.post("$batch", content=batch(patch("new"), patch("new")), headers=GO_ON)
 
     first, second = answers(response.headers["Content-Type"], response.content)
@@ -108,7 +108,7 @@ async def test_an_empty_line_may_come_before_the_first_delimiter(api: httpx.Asyn
 
 
 async def test_an_inner_url_ends_at_the_last_blank(api: httpx.AsyncClient) -> None:
-    """A filter need not be percent-encoded within a batch: only the first and the last blank separate."""
+    """Within a batch a filter may hold raw blanks: only the first and the last blank separate."""
     url = "/api/data/v9.2/contacts?$filter=lastname eq 'Two  words' and donotfax ne true"
     await api.patch("contacts(new_didomikey='customer-0002')", json={"lastname": "Two  words"})
 
@@ -158,10 +158,10 @@ GOOD = batch(patch("customer-0001"), patch("customer-0002"))
         ),
     ],
 )
-async def test_a_malformed_batch_is_refused_whole(
+async def test_a_malformed_batch_is_refused_as_a_whole(
     api: httpx.AsyncClient, body: bytes, content_type: str | None
 ) -> None:
-    """dataverse.md 3.2: plain JSON, no parts; and nothing was carried out."""
+    """dataverse.md 3.2: plain JSON, no parts; nothing was executed."""
     headers = GO_ON | ({} if content_type is None else {"Content-Type": content_type})
 
     response = await api.post("$batch", content=body, headers=headers)
@@ -178,7 +178,7 @@ async def test_a_get_ends_with_one_empty_line_or_two(api: httpx.AsyncClient) -> 
     assert await statuses(await api.post("$batch", content=body, headers=GO_ON)) == [200, 200]
 
 
-async def test_a_thousand_requests_are_taken(api: httpx.AsyncClient) -> None:
+async def test_a_thousand_requests_are_accepted(api: httpx.AsyncClient) -> None:
     body = batch(*[patch(f"k-{number}") for number in range(1000)])
 
     assert await statuses(await api.post("$batch", content=body, headers=GO_ON)) == [204] * 1000
@@ -199,8 +199,8 @@ async def test_a_raw_number_sign_in_an_inner_url_is_an_error_of_that_part(api: h
     assert '"0x80060891"' in found[1].body
 
 
-async def test_json_over_several_lines_is_taken(api: httpx.AsyncClient) -> None:
-    """Only the frame must be CRLF."""
+async def test_json_over_several_lines_is_accepted(api: httpx.AsyncClient) -> None:
+    """Only the multipart frame must use CRLF."""
     body = batch(patch("customer-0001", '{\n  "donotemail": true\n}\n'))
 
     assert await statuses(await api.post("$batch", content=body, headers=GO_ON)) == [204]
@@ -240,7 +240,7 @@ async def test_a_failed_change_set_leaves_no_trace(
     assert len((await api.get("contacts?$filter=emailaddress1 eq 'moved@example.com'")).json()["value"]) == 0
 
 
-async def test_a_change_set_may_refer_to_what_it_made(api: httpx.AsyncClient) -> None:
+async def test_a_change_set_may_refer_to_a_row_that_it_created(api: httpx.AsyncClient) -> None:
     body = batch(
         change_set(
             part("POST", "/api/data/v9.2/contacts", '{"new_didomikey":"made"}', "1"),

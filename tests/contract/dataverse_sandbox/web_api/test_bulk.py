@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.contract.dataverse_sandbox.conftest import CONTROL, HandClock
+from tests.contract.dataverse_sandbox.conftest import CONTROL, ManualClock
 
 PREFIX = "contacts/Microsoft.Dynamics.CRM."
 TYPE: dict[str, object] = {"@odata.type": "Microsoft.Dynamics.CRM.contact"}
@@ -24,7 +24,7 @@ async def send(api: httpx.AsyncClient, message: str, *targets: dict[str, object]
 
 
 async def rows(api: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
-    """By key; those without one under their id."""
+    """Rows by key; rows without a key by their id."""
     found = (await api.get(f"{CONTROL}/contacts")).json()
     return {row["new_didomikey"] or row["contactid"]: row for row in found}
 
@@ -58,7 +58,7 @@ async def test_update_multiple_answers_without_a_body(api: httpx.AsyncClient) ->
     assert held["customer-0002"]["donotphone"] is True
 
 
-async def test_upsert_multiple_updates_creates_and_tells_nothing(api: httpx.AsyncClient) -> None:
+async def test_upsert_multiple_updates_and_creates_without_a_result(api: httpx.AsyncClient) -> None:
     response = await send(
         api,
         "UpsertMultiple",
@@ -98,7 +98,7 @@ async def test_upsert_multiple_updates_creates_and_tells_nothing(api: httpx.Asyn
         pytest.param("UpsertMultiple", [{"new_didomikey": "a"}], 400, "0x80048d19", id="target-without-type"),
     ],
 )
-async def test_one_bad_target_takes_all_back(
+async def test_one_bad_target_rolls_all_back(
     api: httpx.AsyncClient, *, message: str, targets: list[dict[str, object]], status: int, code: str
 ) -> None:
     good = {**TYPE, "lastname": "good"} if message == "CreateMultiple" else by_id(FIRST, donotemail=True)
@@ -137,7 +137,7 @@ async def test_only_three_messages_exist_and_only_by_post(api: httpx.AsyncClient
     assert (await send(api, "DeleteMultiple", TYPE)).status_code == 404
 
 
-async def test_a_bulk_message_costs_by_its_own_mode(api: httpx.AsyncClient, clock: HandClock) -> None:
+async def test_a_bulk_message_costs_by_its_own_mode(api: httpx.AsyncClient, clock: ManualClock) -> None:
     await api.put(
         f"{CONTROL}/limits", json={"call_ms": 100, "row_ms": {"multiple": 10, "batch": 50, "single": 50}}
     )
@@ -150,7 +150,7 @@ async def test_a_bulk_message_costs_by_its_own_mode(api: httpx.AsyncClient, cloc
     assert (stats["rows_written"], stats["rows_per_call"]) == (2, 2.0)
 
 
-async def test_a_fault_on_one_person_strikes_the_whole_message(api: httpx.AsyncClient) -> None:
+async def test_a_fault_on_one_person_hits_the_whole_message(api: httpx.AsyncClient) -> None:
     fault = {"match": {"new_didomikey": "customer-0002"}, "reply": {"status": 500}}
     await api.put(f"{CONTROL}/faults", json=[fault])
 

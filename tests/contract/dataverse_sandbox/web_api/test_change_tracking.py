@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.contract.dataverse_sandbox.batches import GO_ON, batch, change_set, part, patch
-from tests.contract.dataverse_sandbox.conftest import CONTROL, HandClock, fetch_token
+from tests.contract.dataverse_sandbox.conftest import CONTROL, ManualClock, fetch_token
 
 from dataverse_sandbox import SandboxApp
 
@@ -31,7 +31,7 @@ async def begin(api: httpx.AsyncClient) -> str:
     return str((await read(api, ASKED, **TRACK))["@odata.deltaLink"])
 
 
-def told(document: dict[str, Any]) -> list[str]:
+def changed_keys(document: dict[str, Any]) -> list[str]:
     """Keys of rows that are there, and `reason id` of those that are not."""
     return [row.get("new_didomikey") or f"{row['reason']} {row['id']}" for row in document["value"]]
 
@@ -48,34 +48,34 @@ async def test_at_first_all_rows_come_with_a_delta_link(api: httpx.AsyncClient) 
 
 async def test_later_only_changes_come(api: httpx.AsyncClient) -> None:
     link = await begin(api)
-    assert told(await read(api, link)) == []
+    assert changed_keys(await read(api, link)) == []
 
     await api.patch("contacts(new_didomikey='customer-0003')", json={"lastname": "x"})
     await api.delete(f"contacts({SECOND})")
     await api.post("contacts", json={"new_didomikey": "new"})
     document = await read(api, link)
 
-    assert told(document) == ["customer-0003", f"deleted {SECOND}", "new"]
+    assert changed_keys(document) == ["customer-0003", f"deleted {SECOND}", "new"]
     assert document["value"][1]["@odata.context"].endswith("$metadata#contacts/$deletedEntity")
-    assert told(await read(api, document["@odata.deltaLink"])) == []
+    assert changed_keys(await read(api, document["@odata.deltaLink"])) == []
 
 
-async def test_a_row_that_came_and_went_is_told_once(api: httpx.AsyncClient) -> None:
+async def test_a_row_created_and_deleted_appears_once(api: httpx.AsyncClient) -> None:
     link = await begin(api)
     await api.delete(f"contacts({SECOND})")
     await api.post("contacts", json={"contactid": SECOND, "new_didomikey": "again"})
 
-    assert told(await read(api, link)) == ["again"]
+    assert changed_keys(await read(api, link)) == ["again"]
 
 
-async def test_what_was_taken_back_is_no_change(api: httpx.AsyncClient) -> None:
+async def test_a_rolled_back_write_is_not_a_change(api: httpx.AsyncClient) -> None:
     link = await begin(api)
     removal = part("DELETE", f"/api/data/v9.2/contacts({SECOND})", content_id="1")
     refused = patch("customer-0001", '{"donotemail":1}', "2")
 
     await api.post("$batch", content=batch(change_set(removal, refused)), headers=GO_ON)
 
-    assert told(await read(api, link)) == []
+    assert changed_keys(await read(api, link)) == []
 
 
 async def test_pages_of_rows_end_in_a_delta_link_from_their_start(api: httpx.AsyncClient) -> None:
@@ -86,8 +86,8 @@ async def test_pages_of_rows_end_in_a_delta_link_from_their_start(api: httpx.Asy
     second = await read(api, first["@odata.nextLink"])
 
     assert "@odata.deltaLink" not in first
-    assert told(first) + told(second) == [f"customer-{number:04d}" for number in range(1, 9)]
-    assert told(await read(api, second["@odata.deltaLink"])) == ["customer-0001"]
+    assert changed_keys(first) + changed_keys(second) == [f"customer-{number:04d}" for number in range(1, 9)]
+    assert changed_keys(await read(api, second["@odata.deltaLink"])) == ["customer-0001"]
 
 
 async def test_changes_come_in_pages(api: httpx.AsyncClient) -> None:
@@ -98,20 +98,20 @@ async def test_changes_come_in_pages(api: httpx.AsyncClient) -> None:
     first = await read(api, link, Prefer="odata.maxpagesize=2")
     second = await read(api, first["@odata.nextLink"])
 
-    assert told(first) == ["customer-0003", "customer-0001"]
-    assert told(second) == ["customer-0002"]
+    assert changed_keys(first) == ["customer-0003", "customer-0001"]
+    assert changed_keys(second) == ["customer-0002"]
     assert "@odata.deltaLink" in second
 
 
 @pytest.mark.parametrize("option", ["$filter=lastname eq 'x'", "$orderby=lastname", "$top=1"])
-async def test_such_options_do_not_go_with_it(api: httpx.AsyncClient, option: str) -> None:
+async def test_change_tracking_refuses_other_options(api: httpx.AsyncClient, option: str) -> None:
     assert (await api.get(f"contacts?{option}", headers=TRACK)).status_code == 400
 
 
 @pytest.mark.usefixtures("_long_token")
 @pytest.mark.parametrize(("days", "status"), [(6.9, 200), (7.1, 400)])
-async def test_a_link_lives_for_seven_days(
-    api: httpx.AsyncClient, clock: HandClock, days: float, status: int
+async def test_a_delta_link_is_valid_for_seven_days(
+    api: httpx.AsyncClient, clock: ManualClock, days: float, status: int
 ) -> None:
     link = await begin(api)
 

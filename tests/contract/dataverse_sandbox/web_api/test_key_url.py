@@ -40,7 +40,7 @@ async def answer(api: httpx.AsyncClient, predicate: str, method: str = "PATCH") 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
 @pytest.mark.parametrize("character", BANNED)
-async def test_a_banned_character_is_refused_even_encoded(
+async def test_a_forbidden_character_is_refused_even_encoded(
     api: httpx.AsyncClient, character: str, method: str
 ) -> None:
     predicate = f"new_didomikey='a{encoded(character)}b'"
@@ -74,7 +74,7 @@ async def test_other_characters_are_kept(api: httpx.AsyncClient, value: str) -> 
 
 
 async def test_a_value_is_decoded_exactly_once(api: httpx.AsyncClient) -> None:
-    """`%252D` decodes to `%2D`, which holds a banned percent sign."""
+    """`%252D` decodes to `%2D`, which holds a forbidden percent sign."""
     assert await answer(api, "new_didomikey='a%252Db'") == (400, "0x8006088a")
 
 
@@ -144,7 +144,7 @@ async def test_a_key_over_repeated_values_fails_and_cannot_be_used(api: httpx.As
 
 @given(st.text(min_size=1, max_size=40))
 def test_what_a_url_can_carry_arrives_unchanged(value: str) -> None:
-    """For every text: it comes out as it went in, or a character that the fact page names is why not."""
+    """Every text arrives unchanged, or holds a character that the fact page names."""
     try:
         written = encoded(value)
     except UnicodeEncodeError:
@@ -193,7 +193,7 @@ async def test_a_predicate_without_an_end_is_refused(api: httpx.AsyncClient, url
     assert (await api.get(url)).json()["error"]["code"] == "0x8006088a"
 
 
-async def test_an_accent_sensitive_table_tells_accents_apart() -> None:
+async def test_an_accent_sensitive_table_distinguishes_accents() -> None:
     table = Table(initial_schema(), fold_case)
     table.create(None, {"new_didomikey": "emile"}, 0.0)
 

@@ -1,4 +1,4 @@
-"""Reading lists: dataverse.md 1.4 (the way out by `$filter`), 7 (cheap column checks), 11.1."""
+"""Reading lists: dataverse.md 1.4 (lookup by `$filter`), 7 (cheap column checks), 11.1."""
 
 import httpx
 import pytest
@@ -98,14 +98,14 @@ async def test_a_filter_finds(api: httpx.AsyncClient, text: str, expected: str) 
         ("", "0x8006088a"),
     ],
 )
-async def test_a_filter_that_cannot_be_meant_is_refused(api: httpx.AsyncClient, text: str, code: str) -> None:
+async def test_a_malformed_filter_is_refused(api: httpx.AsyncClient, text: str, code: str) -> None:
     response = await api.get("contacts", params={"$filter": text})
 
     assert (response.status_code, response.json()["error"]["code"]) == (400, code)
 
 
 async def test_a_filter_follows_later_writes(api: httpx.AsyncClient) -> None:
-    """The first question builds an index; each kind of write has to keep it true."""
+    """The first filter builds an index; each kind of write must update it."""
     assert await found(api, filter="lastname eq 'third'") == "cd"
 
     await api.patch("contacts(new_didomikey='c')", json={"lastname": "Else"})
@@ -149,7 +149,7 @@ async def test_an_unknown_option_is_refused(api: httpx.AsyncClient) -> None:
     "query",
     [{"sql": "SELECT lastname FROM contact"}, {"fetchXml": "<fetch><entity name='contact'/></fetch>"}],
 )
-async def test_a_query_language_that_is_not_simulated_is_not_passed_over(
+async def test_a_query_language_that_is_not_simulated_is_not_ignored(
     api: httpx.AsyncClient, query: dict[str, str]
 ) -> None:
     """Every row would be a wrong answer to it."""
@@ -188,7 +188,7 @@ async def test_counting(api: httpx.AsyncClient) -> None:
     assert narrowed.text == "2"
 
 
-async def test_a_count_is_of_all_that_match_whatever_the_page(api: httpx.AsyncClient) -> None:
+async def test_a_count_covers_all_matching_rows_whatever_the_page(api: httpx.AsyncClient) -> None:
     asked = {"$count": "true", "$top": "1", "$select": "new_didomikey"}
     totals = {"Prefer": 'odata.include-annotations="Microsoft.Dynamics.CRM.totalrecord*"'}
 
@@ -266,8 +266,8 @@ async def test_computed_columns_can_be_read(api: httpx.AsyncClient) -> None:
         "$filter=Microsoft.Dynamics.CRM.Above(PropertyName='contactid',PropertyValue='1')",
     ],
 )
-async def test_what_is_not_simulated_is_said_so(api: httpx.AsyncClient, query: str) -> None:
-    """Better a refusal than rows without what was asked for."""
+async def test_an_option_that_is_not_simulated_is_refused(api: httpx.AsyncClient, query: str) -> None:
+    """A refusal is better than rows without the requested members."""
     response = await api.get(f"contacts?{query}")
 
     assert (response.status_code, response.json()["error"]["code"]) == (501, "0x80040315")

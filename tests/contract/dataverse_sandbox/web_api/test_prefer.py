@@ -64,14 +64,16 @@ async def test_a_value_is_formatted_for_people(api: httpx.AsyncClient, column: s
         pytest.param("display.*", set(), id="unknown"),
     ],
 )
-async def test_only_wanted_annotations_come(api: httpx.AsyncClient, wanted: str, expected: set[str]) -> None:
+async def test_only_requested_annotations_come(
+    api: httpx.AsyncClient, wanted: str, expected: set[str]
+) -> None:
     row = (await read(api, f'odata.include-annotations="{wanted}"')).json()["value"][0]
 
     found = {name.partition("@")[2] for name in row if "@" in name} - {"odata.etag"}
     assert found - {"Microsoft.Dynamics.CRM.associatednavigationproperty"} == expected
 
 
-async def test_a_lookup_tells_where_it_leads(api: httpx.AsyncClient) -> None:
+async def test_a_lookup_states_its_target(api: httpx.AsyncClient) -> None:
     row = (await read(api, 'odata.include-annotations="*"')).json()["value"][0]
 
     name = "_preferredsystemuserid_value@Microsoft.Dynamics.CRM."
@@ -98,7 +100,7 @@ async def test_null_and_text_have_no_label(api: httpx.AsyncClient) -> None:
         ("respond-async", None),
     ],
 )
-async def test_a_list_tells_in_one_header_what_was_applied(
+async def test_a_list_states_in_one_header_what_was_applied(
     api: httpx.AsyncClient, prefer: str, applied: str | None
 ) -> None:
     assert (await read(api, prefer)).headers.get_list("Preference-Applied") == ([applied] if applied else [])
@@ -117,7 +119,7 @@ async def test_a_list_tells_in_one_header_what_was_applied(
         ('odata.include-annotations="*"', 204, None),
     ],
 )
-async def test_a_write_tells_what_was_applied(
+async def test_a_write_states_what_was_applied(
     api: httpx.AsyncClient, prefer: str, status: int, applied: str | None
 ) -> None:
     response = await api.patch(
@@ -130,7 +132,7 @@ async def test_a_write_tells_what_was_applied(
         assert (f"donotemail@{LABEL}" in response.json()) == ("annotations" in prefer)
 
 
-async def test_a_batch_tells_that_it_went_on(api: httpx.AsyncClient) -> None:
+async def test_a_batch_states_that_it_went_on(api: httpx.AsyncClient) -> None:
     response = await api.post("$batch", content=batch(patch("p")), headers=GO_ON)
 
     assert response.headers["Preference-Applied"] == "odata.continue-on-error"
@@ -146,7 +148,7 @@ async def test_an_unchanged_row_is_not_sent_again_except_with_annotations(api: h
     assert annotated.status_code == 200
 
 
-async def test_an_error_is_told_in_detail_when_annotations_are_wanted(api: httpx.AsyncClient) -> None:
+async def test_an_error_has_details_when_annotations_are_requested(api: httpx.AsyncClient) -> None:
     error = (
         await api.patch(
             KEY,

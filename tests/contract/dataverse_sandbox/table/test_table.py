@@ -1,4 +1,4 @@
-"""Whatever is written, taken back or deleted: indexes say what a scan would say."""
+"""After any writes, rollbacks and deletions, an index finds what a scan finds."""
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -23,36 +23,36 @@ ids = st.integers(0, 5).map(lambda number: f"00000000-0000-4000-8000-{number:012
 Write = tuple[str, str, dict[str, str | None]]
 
 
-class TakenBackError(Exception):
-    """The test's own reason to roll back."""
+class RollbackError(Exception):
+    """The reason of the test to roll back."""
 
 
-def take_back() -> None:
-    raise TakenBackError
+def roll_back() -> None:
+    raise RollbackError
 
 
 class Writes(RuleBasedStateMachine):
-    """Transactions of writes of all kinds, of which some are refused and some taken back."""
+    """Transactions of writes of all kinds, some of them refused or rolled back."""
 
     def __init__(self) -> None:
         super().__init__()
         self.table = Table(SCHEMA)
 
-    @rule(writes=st.lists(st.tuples(kinds, ids, column_values), max_size=5), taken_back=st.booleans())
-    def transaction(self, writes: list[Write], taken_back: bool) -> None:
+    @rule(writes=st.lists(st.tuples(kinds, ids, column_values), max_size=5), rolls_back=st.booleans())
+    def transaction(self, writes: list[Write], rolls_back: bool) -> None:
         before = self.contents()
         try:
             with self.table.transaction():
                 for write in writes:
-                    self.carry_out(*write)
-                if taken_back:
-                    take_back()
-        except (ODataError, TakenBackError):
+                    self.apply(*write)
+                if rolls_back:
+                    roll_back()
+        except (ODataError, RollbackError):
             assert self.contents() == before
 
     @rule(value=texts)
     def look_up(self, value: str | None) -> None:
-        """The first of these builds an index, which later writes must keep."""
+        """The first lookup builds an index, which later writes must update."""
         list(self.table.find_equal("emailaddress1", value))
 
     @invariant()
@@ -61,7 +61,7 @@ class Writes(RuleBasedStateMachine):
             scanned = {
                 row.contactid
                 for row in self.table.rows.values()
-                if self.folded(row.values.get("emailaddress1")) == self.folded(value)
+                if self.comparison_key(row.values.get("emailaddress1")) == self.comparison_key(value)
             }
             assert {row.contactid for row in self.table.find_equal("emailaddress1", value)} == scanned
 
@@ -76,7 +76,7 @@ class Writes(RuleBasedStateMachine):
                     assert self.table.find(RowAddress(None, key, values)) is row
             assert len(self.table._key_indexes[key.name].rows) == held
 
-    def carry_out(self, kind: str, contactid: str, values: dict[str, str | None]) -> None:
+    def apply(self, kind: str, contactid: str, values: dict[str, str | None]) -> None:
         match kind:
             case "create":
                 self.table.create(contactid, dict(values), 0.0)
@@ -93,7 +93,7 @@ class Writes(RuleBasedStateMachine):
         held = {row.contactid: (row.version, dict(row.values), row.writes) for row in rows}
         return held, self.table.rows_written, dict(self.table.writes_of_deleted_rows)
 
-    def folded(self, value: object) -> str | None:
+    def comparison_key(self, value: object) -> str | None:
         return None if value is None else self.table.collation(str(value))
 
 
