@@ -72,6 +72,17 @@ VIOLATIONS = {
     "Commands do not import each other": [("didomi_dataverse.cli.parked", "didomi_dataverse.cli.contacts")],
     "nothing of the service": [("dataverse_sandbox.table", "didomi_dataverse.dataverse.keys")],
     "nor with each other": [("didomi_sandbox.bodies", "dataverse_sandbox.table.row")],
+    "Packages of the Dataverse sandbox": [
+        ("dataverse_sandbox.errors", "dataverse_sandbox.options"),
+        ("dataverse_sandbox.users", "dataverse_sandbox.messages"),
+        ("dataverse_sandbox.messages", "dataverse_sandbox.table.row"),
+        ("dataverse_sandbox.table.column", "dataverse_sandbox.environment.limits"),
+        ("dataverse_sandbox.entra.identity", "dataverse_sandbox.web_api.query"),
+        ("dataverse_sandbox.web_api.query", "dataverse_sandbox.metadata.csdl"),
+        ("dataverse_sandbox.metadata.csdl", "dataverse_sandbox.control.bodies"),
+        ("dataverse_sandbox.control.bodies", "dataverse_sandbox.server.clock"),
+        ("dataverse_sandbox.server.clock", "dataverse_sandbox.__main__"),
+    ],
     "Decisions": [
         ("didomi_dataverse.consent.registers", "time"),
         ("didomi_dataverse.delivery.settle", "random"),
