@@ -1,4 +1,4 @@
-"""`python -m dataverse_sandbox`: the sandbox as a process of its own."""
+"""`python -m dataverse_sandbox`: the sandbox as a separate process."""
 
 import argparse
 import asyncio

@@ -53,7 +53,7 @@ class ODataError(Exception):
 
 
 def bad_request(message: str) -> ODataError:
-    """400 without a code of its own: the OData layer refuses the request."""
+    """400 without a Dataverse code: the OData layer refuses the request."""
     return ODataError(400, "0x0", message)
 
 
@@ -130,7 +130,7 @@ def row_not_found_by_key() -> ODataError:
 
 
 def row_exists() -> ODataError:
-    """The row exists, and the caller asked that it does not (dataverse.md 2.3)."""
+    """The row exists, but the caller allowed only a create (dataverse.md 2.3)."""
     return ODataError(
         412, "0x80040237", "A record with matching key values already exists.", documented_code=""
     )

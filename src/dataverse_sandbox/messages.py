@@ -98,7 +98,9 @@ class Prefer:
         """True when error responses carry their details too."""
         return self.annotations is not None and "*" in self.annotations.split(",")
 
-    def applied(self, *, annotations: bool = False, pages: bool = False, changes: bool = False) -> Headers:
+    def preference_applied(
+        self, *, annotations: bool = False, pages: bool = False, changes: bool = False
+    ) -> Headers:
         """The `Preference-Applied` header: which preferences were honoured; empty when none was.
 
         `annotations`: the response reads rows. `pages`: it is a list. `changes`: the list is tracked.

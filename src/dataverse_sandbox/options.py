@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 
-def _choice(choices: tuple[str | bool | int, ...], about: str) -> Any:  # noqa: ANN401 - the type of the field it stands for
+def _choice(choices: tuple[str | bool | int, ...], about: str) -> Any:  # noqa: ANN401 - the type of the field
     """A field with a closed set of values; the first is its default."""
     return field(default=choices[0], metadata={"choices": choices, "about": about})
 
 
-def _number(default: float | None, about: str) -> Any:  # noqa: ANN401 - the type of the field it stands for
+def _number(default: float | None, about: str) -> Any:  # noqa: ANN401 - the type of the field
     """A field with any number of the default's type, 0 or more; None only where it is the default."""
     return field(default=default, metadata={"choices": None, "about": about})
 

@@ -63,7 +63,7 @@ class EntraTenant:
         base = f"https://{request.headers.get('host', 'localhost')}"
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise self._unauthorized(base, "0x80044302", "No bearer token was given.")
+            raise self._unauthorized_error(base, "0x80044302", "No bearer token was given.")
         verified = self._verified.get(token)
         if verified is None:
             verified = self._verify(token, base)
@@ -72,7 +72,7 @@ class EntraTenant:
             self._verified[token] = verified
         expires_at, client_id = verified
         if now >= expires_at:
-            raise self._unauthorized(base, "0x8004a101", "The token has expired.")
+            raise self._unauthorized_error(base, "0x8004a101", "The token has expired.")
         return client_id
 
     def _verify(self, token: str, base: str) -> tuple[float, str]:
@@ -92,12 +92,14 @@ class EntraTenant:
                 },
             )
         except jwt.PyJWTError:
-            raise self._unauthorized(base, "0x8004a102", "The token is not one of this tenant.") from None
+            raise self._unauthorized_error(
+                base, "0x8004a102", "The token is not one of this tenant."
+            ) from None
         if claims["aud"] not in _resource_urls(base) or claims["appid"] not in self._applications:
-            raise self._unauthorized(base, "0x8004a102", "The token is meant for another resource.")
+            raise self._unauthorized_error(base, "0x8004a102", "The token is meant for another resource.")
         return float(claims["exp"]), str(claims["appid"])
 
-    def _unauthorized(self, base: str, code: str, message: str) -> ODataError:
+    def _unauthorized_error(self, base: str, code: str, message: str) -> ODataError:
         authorization_uri = f"{base}/{self._identity.tenant_id}/oauth2/authorize"
         challenge = f"Bearer authorization_uri={authorization_uri}, resource_id={base}/"
         has_challenge = self._options.unauthorized_challenge

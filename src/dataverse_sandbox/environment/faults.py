@@ -59,7 +59,7 @@ class Fault:
     """What happens instead of a prepared response."""
 
     delay_seconds: float = 0.0
-    """How much later the response comes."""
+    """Delay of the response, in seconds."""
 
     remaining: int | None = None
     """How many more requests it hits; None for all."""

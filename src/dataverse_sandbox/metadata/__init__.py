@@ -1,1 +1,1 @@
-"""What the Web API tells of the table: `$metadata` and `EntityDefinitions`."""
+"""What the Web API states about the table: `$metadata` and `EntityDefinitions`."""

@@ -288,7 +288,7 @@ def _convert_instant(value: object) -> Value:
     if instant.year < MIN_YEAR:
         raise _invalid_date(str(value))
     kept = (fraction or "").rstrip("0")
-    # dataverse.md 6.1: stored in UTC, whatever the zone it was sent in.
+    # dataverse.md 6.1: stored in UTC, for any zone of the value sent.
     return f"{instant:%Y-%m-%dT%H:%M:%S}{'.' + kept if kept else ''}Z"
 
 

@@ -31,7 +31,7 @@ class _RollbackError(Exception):
 
 @dataclass(slots=True)
 class BatchResult:
-    """The result of running a batch, or a call that is no batch."""
+    """The result of a batch, or of a call without one."""
 
     response: Response
 

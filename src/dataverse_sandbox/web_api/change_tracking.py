@@ -91,7 +91,7 @@ def _delta_response(request: Request, options: QueryOptions, table: Table, base:
 
 def _respond(request: Request, document: dict[str, object]) -> Response:
     rows = document["value"]
-    headers = request.prefer.applied(annotations=True, pages=True, changes=True)
+    headers = request.prefer.preference_applied(annotations=True, pages=True, changes=True)
     return json_response(document, headers=headers, rows=len(rows) if isinstance(rows, list) else 0)
 
 
@@ -110,7 +110,7 @@ def _delta_token(version: int, now: float) -> str:
 
 
 def _parse_delta_token(token: str, table: Table, now: float) -> int:
-    """The version after which changes are asked for. Raises 400."""
+    """The version after which changes are requested. Raises 400."""
     digits, _, instant = token.partition("!")
     try:
         version = int(digits)

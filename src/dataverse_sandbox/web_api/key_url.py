@@ -36,7 +36,7 @@ def percent_decode(segment: str) -> str:
 def parse_address(
     predicate: str, schema: Schema, options: SandboxOptions, *, in_body: bool = False
 ) -> RowAddress:
-    """Parse what stands between the brackets, still percent-encoded. Raises 400, 404 and 412.
+    """Parse the text between the brackets, still percent-encoded. Raises 400, 404 and 412.
 
     `in_body`: the predicate comes from an `@odata.id` instead of a URL.
     """

@@ -305,7 +305,7 @@ def _parse_quoted(token: Token) -> str:
 
 
 def _parse_listed(text: str, column: Column) -> Value:
-    """`PropertyValues` are always texts, whatever the column's type is."""
+    """A member of `PropertyValues`: always a text, for any type of column. Raises 400."""
     if column.type in TEXTUAL or column.type is ColumnType.MULTISELECT:
         return text
     found = _TOKEN.fullmatch(text)

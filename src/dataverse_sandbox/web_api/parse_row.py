@@ -18,7 +18,7 @@ _BIND = "@odata.bind"
 _REFERENCE = re.compile(r"/?([A-Za-z_][A-Za-z0-9_]*)\(([^()]*)\)$")
 
 FindRowId = Callable[[str, str], str]
-"""(entity set, what stands in brackets) → id of the row that a lookup points to. Raises ODataError."""
+"""(entity set, text in brackets) → id of the row that a lookup points to. Raises ODataError."""
 
 
 def _refuse_constant(name: str) -> NoReturn:

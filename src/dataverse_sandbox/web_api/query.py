@@ -100,7 +100,7 @@ def row_response(request: Request, row: Row, table: Table, base: str, status: in
     prefer = request.prefer
     render = row_renderer(table.schema, columns, prefer.annotations)
     document = {"@odata.context": context_url(base, columns, entity=True), **render(row)}
-    headers = (("ETag", row.etag), *prefer.applied(annotations=request.method == "GET"))
+    headers = (("ETag", row.etag), *prefer.preference_applied(annotations=request.method == "GET"))
     return json_response(document, status=status, headers=headers, rows=1)
 
 
@@ -129,7 +129,9 @@ def list_response(request: Request, table: Table, base: str) -> Response:
         kept += [f"{name}={quote(value)}" for name, value in options.aliases.items()]
         document["@odata.nextLink"] = f"{base}contacts?{'&'.join([*kept, f'$skiptoken={start + wanted}'])}"
     return json_response(
-        document, headers=prefer.applied(annotations=True, pages=True), rows=min(len(found), wanted)
+        document,
+        headers=prefer.preference_applied(annotations=True, pages=True),
+        rows=min(len(found), wanted),
     )
 
 

@@ -1,4 +1,4 @@
-"""One request to the Web API, from its URL to its response. A part of a `$batch` takes the same way."""
+"""One request to the Web API, from its URL to its response. A part of a `$batch` is handled alike."""
 
 import re
 from collections.abc import Sequence

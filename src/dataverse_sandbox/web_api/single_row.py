@@ -76,7 +76,7 @@ class SingleRow:
         ):
             duplicate_detection.check_upsert(self._table, self._options, address, values)
         row, created = self._table.upsert(address, contactid, values, condition, now)
-        # dataverse.md 2.1: the answer echoes the URL that was asked for, not the row's id.
+        # dataverse.md 2.1: the response echoes the requested URL, not the row's id.
         entity_id = ("OData-EntityId", url)
         if request.prefer.representation:
             answer = row_response(request, row, self._table, base, 201 if created else 200)

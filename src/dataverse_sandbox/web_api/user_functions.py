@@ -76,7 +76,7 @@ class UserFunctions:
         )
 
     def _list_privileges(self, user: User, wanted: str | None, base: str) -> Response:
-        """The privileges of the user's roles; `wanted` names the only one asked for."""
+        """The privileges of the user's roles; `wanted` restricts them to one."""
         if wanted is not None and not wanted.startswith("prv"):
             raise errors.invalid_argument(f"There is no privilege '{wanted}'.")
         held = [name for name in ALL_PRIVILEGES if name in user.privileges and wanted in {None, name}]
