@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from enum import Enum, auto
 
 from didomi_dataverse.consent.model import is_same_value
 from didomi_dataverse.consent.registers import JsonScalar
@@ -43,6 +44,15 @@ def diff_columns(values: ColumnValues, written: Mapping[str, Written]) -> dict[s
 
 def _is_newer(stated_at: datetime | None, than: datetime | None) -> bool:
     return stated_at is not None and (than is None or stated_at > than)
+
+
+class _AuditFormat(Enum):
+    """The formats that the value of an audit column can have."""
+
+    EMPTY = auto()
+    DATETIME = auto()
+    DATE = auto()
+    ID = auto()
 
 
 def _audit_format(value: JsonScalar) -> _AuditFormat:
