@@ -5,9 +5,7 @@ one.
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -25,29 +23,10 @@ from didomi_dataverse.dataverse.bulk import (
 )
 from didomi_dataverse.dataverse.encode import ASK_FOR_NAMES, encode_request, with_rows
 from didomi_dataverse.dataverse.errors.parse import is_web_api_error, read_answer
-from didomi_dataverse.dataverse.keys import normal_guid
 from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown
 from didomi_dataverse.dataverse.requests import Request, Write
 from didomi_dataverse.dataverse.transport import BearerAuth, hint_of, unknown_after
-from didomi_dataverse.errors import DataverseError, ReplyMalformedError
-
-
-class CallFailedError(DataverseError):
-    """A call other than a `$batch` came to nothing. `reply` says what was answered, or that nothing was."""
-
-    def __init__(self, message: str, reply: Answered | Unknown) -> None:
-        super().__init__(message)
-        self.reply = reply
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WhoAmI:
-    """Whom Dataverse takes us for (dataverse.md 7). GUIDs in lower case."""
-
-    user_id: str
-    business_unit_id: str
-    organization_id: str
-    parallel_hint: int | None = None
+from didomi_dataverse.errors import ReplyMalformedError
 
 
 class DataverseClient:
@@ -139,40 +118,6 @@ class DataverseClient:
         reply = self._read(answer, whole_call=has is None)
         hint = hint_of(answer.headers)
         return has, Exchange(replies=(reply,), duration=duration, parallel_hint=hint, kind=CallKind.METADATA)
-
-    async def who_am_i(self) -> WhoAmI:
-        """Asks Dataverse who we are: the cheapest proof that address, token and application user are right.
-
-        CallFailedError when the answer is a refusal or does not come, ReplyMalformedError when it is not an
-        answer of the Web API; TokenRefusedError and TokenUnavailableError as in `send`.
-        """
-        # dataverse.md 1.3: the literal word "null" keeps caches out of plain reads.
-        answer = await self._call("GET", "WhoAmI", headers={"If-None-Match": "null"})
-        if isinstance(answer, Unknown):
-            raise CallFailedError(f"WhoAmI was not answered ({answer.cause}).", answer)
-        if answer.status_code != 200:
-            refusal = self._read(answer, whole_call=True)
-            raise CallFailedError(
-                f"WhoAmI was answered {refusal.status} {refusal.code}".strip() + ".", refusal
-            )
-        try:
-            document = json.loads(answer.content)
-            guids = [normal_guid(document[name]) for name in ("UserId", "BusinessUnitId", "OrganizationId")]
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            guids = []
-        match guids:
-            case [str() as user_id, str() as business_unit_id, str() as organization_id]:
-                return WhoAmI(
-                    user_id=user_id,
-                    business_unit_id=business_unit_id,
-                    organization_id=organization_id,
-                    parallel_hint=hint_of(answer.headers),
-                )
-            case _:
-                pass
-        raise ReplyMalformedError(
-            "WhoAmI was answered by something else than Dataverse. Check `dataverse.url`."
-        )
 
     async def aclose(self) -> None:
         """Closes all connections. Calls under way fail."""

@@ -14,7 +14,7 @@ import pytest_asyncio
 from dataverse_sandbox.server import SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.dataverse.auth.credentials import ClientSecret
-from didomi_dataverse.dataverse.client import CallFailedError, DataverseClient
+from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.errors.classify import Action, classify
 from didomi_dataverse.dataverse.factory import create_client
 from didomi_dataverse.dataverse.keys import fits_key_url
@@ -111,13 +111,6 @@ def seen(replies: Sequence[Reply]) -> list[tuple[int, str, str]]:
         (reply.status, reply.code, reply.name) if isinstance(reply, Answered) else (0, "", repr(reply))
         for reply in replies
     ]
-
-
-async def test_who_we_are(client: DataverseClient, sandbox: SandboxServer) -> None:
-    who = await client.who_am_i()
-
-    assert who.user_id == sandbox.identity.user_id
-    assert who.organization_id == sandbox.identity.organization_id
 
 
 async def test_a_key_of_any_script_and_a_quote_reach_the_row(
@@ -234,7 +227,7 @@ async def test_a_gateway_s_page_is_a_reply_for_each(client: DataverseClient, con
 async def test_a_refused_token_is_renewed_and_the_call_repeated(
     client: DataverseClient, control: Control
 ) -> None:
-    await client.who_am_i()
+    await client.send([update("u-43", donotemail=False)])
     fault = {"match": {"path": "$batch"}, "reply": {"status": 401, "headers": {}, "body": ""}, "times": 1}
     await control.put("faults", [fault])
 
@@ -282,7 +275,7 @@ async def test_a_wrong_setting_is_named(sandbox: SandboxServer, changed: dict[st
     client = opened(sandbox, **changed)
     try:
         with pytest.raises(TokenRefusedError, match=advice):
-            await client.who_am_i()
+            await client.send([update("u-43", donotemail=True)])
     finally:
         await client.aclose()
 
@@ -291,30 +284,31 @@ async def test_a_certificate_nobody_trusts_is_unreachable(sandbox: SandboxServer
     client = opened(sandbox, ca_bundle=None)
     try:
         with pytest.raises(TokenUnavailableError, match="SSLCertVerificationError"):
-            await client.who_am_i()
+            await client.send([update("u-43", donotemail=True)])
     finally:
         await client.aclose()
 
 
 async def test_certificates_of_the_environment_do_not_replace_the_bundle(
-    sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+    sandbox: SandboxServer, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With its own HTTP client MSAL would trust these alone, and refuse what `ca_bundle` says to trust."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.setenv(name, certifi.where())
     client = opened(sandbox)
     try:
-        assert (await client.who_am_i()).user_id == sandbox.identity.user_id
+        exchange = await client.send([update("u-43", donotemail=True)])
     finally:
         await client.aclose()
+
+    assert unsigned(exchange.replies) == (Answered(status=204),)
+    assert (await control.row(BOB))["donotemail"] is True
 
 
 async def test_a_wrong_api_path_is_an_alert(sandbox: SandboxServer) -> None:
     client = opened(sandbox, api_path="/acme/api/data/v9.2")
     try:
         (reply,) = (await client.send([update("u-43", donotemail=True)])).replies
-        with pytest.raises(CallFailedError):
-            await client.who_am_i()
     finally:
         await client.aclose()
 

@@ -1,7 +1,6 @@
 """The client's wire, seen from httpx: what goes out byte for byte, and what each way of failing becomes."""
 
 import asyncio
-import json
 from datetime import timedelta
 from email.utils import format_datetime
 
@@ -10,12 +9,12 @@ import pytest
 import respx
 
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache
-from didomi_dataverse.dataverse.client import CallFailedError, DataverseClient, WhoAmI
+from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply, Unknown
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, LookUp, RowId, Write
-from didomi_dataverse.errors import ReplyMalformedError, TokenRefusedError, TokenUnavailableError
+from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
 
-from .fakes import API, ONE, ORG, FakeEntra, FrozenClock
+from .fakes import ORG, FakeEntra, FrozenClock
 
 GUID = "6f1c2d3e-0000-4000-8000-00000000abcd"
 
@@ -362,69 +361,3 @@ async def test_without_a_token_nothing_is_sent(
         await client.aclose()
 
     assert route.call_count == 0
-
-
-# --- WhoAmI ---
-
-WHO = {
-    "@odata.context": f"{API}/$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse",
-    "BusinessUnitId": "{AAAAAAAA-0000-4000-8000-000000000001}",
-    "UserId": GUID.upper(),
-    "OrganizationId": "aaaaaaaa-0000-4000-8000-000000000002",
-}
-
-
-async def test_who_am_i_is_asked_past_all_caches(api: respx.MockRouter, client: DataverseClient) -> None:
-    route = api.get("/WhoAmI").respond(json=WHO, headers={"x-ms-dop-hint": "52"})
-
-    assert await client.who_am_i() == WhoAmI(
-        user_id=GUID,
-        business_unit_id="aaaaaaaa-0000-4000-8000-000000000001",
-        organization_id="aaaaaaaa-0000-4000-8000-000000000002",
-        parallel_hint=52,
-    )
-    request = route.calls.last.request
-    assert request.headers["If-None-Match"] == "null"
-    assert request.headers["Authorization"] == "Bearer token-1"
-    assert request.headers["x-ms-client-request-id"] == str(ONE)
-
-
-async def test_who_am_i_refused_says_how(api: respx.MockRouter, client: DataverseClient) -> None:
-    api.get("/WhoAmI").respond(403, json={"error": {"code": "0x80072560", "message": "not a member"}})
-
-    with pytest.raises(CallFailedError, match="403 0x80072560") as failed:
-        await client.who_am_i()
-
-    assert failed.value.reply == Answered(
-        status=403, code="0x80072560", message="not a member", whole_call=True
-    )
-
-
-async def test_who_am_i_unanswered_says_why(api: respx.MockRouter, client: DataverseClient) -> None:
-    api.get("/WhoAmI").mock(side_effect=httpx.ConnectError("x"))
-
-    with pytest.raises(CallFailedError, match="connect_failed") as failed:
-        await client.who_am_i()
-
-    assert failed.value.reply == Unknown("connect_failed", sent=False)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param(b"<html></html>", id="a page"),
-        pytest.param(b"[]", id="a list"),
-        pytest.param(b'"text"', id="text"),
-        pytest.param(b"{}", id="nothing in it"),
-        pytest.param(json.dumps({**WHO, "UserId": "jane"}).encode(), id="id that is no GUID"),
-        pytest.param(json.dumps({**WHO, "UserId": 7}).encode(), id="id that is a number"),
-        pytest.param(json.dumps({**WHO, "OrganizationId": None}).encode(), id="null"),
-    ],
-)
-async def test_who_am_i_answered_by_something_else_is_noticed(
-    api: respx.MockRouter, client: DataverseClient, body: bytes
-) -> None:
-    api.get("/WhoAmI").respond(200, content=body)
-
-    with pytest.raises(ReplyMalformedError, match=r"dataverse\.url"):
-        await client.who_am_i()

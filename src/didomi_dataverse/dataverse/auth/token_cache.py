@@ -105,8 +105,6 @@ class TokenCache:
         self._flight: asyncio.Task[_Held] | None = None
         self._tried_at: datetime | None = None
         self._refused_s: float | None = None
-        self.trouble: DataverseError | None = None
-        """Why the last renewal failed, though the token may still be good; None after a success."""
 
     async def bearer(self) -> str:
         """The token. TokenRefusedError when a person must act, TokenUnavailableError when time may help."""
@@ -159,9 +157,8 @@ class TokenCache:
     def _landed(self, flight: "asyncio.Task[_Held]") -> None:
         self._flight = None
         if not flight.cancelled():
-            # Reading the exception also tells asyncio that it was noticed, when nobody was waiting.
-            failure = flight.exception()
-            self.trouble = failure if isinstance(failure, DataverseError) else None
+            # asyncio warns of an exception that is never read; without a caller nothing else reads it.
+            flight.exception()
 
     async def _fetch(self) -> _Held:
         asked_at = self._clock.now()
