@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown
+from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import Condition, Request, RowId, Write
 from didomi_dataverse.delivery.rate_limit.limiter import LONGEST_WAIT, RateLimiter
 from didomi_dataverse.delivery.rate_limit.state import (
@@ -198,8 +198,8 @@ async def test_the_code_names_the_limit(
     [
         pytest.param(Answered(status=413, whole_call=True), 20, False, id="too large"),
         pytest.param(Answered(status=500, code="0x80044151", whole_call=True), 20, False, id="SQL time-out"),
-        pytest.param(Unknown("read_timeout"), 10, True, id="no answer in time"),
-        pytest.param(Unknown("cut"), 25, True, id="cut"),
+        pytest.param(Unknown(UnknownCause.READ_TIMEOUT), 10, True, id="no answer in time"),
+        pytest.param(Unknown(UnknownCause.CUT), 25, True, id="cut"),
         pytest.param(Answered(status=204), 50, False, id="fine"),
     ],
 )
@@ -259,7 +259,7 @@ async def test_calls_that_were_never_answered_do_not_use_up_the_time_limit() -> 
         await turnstile.begin(lambda: True)
     stage.clock.advance(timedelta(seconds=180))
     for _ in range(4):
-        turnstile.end((WRITE,), exchange(Unknown("read_timeout"), seconds=180))
+        turnstile.end((WRITE,), exchange(Unknown(UnknownCause.READ_TIMEOUT), seconds=180))
     assert wait_before_call(turnstile.pace, stage.clock.now()) <= timedelta(seconds=30)
 
 

@@ -12,12 +12,12 @@ from typing import Final
 
 from didomi_dataverse.dataverse.encode import encode_json
 from didomi_dataverse.dataverse.errors.classify import Action, entry_for
-from didomi_dataverse.dataverse.keys import ENTITY_SET, ID_COLUMN
 from didomi_dataverse.dataverse.replies import Answered
 from didomi_dataverse.dataverse.requests import AlternateKey, RowId, Write
+from didomi_dataverse.dataverse.tables import CONTACT
 
 # dataverse.md 3.4: required on every target.
-_TYPE: Final = {"@odata.type": "Microsoft.Dynamics.CRM.contact"}
+_TYPE: Final = {"@odata.type": CONTACT.odata_type}
 
 
 class BulkMessage(StrEnum):
@@ -29,17 +29,17 @@ class BulkMessage(StrEnum):
 
 def bulk_path(message: BulkMessage) -> str:
     """Relative to the API path."""
-    return f"{ENTITY_SET}/Microsoft.Dynamics.CRM.{message.value}"
+    return f"{CONTACT.entity_set}/Microsoft.Dynamics.CRM.{message.value}"
 
 
 def availability_query(message: BulkMessage) -> str:
     """Asks whether the message is registered for the Contact table (dataverse.md 3.4)."""
     condition = "sdkmessageid/name%20eq%20@m%20and%20primaryobjecttypecode%20eq%20@t"
-    parameters = f"&@m=%27{message.value}%27&@t=%27contact%27"
+    parameters = f"&@m=%27{message.value}%27&@t=%27{CONTACT.logical_name}%27"
     return f"sdkmessagefilters?$select=sdkmessagefilterid&$filter={condition}{parameters}"
 
 
-def is_listed(body: bytes) -> bool | None:
+def is_available(body: bytes) -> bool | None:
     """Does the answer to `availability_query` name a row? None when it cannot be read."""
     try:
         rows = json.loads(body)["value"]
@@ -50,7 +50,7 @@ def is_listed(body: bytes) -> bool | None:
 
 def encode_updates(updates: Sequence[tuple[Write, str]]) -> bytes:
     """Each write with the GUID of its row. ValueError for a number that JSON cannot say."""
-    return _encode([{ID_COLUMN: guid, **write.columns} for write, guid in updates])
+    return _encode([{CONTACT.id_column: guid, **write.columns} for write, guid in updates])
 
 
 def encode_creations(writes: Sequence[Write]) -> bytes:
@@ -64,7 +64,7 @@ def place_of(write: Write) -> tuple[str, str]:
     """
     match write.key:
         case RowId(guid):
-            return ID_COLUMN, guid.lower()
+            return CONTACT.id_column, guid.lower()
         case AlternateKey(column, value):
             letters = unicodedata.normalize("NFKD", value.strip().casefold())
             return column, "".join(letter for letter in letters if not unicodedata.combining(letter))
@@ -96,7 +96,7 @@ def is_of_a_row(reply: Answered) -> bool:
 def _key_columns(write: Write) -> dict[str, str]:
     match write.key:
         case RowId(guid):
-            return {ID_COLUMN: guid}
+            return {CONTACT.id_column: guid}
         case AlternateKey(column, value):
             return {column: value}
 

@@ -5,7 +5,7 @@ one.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -18,14 +18,21 @@ from didomi_dataverse.dataverse.bulk import (
     BulkMessage,
     availability_query,
     bulk_path,
-    is_listed,
+    is_available,
     is_success,
 )
-from didomi_dataverse.dataverse.encode import ASK_FOR_NAMES, encode_request, with_rows
+from didomi_dataverse.dataverse.encode import ASK_FOR_NAMES, add_rows, encode_request
 from didomi_dataverse.dataverse.errors.parse import is_web_api_error, read_answer
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown
+from didomi_dataverse.dataverse.replies import (
+    Answered,
+    CallKind,
+    Exchange,
+    Reply,
+    Unknown,
+    UnknownCause,
+)
 from didomi_dataverse.dataverse.requests import Request, Write
-from didomi_dataverse.dataverse.transport import BearerAuth, hint_of, unknown_after
+from didomi_dataverse.dataverse.tls import find_tls_error
 from didomi_dataverse.errors import ReplyMalformedError
 
 
@@ -48,7 +55,7 @@ class DataverseClient:
         """
         self._http = http
         self._token = token
-        self._auth = BearerAuth(token)
+        self._auth = _BearerAuth(token)
         self._api_path = api_path.rstrip("/")
         self._clock = clock
         self._new_guid = new_guid
@@ -74,7 +81,9 @@ class DataverseClient:
         if isinstance(answer, Unknown):
             return Exchange(replies=(answer,) * len(requests), duration=duration)
         return Exchange(
-            replies=self._replies(answer, requests), duration=duration, parallel_hint=hint_of(answer.headers)
+            replies=self._replies(answer, requests),
+            duration=duration,
+            parallel_hint=_parallel_hint(answer.headers),
         )
 
     async def send_one(self, request: Request) -> Exchange:
@@ -89,8 +98,8 @@ class DataverseClient:
             return Exchange(replies=(answer,), duration=duration, kind=CallKind.SINGLE)
         reply: Reply = self._read(answer, whole_call=not _is_own_answer(answer, request))
         if isinstance(reply, Answered) and not reply.whole_call:
-            reply = with_rows(reply, request, answer.content)
-        hint = hint_of(answer.headers)
+            reply = add_rows(reply, request, answer.content)
+        hint = _parallel_hint(answer.headers)
         return Exchange(replies=(reply,), duration=duration, parallel_hint=hint, kind=CallKind.SINGLE)
 
     async def send_bulk(self, message: BulkMessage, writes: Sequence[Write], body: bytes) -> Exchange:
@@ -104,7 +113,7 @@ class DataverseClient:
         if isinstance(answer, Unknown):
             return Exchange(replies=(answer,) * len(writes), duration=duration, kind=kind)
         reply = self._read(answer, whole_call=not is_success(message, answer.status_code, answer.content))
-        hint = hint_of(answer.headers)
+        hint = _parallel_hint(answer.headers)
         return Exchange(replies=(reply,) * len(writes), duration=duration, parallel_hint=hint, kind=kind)
 
     async def ask_for(self, message: BulkMessage) -> tuple[bool | None, Exchange]:
@@ -114,9 +123,9 @@ class DataverseClient:
         answer, duration = await self._timed("GET", availability_query(message), headers={})
         if isinstance(answer, Unknown):
             return None, Exchange(replies=(answer,), duration=duration, kind=CallKind.METADATA)
-        has = None if answer.status_code != 200 else is_listed(answer.content)
+        has = None if answer.status_code != 200 else is_available(answer.content)
         reply = self._read(answer, whole_call=has is None)
-        hint = hint_of(answer.headers)
+        hint = _parallel_hint(answer.headers)
         return has, Exchange(replies=(reply,), duration=duration, parallel_hint=hint, kind=CallKind.METADATA)
 
     async def aclose(self) -> None:
@@ -134,9 +143,9 @@ class DataverseClient:
                     method, f"{self._api_path}/{path}", headers=identified, content=content, auth=self._auth
                 )
         except TimeoutError:
-            return Unknown("deadline")
+            return Unknown(UnknownCause.DEADLINE)
         except httpx.RequestError as failure:
-            return unknown_after(failure)
+            return _unknown_after(failure)
 
     def _replies(self, answer: httpx.Response, requests: Sequence[Request]) -> tuple[Reply, ...]:
         content_type = answer.headers.get("Content-Type", "")
@@ -152,7 +161,7 @@ class DataverseClient:
             )
         except ReplyMalformedError:
             # Everything may have been carried out. All writes are conditional, so asking again does no harm.
-            return (Unknown("malformed"),) * len(requests)
+            return (Unknown(UnknownCause.MALFORMED),) * len(requests)
 
     async def _timed(
         self, method: str, path: str, *, headers: Mapping[str, str], content: bytes | None = None
@@ -173,3 +182,50 @@ def _is_own_answer(answer: httpx.Response, request: Request) -> bool:
     if status >= 400:
         return status not in {401, 429} and is_web_api_error(answer.content)
     return status == 204 if isinstance(request, Write) else status == 200
+
+
+class _BearerAuth(httpx.Auth):
+    """Puts the token on a request, and repeats the request once with a new token when the answer is 401.
+
+    The format of Dataverse's challenge is not documented, so the status alone decides (dataverse.md 5.1).
+    """
+
+    def __init__(self, token: TokenCache) -> None:
+        self._token = token
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        token = await self._token.bearer()
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == 401 and await self._token.renew(token):
+            request.headers["Authorization"] = f"Bearer {await self._token.bearer()}"
+            yield request
+
+
+def _unknown_after(failure: httpx.RequestError) -> Unknown:
+    """What is known after a failed call: the cause, and whether anything can have reached the server."""
+    match failure:
+        case httpx.ConnectTimeout():
+            return Unknown(UnknownCause.CONNECT_TIMEOUT, sent=False)
+        case httpx.ConnectError():
+            is_tls = find_tls_error(failure) is not None
+            return Unknown(UnknownCause.TLS_FAILED if is_tls else UnknownCause.CONNECT_FAILED, sent=False)
+        case httpx.ProxyError():
+            # Every call is https, so a proxy is only ever asked for a tunnel.
+            return Unknown(UnknownCause.PROXY_FAILED, sent=False)
+        case httpx.PoolTimeout():
+            return Unknown(UnknownCause.POOL_TIMEOUT, sent=False)
+        case httpx.WriteTimeout() | httpx.WriteError():
+            return Unknown(UnknownCause.WRITE_FAILED)
+        case httpx.ReadTimeout():
+            return Unknown(UnknownCause.READ_TIMEOUT)
+        case httpx.DecodingError():
+            return Unknown(UnknownCause.GARBLED)
+        case _:
+            return Unknown(UnknownCause.CUT)
+
+
+def _parallel_hint(headers: httpx.Headers) -> int | None:
+    """The value of `x-ms-dop-hint` (dataverse.md 4.1); None when it is missing or not a positive number."""
+    text = headers.get("x-ms-dop-hint", "").strip()
+    return int(text) if len(text) < 6 and text.isascii() and text.isdecimal() and int(text) > 0 else None

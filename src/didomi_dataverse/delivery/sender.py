@@ -16,7 +16,7 @@ from didomi_dataverse.clock import Clock
 from didomi_dataverse.consent.registers import resolve
 from didomi_dataverse.dataverse.dispatch.base import Dispatcher
 from didomi_dataverse.dataverse.errors.classify import Action, advice_for, classify, entry_for
-from didomi_dataverse.dataverse.replies import Answered, Exchange, Reply, Unknown
+from didomi_dataverse.dataverse.replies import Answered, Exchange, Reply, Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import LookUp, Request, Write
 from didomi_dataverse.delivery.membership import Membership, SingleProcess, run_while_held
 from didomi_dataverse.delivery.outcome import (
@@ -212,7 +212,7 @@ class Sender:
         if replies is not None:
             return replies
         log.warning("call_given_up", cause="The store was not reached for too long to be sure of the leases.")
-        return (Unknown("lease_ended"),) * len(requests)
+        return (Unknown(UnknownCause.LEASE_ENDED),) * len(requests)
 
     async def _exchange(self, talks: Sequence[_Talk], visit: _Visit) -> None:
         """One round for what all talks ask now. What is refused as a whole is halved until the row that
@@ -286,7 +286,7 @@ class Sender:
         await self._exchange(talks[middle:], visit)
 
     def _log(self, ended: Sequence[tuple[Claim, Concluded]]) -> None:
-        words = Counter(outcome_word(concluded) for _, concluded in ended)
+        words = Counter(outcome_word(concluded).value for _, concluded in ended)
         log.info("contacts_settled", **words)
         for claim, concluded in ended:
             if isinstance(concluded.outcome, Parked):

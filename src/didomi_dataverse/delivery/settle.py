@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from didomi_dataverse.dataverse.errors.classify import advice_for
-from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Unknown
+from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import Condition
 from didomi_dataverse.delivery.outcome import (
     Alerted,
@@ -23,7 +23,15 @@ from didomi_dataverse.delivery.outcome import (
     Retried,
     Unmatched,
 )
-from didomi_dataverse.ledger.delivery_state import Attempt, Claim, Contact, Move, Settlement, Written
+from didomi_dataverse.ledger.delivery_state import (
+    Attempt,
+    AttemptOutcome,
+    Claim,
+    Contact,
+    Move,
+    Settlement,
+    Written,
+)
 from didomi_dataverse.mapping.apply import ColumnValue
 from didomi_dataverse.privacy.server_message import safe_message
 
@@ -38,16 +46,23 @@ ALERTED_RETRY = timedelta(seconds=30)
 FIRST_LOOK_AGAIN = timedelta(minutes=1)
 LONGEST_LOOK_AGAIN = timedelta(hours=6)
 
-_UNKNOWN_TEXTS: Mapping[str, str] = {
-    "connect_failed": "Dataverse could not be reached.",
-    "connect_timeout": "Dataverse could not be reached in time.",
-    "tls_failed": "Dataverse's certificate is not trusted: check `dataverse.url` and `dataverse.ca_bundle`.",
-    "proxy_failed": "The proxy could not reach Dataverse: check HTTPS_PROXY and NO_PROXY.",
-    "deadline": "The call took too long and was given up; whether the row was written is not known.",
-    "malformed": "The answer cannot be read; whether the row was written is not known.",
-    "read_timeout": "Dataverse did not answer in time; whether it wrote the row is not known.",
-    "lease_ended": "The store could not be reached, so the call was given up before others take over.",
-    "cut": "The connection broke before the answer; whether Dataverse wrote the row is not known.",
+_UNKNOWN_TEXTS: Mapping[UnknownCause, str] = {
+    UnknownCause.CONNECT_TIMEOUT: "Dataverse could not be reached in time.",
+    UnknownCause.CONNECT_FAILED: "Dataverse could not be reached.",
+    UnknownCause.TLS_FAILED: "Dataverse's certificate is not trusted: check `dataverse.url` and "
+    "`dataverse.ca_bundle`.",
+    UnknownCause.PROXY_FAILED: "The proxy could not reach Dataverse: check HTTPS_PROXY and NO_PROXY.",
+    UnknownCause.POOL_TIMEOUT: "No connection to Dataverse was free in time; nothing was sent.",
+    UnknownCause.WRITE_FAILED: "The connection broke while the request was sent; whether Dataverse wrote the "
+    "row is not known.",
+    UnknownCause.READ_TIMEOUT: "Dataverse did not answer in time; whether it wrote the row is not known.",
+    UnknownCause.CUT: "The connection broke before the answer; whether Dataverse wrote the row is not known.",
+    UnknownCause.GARBLED: "The answer cannot be decoded; whether the row was written is not known.",
+    UnknownCause.MALFORMED: "The answer cannot be read; whether the row was written is not known.",
+    UnknownCause.DEADLINE: "The call took too long and was given up; whether the row was written is not "
+    "known.",
+    UnknownCause.LEASE_ENDED: "The store could not be reached, so the call was given up before others take "
+    "over.",
 }
 _POSTPONED_TEXTS: Mapping[PostponeCause, str] = {
     PostponeCause.THROTTLED: "Dataverse limits how much may be sent; it goes on after the pause.",
@@ -188,8 +203,8 @@ def attempt_of(concluded: Concluded, contact: Contact, now: datetime) -> Attempt
             status, code, request_id = reply.status, reply.code, reply.request_id
             message = safe_message(reply.message, _values(concluded, contact), columns) or message
         case Unknown(cause):
-            code = cause
-            message = _UNKNOWN_TEXTS.get(cause, "The call failed on its way.")
+            code = cause.value
+            message = _UNKNOWN_TEXTS[cause]
         case NotAttempted() | None:
             pass
         case _:
@@ -221,24 +236,24 @@ def _values(concluded: Concluded, contact: Contact) -> list[str]:
     return [contact.identifier, *(value for value in sent if isinstance(value, str))]
 
 
-def outcome_word(concluded: Concluded) -> str:
+def outcome_word(concluded: Concluded) -> AttemptOutcome:
     """The glossary's word for an outcome, as stored, counted and shown."""
     match concluded.outcome:
         case NothingToWrite():
-            return "nothing_to_write"
+            return AttemptOutcome.NOTHING_TO_WRITE
         case Delivered(created=True):
-            return "created"
+            return AttemptOutcome.CREATED
         case Delivered():
-            return "written"
+            return AttemptOutcome.WRITTEN
         case Unmatched():
-            return "unmatched"
+            return AttemptOutcome.UNMATCHED
         case Postponed():
-            return "postponed"
+            return AttemptOutcome.POSTPONED
         case Retried():
-            return "retried"
+            return AttemptOutcome.RETRIED
         case Parked():
-            return "parked"
+            return AttemptOutcome.PARKED
         case Alerted():
-            return "alerted"
+            return AttemptOutcome.ALERTED
         case _:
             assert_never(concluded.outcome)

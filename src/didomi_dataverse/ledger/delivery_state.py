@@ -99,6 +99,34 @@ class Claim:
     lease: str
 
 
+class AttemptOutcome(StrEnum):
+    """What a try at writing a contact came to, in the words that are stored, counted and shown."""
+
+    NOTHING_TO_WRITE = "nothing_to_write"
+    """Dataverse already has every column as it should be."""
+
+    WRITTEN = "written"
+    """Dataverse confirmed the update of a row."""
+
+    CREATED = "created"
+    """Dataverse confirmed the creation of a row."""
+
+    UNMATCHED = "unmatched"
+    """No row was found, and creating one is not allowed."""
+
+    POSTPONED = "postponed"
+    """It could not be tried now. Not counted as an attempt."""
+
+    RETRIED = "retried"
+    """It failed in a way that may pass."""
+
+    PARKED = "parked"
+    """It was set aside for a person."""
+
+    ALERTED = "alerted"
+    """It failed for a reason that stops the sender until a person acts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try at writing a contact, kept as evidence: what was sent by which rule, and what Dataverse
@@ -110,7 +138,7 @@ class Attempt:
     """
 
     attempted_at: datetime
-    outcome: str
+    outcome: AttemptOutcome
     status: int | None = None
     code: str = ""
     message: str = ""

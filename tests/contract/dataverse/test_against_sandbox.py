@@ -18,7 +18,7 @@ from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.errors.classify import Action, classify
 from didomi_dataverse.dataverse.factory import create_client
 from didomi_dataverse.dataverse.keys import fits_key_url
-from didomi_dataverse.dataverse.replies import Answered, Reply, Unknown
+from didomi_dataverse.dataverse.replies import Answered, Reply, Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, JsonScalar, LookUp, RowId, Write
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
 
@@ -211,7 +211,7 @@ async def test_a_connection_cut_after_the_commit_is_unknown_and_written(
 ) -> None:
     await control.put("faults", [{"match": {"path": "$batch"}, "behaviour": "cut_after_commit", "times": 1}])
 
-    assert (await client.send([update("u-43", donotemail=True)])).replies == (Unknown("cut"),)
+    assert (await client.send([update("u-43", donotemail=True)])).replies == (Unknown(UnknownCause.CUT),)
     assert (await control.row(BOB))["donotemail"] is True
 
 

@@ -11,6 +11,7 @@ import respx
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache
 from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply, Unknown
+from didomi_dataverse.dataverse.replies import UnknownCause as Cause
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, LookUp, RowId, Write
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
 
@@ -213,15 +214,17 @@ async def test_cookies_are_never_sent_back(api: respx.MockRouter, client: Datave
         ),
         pytest.param(
             httpx.Response(200, headers={"Content-Type": "multipart/mixed; boundary=x"}, content=b"nonsense"),
-            Unknown("malformed"),
+            Unknown(Cause.MALFORMED),
             id="parts that cannot be told apart",
         ),
         pytest.param(
-            multipart(DONE, DONE, DONE), Unknown("malformed"), id="more parts than there were requests"
+            multipart(DONE, DONE, DONE),
+            Unknown(Cause.MALFORMED),
+            id="more parts than there were requests",
         ),
         pytest.param(
             httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip")),
-            Unknown("garbled"),
+            Unknown(Cause.GARBLED),
             id="encoding that does not fit",
         ),
     ],
@@ -250,16 +253,20 @@ async def test_a_date_to_come_back_at_is_counted_from_now(
     ("failure", "reply"),
     [
         pytest.param(
-            httpx.ConnectTimeout("x"), Unknown("connect_timeout", sent=False), id="connect time-out"
+            httpx.ConnectTimeout("x"),
+            Unknown(Cause.CONNECT_TIMEOUT, sent=False),
+            id="connect time-out",
         ),
-        pytest.param(httpx.ConnectError("x"), Unknown("connect_failed", sent=False), id="connect"),
-        pytest.param(httpx.ProxyError("x"), Unknown("proxy_failed", sent=False), id="proxy"),
-        pytest.param(httpx.PoolTimeout("x"), Unknown("pool_timeout", sent=False), id="no connection free"),
-        pytest.param(httpx.WriteTimeout("x"), Unknown("write_failed"), id="write time-out"),
-        pytest.param(httpx.WriteError("x"), Unknown("write_failed"), id="write"),
-        pytest.param(httpx.ReadTimeout("x"), Unknown("read_timeout"), id="read time-out"),
-        pytest.param(httpx.ReadError("x"), Unknown("cut"), id="read"),
-        pytest.param(httpx.RemoteProtocolError("x"), Unknown("cut"), id="disconnected"),
+        pytest.param(httpx.ConnectError("x"), Unknown(Cause.CONNECT_FAILED, sent=False), id="connect"),
+        pytest.param(httpx.ProxyError("x"), Unknown(Cause.PROXY_FAILED, sent=False), id="proxy"),
+        pytest.param(
+            httpx.PoolTimeout("x"), Unknown(Cause.POOL_TIMEOUT, sent=False), id="no connection free"
+        ),
+        pytest.param(httpx.WriteTimeout("x"), Unknown(Cause.WRITE_FAILED), id="write time-out"),
+        pytest.param(httpx.WriteError("x"), Unknown(Cause.WRITE_FAILED), id="write"),
+        pytest.param(httpx.ReadTimeout("x"), Unknown(Cause.READ_TIMEOUT), id="read time-out"),
+        pytest.param(httpx.ReadError("x"), Unknown(Cause.CUT), id="read"),
+        pytest.param(httpx.RemoteProtocolError("x"), Unknown(Cause.CUT), id="disconnected"),
     ],
 )
 async def test_a_failure_on_the_way_is_unknown_and_says_whether_anything_was_sent(
@@ -286,7 +293,7 @@ async def test_a_call_without_end_is_given_up(
         longest_call=timedelta(milliseconds=20),
     )
     try:
-        assert (await client.send([WRITE])).replies == (Unknown("deadline"),)
+        assert (await client.send([WRITE])).replies == (Unknown(Cause.DEADLINE),)
     finally:
         await client.aclose()
 

@@ -6,7 +6,7 @@ from tests.clocks import START, FrozenClock
 from tests.notifications import choice, reading
 
 from didomi_dataverse.consent.model import Choice
-from didomi_dataverse.ledger.delivery_state import Attempt, Claim, Contact, Move, Settlement
+from didomi_dataverse.ledger.delivery_state import Attempt, AttemptOutcome, Claim, Contact, Move, Settlement
 from didomi_dataverse.ledger.ingest import Ingested
 from didomi_dataverse.ledger.ledger import Ledger
 
@@ -34,6 +34,14 @@ async def claim_one(ledger: Ledger, clock: FrozenClock) -> Claim:
     return claim
 
 
+_OUTCOMES = {
+    Move.SETTLED: AttemptOutcome.WRITTEN,
+    Move.POSTPONED: AttemptOutcome.POSTPONED,
+    Move.UNMATCHED: AttemptOutcome.UNMATCHED,
+    Move.PARKED: AttemptOutcome.PARKED,
+}
+
+
 def settlement(
     claim: Claim, move: Move = Move.SETTLED, *, after: timedelta | None = None, **changes: object
 ) -> Settlement:
@@ -44,7 +52,7 @@ def settlement(
         "revision": claim.contact.revision,
         "move": move,
         "due_at": None if after is None else START + after,
-        "attempt": Attempt(attempted_at=START, outcome=move.value),
+        "attempt": Attempt(attempted_at=START, outcome=_OUTCOMES.get(move, AttemptOutcome.WRITTEN)),
     }
     return Settlement(**{**fields, **changes})  # type: ignore[arg-type]  # a test passes what a settlement has
 

@@ -16,7 +16,7 @@ from tests.contract.ledger.steps import (
 )
 from tests.notifications import choice, reading
 
-from didomi_dataverse.ledger.delivery_state import Attempt, DeliveryState, Move, Written
+from didomi_dataverse.ledger.delivery_state import Attempt, AttemptOutcome, DeliveryState, Move, Written
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.ledger.replicas import Heartbeat
 
@@ -372,7 +372,7 @@ async def test_attempts_are_read_the_latest_first(ledger: Ledger, clock: FrozenC
     for number in range(3):
         attempt = Attempt(
             attempted_at=clock.advance(SECOND),
-            outcome="postponed",
+            outcome=AttemptOutcome.POSTPONED,
             status=429,
             code="0x80072322",
             message="Too many requests.",

@@ -12,7 +12,7 @@ from tests.notifications import choice, new_digest, reading
 
 from didomi_dataverse.didomi.interpreted import Disposition, Identity, Reason
 from didomi_dataverse.ledger.browsing import NotificationFilter
-from didomi_dataverse.ledger.delivery_state import Attempt, DeliveryState, Move
+from didomi_dataverse.ledger.delivery_state import Attempt, AttemptOutcome, DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
 
 SECOND = timedelta(seconds=1)
@@ -131,12 +131,12 @@ async def test_a_resync_forgets_what_was_confirmed(ledger: Ledger, clock: Frozen
 
 async def test_a_column_has_the_last_attempt_that_confirmed_it(ledger: Ledger, clock: FrozenClock) -> None:
     """More attempts than one statement reads; of a rejected row only what it took counts."""
-    evidence: list[tuple[str, dict[str, dict[str, object]]]] = [
-        ("written", {"a": {}, "b": {}}),
-        ("parked", {"b": {"confirmed": True}, "c": {}}),
-        ("retried", {"a": {}, "c": {}}),
+    evidence: list[tuple[AttemptOutcome, dict[str, dict[str, object]]]] = [
+        (AttemptOutcome.WRITTEN, {"a": {}, "b": {}}),
+        (AttemptOutcome.PARKED, {"b": {"confirmed": True}, "c": {}}),
+        (AttemptOutcome.RETRIED, {"a": {}, "c": {}}),
     ]
-    evidence[2:2] = [("written", {"a": {}})] * 101
+    evidence[2:2] = [(AttemptOutcome.WRITTEN, {"a": {}})] * 101
     for number, (outcome, columns) in enumerate(evidence):
         await record_one(ledger, choice(after=SECOND * number))
         attempt = Attempt(attempted_at=START + SECOND * number, outcome=outcome, columns=columns)
@@ -179,7 +179,7 @@ async def test_a_contact_is_found_by_its_number(ledger: Ledger) -> None:
 
 async def test_a_parked_contact_tells_when_it_was_parked(ledger: Ledger, clock: FrozenClock) -> None:
     await record_one(ledger)
-    attempt = Attempt(attempted_at=START + SECOND, outcome="parked")
+    attempt = Attempt(attempted_at=START + SECOND, outcome=AttemptOutcome.PARKED)
     parked = settlement(await claim_one(ledger, clock), Move.PARKED, reason="rejected", attempt=attempt)
     await ledger.settle([parked], now=clock.now())
     (found,) = await ledger.parked_contacts(9)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from didomi_dataverse.dataverse.replies import Answered, Unknown
+from didomi_dataverse.dataverse.replies import Answered, Unknown, UnknownCause
 from didomi_dataverse.delivery.outcome import (
     Alerted,
     AlertReason,
@@ -180,11 +180,20 @@ def test_evidence_holds_no_identifier_and_no_value_that_an_error_quotes() -> Non
 
 
 def test_an_unknown_outcome_says_so() -> None:
-    concluded = Concluded(outcome=Retried(None), reply=Unknown("cut"))
+    concluded = Concluded(outcome=Retried(None), reply=Unknown(UnknownCause.CUT))
     kept = settle(claim(), concluded, now=NOW, jitter=0.0)
     assert kept.attempt is not None
     assert (kept.attempt.status, kept.attempt.code) == (None, "cut")
     assert "not known" in kept.attempt.message
+
+
+@pytest.mark.parametrize("cause", list(UnknownCause), ids=lambda cause: cause.value)
+def test_every_unknown_outcome_has_a_text_of_its_own(cause: UnknownCause) -> None:
+    concluded = Concluded(outcome=Retried(None), reply=Unknown(cause))
+    attempt = settle(claim(), concluded, now=NOW, jitter=0.0).attempt
+    assert attempt is not None
+    assert attempt.code == cause.value
+    assert attempt.message.endswith(".")
 
 
 OUTCOMES = st.sampled_from(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply, Unknown
+from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply, Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, JsonScalar, LookUp, RowId, Write
 from didomi_dataverse.delivery.outcome import (
     Alerted,
@@ -38,6 +38,8 @@ FORBIDDEN = Answered(status=403, code="0x80040220")
 THROTTLED = Answered(status=429, retry_after=timedelta(seconds=7), whole_call=True)
 GATEWAY = Answered(status=502, whole_call=True)
 DEADLOCK = Answered(status=500, code="0x80044150")
+CUT = Unknown(UnknownCause.CUT)
+UNREACHABLE = Unknown(UnknownCause.CONNECT_FAILED, sent=False)
 
 BY_KEY = MatchPolicy(by=MatchBy.ALTERNATE_KEY, column="new_didomikey")
 BY_COLUMN = MatchPolicy(by=MatchBy.COLUMN, column="emailaddress1")
@@ -255,9 +257,11 @@ def test_all_matching_rows_are_written_when_asked_for() -> None:
         ),
         pytest.param(NotAttempted(), Postponed(PostponeCause.NOT_REACHED), id="not reached"),
         pytest.param(
-            Unknown("connect_failed", sent=False), Postponed(PostponeCause.UNREACHABLE), id="never sent"
+            UNREACHABLE,
+            Postponed(PostponeCause.UNREACHABLE),
+            id="never sent",
         ),
-        pytest.param(Unknown("cut"), Retried(max_attempts=None), id="outcome unknown"),
+        pytest.param(CUT, Retried(max_attempts=None), id="outcome unknown"),
         pytest.param(GATEWAY, Retried(max_attempts=None), id="the whole call failed"),
         pytest.param(DEADLOCK, Retried(max_attempts=5), id="this row failed"),
     ],
@@ -310,7 +314,7 @@ def test_a_refusal_that_a_person_must_mend_is_an_alert_with_advice() -> None:
     assert "prvWriteContact" in concluded.outcome.advice
 
 
-@pytest.mark.parametrize("reply", [TOO_LONG, THROTTLED, Unknown("cut")], ids=["rejected", "throttled", "cut"])
+@pytest.mark.parametrize("reply", [TOO_LONG, THROTTLED, CUT], ids=["rejected", "throttled", "cut"])
 def test_a_creation_that_fails_is_never_taken_for_done(reply: Reply) -> None:
     _, concluded = talk(contact(), with_upsert(BY_KEY), NO_SUCH_KEY, reply)
     assert not isinstance(concluded.outcome, Delivered)

@@ -4,7 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, NotAttempted, Reply, Unknown
+from didomi_dataverse.dataverse.replies import (
+    Answered,
+    CallKind,
+    Exchange,
+    NotAttempted,
+    Reply,
+    Unknown,
+    UnknownCause,
+)
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, LookUp, Request, Resolve, Write
 from didomi_dataverse.observability.metrics import Metrics
 
@@ -14,6 +22,7 @@ CREATE = Write(KEY, Condition.CREATE_ONLY, {"donotemail": True})
 LOOK_UP = LookUp("emailaddress1", "a@example.com")
 RESOLVE = Resolve(KEY)
 DONE = Answered(status=204)
+CUT = Unknown(UnknownCause.CUT)
 REFUSED = Answered(status=400, code="0x80044331")
 THROTTLED = Answered(status=429, whole_call=True)
 
@@ -58,7 +67,7 @@ def counted(kind: CallKind, requests: list[Request], replies: list[Reply]) -> di
         ),
         pytest.param(CallKind.SINGLE, [UPDATE], [DONE], {"single 200": 1, "update": 1}, id="one by one"),
         pytest.param(CallKind.BATCH, [UPDATE] * 2, [THROTTLED] * 2, {"batch 429": 1}, id="throttled"),
-        pytest.param(CallKind.BATCH, [UPDATE], [Unknown("cut")], {"batch none": 1}, id="no answer"),
+        pytest.param(CallKind.BATCH, [UPDATE], [CUT], {"batch none": 1}, id="no answer"),
         pytest.param(
             CallKind.BATCH,
             [UPDATE, UPDATE],

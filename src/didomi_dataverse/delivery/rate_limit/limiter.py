@@ -12,7 +12,7 @@ import structlog
 from didomi_dataverse.clock import Clock, SteadyClock
 from didomi_dataverse.dataverse.bulk import is_of_a_row
 from didomi_dataverse.dataverse.errors.classify import Action, classify, entry_for
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown
+from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import Request
 from didomi_dataverse.delivery.outcome import AlertReason
 from didomi_dataverse.delivery.rate_limit import state as pacing
@@ -212,7 +212,7 @@ def _cause_of(exchange: Exchange) -> str:
 
 def _is_timeout(reply: Reply) -> bool:
     """A call that nobody waited for to the end may have been too large."""
-    return isinstance(reply, Unknown) and reply.cause in {"read_timeout", "deadline"}
+    return isinstance(reply, Unknown) and reply.cause in {UnknownCause.READ_TIMEOUT, UnknownCause.DEADLINE}
 
 
 def _is_too_large(reply: Reply) -> bool:
