@@ -33,8 +33,9 @@ import structlog
 from dataverse_sandbox.app_registration import Application
 from dataverse_sandbox.server import SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange
-from didomi_dataverse.dataverse.requests import Request, Write
+from didomi_dataverse.dataverse.calls import CallKind, Exchange
+from didomi_dataverse.dataverse.replies import Answered
+from didomi_dataverse.dataverse.requests import Write
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.demo.sandbox_config import write_config
 from didomi_dataverse.didomi import interpret, notification
@@ -79,21 +80,21 @@ class Heard:
 
     calls: list[tuple[float, bool, int]] = field(default_factory=list)
 
-    def exchanged(self, requests: list[Request], exchange: Exchange) -> None:
-        first = exchange.replies[0] if exchange.replies else None
-        is_throttled = isinstance(first, Answered) and first.status == 429
+    def on_call(self, exchange: Exchange) -> None:
+        answers = [reply.answer for reply in exchange.replies]
+        is_throttled = isinstance(answers[0], Answered) and answers[0].status == 429
         rows = sum(
-            isinstance(request, Write) and isinstance(reply, Answered) and reply.status < 300
-            for request, reply in zip(requests, exchange.replies, strict=False)
+            isinstance(request, Write) and isinstance(answer, Answered) and answer.status < 300
+            for request, answer in zip(exchange.call.requests, answers, strict=False)
         )
-        if exchange.kind is not CallKind.METADATA:
+        if exchange.call.kind is not CallKind.METADATA:
             self.calls.append((time.monotonic(), is_throttled, rows))
 
-    def concluded(self, *_: object) -> None: ...
+    def on_outcome(self, *_: object) -> None: ...
 
-    def found(self, *_: object) -> None: ...
+    def on_findings(self, *_: object) -> None: ...
 
-    def paced(self, *_: object) -> None: ...
+    def on_rate_limit_change(self, *_: object) -> None: ...
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""A `$batch` as bytes: requests to the body of the call, its multipart answer to replies (dataverse.md 3).
+"""A `$batch` as bytes: from requests to its body, and from its multipart body to answers (dataverse.md 3).
 
 No change sets: one bad row would undo the others (dataverse.md 3.3). Each part stands for itself, and the
 outer request asks for `odata.continue-on-error`, so that a rejected part does not stop those after it.
@@ -11,7 +11,7 @@ from typing import Final
 
 from didomi_dataverse.dataverse.encode import EncodedRequest, add_rows, encode_request
 from didomi_dataverse.dataverse.errors.parse import read_answer
-from didomi_dataverse.dataverse.replies import NotAttempted, Reply, Unknown, UnknownCause
+from didomi_dataverse.dataverse.replies import Answer, NotAttempted, Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import Request
 from didomi_dataverse.errors import ReplyMalformedError
 
@@ -83,8 +83,8 @@ def decode_batch(
     *,
     now: datetime,
     request_id: str = "",
-) -> tuple[Reply, ...]:
-    """One reply for each request, in their order.
+) -> tuple[Answer, ...]:
+    """One answer for each request, in their order.
 
     `now` serves a `Retry-After` with a date; `request_id` is the call's, for parts without their own. Fewer
     parts than requests: the server stopped, and the rest were not attempted (dataverse.md 3.2). A body that
@@ -103,11 +103,11 @@ def decode_batch(
             f"The answer to a $batch of {len(requests)} requests has {len(parts)} parts: "
             "it is not known which part answers which request."
         )
-    replies: list[Reply] = [
-        _reply(part, request, now, request_id) for part, request in zip(parts, requests, strict=False)
+    answers: list[Answer] = [
+        _read_part(part, request, now, request_id) for part, request in zip(parts, requests, strict=False)
     ]
-    missing: Reply = NotAttempted() if complete else Unknown(UnknownCause.CUT)
-    return (*replies, *(missing for _ in range(len(requests) - len(replies))))
+    missing: Answer = NotAttempted() if complete else Unknown(UnknownCause.CUT)
+    return (*answers, *(missing for _ in range(len(requests) - len(answers))))
 
 
 _END_OF_BOUNDARY_LINE: Final = re.compile(rb"(--)?[ \t]*(?=\r?\n|\Z)")
@@ -151,7 +151,7 @@ def _split(body: bytes, boundary: bytes) -> tuple[list[bytes], bool]:
 _STATUS_LINE: Final = re.compile(rb"HTTP/\d(?:\.\d)? +(\d{3})(?: .*)?", re.ASCII)
 
 
-def _reply(part: bytes, request: Request, now: datetime, request_id: str) -> Reply:
+def _read_part(part: bytes, request: Request, now: datetime, request_id: str) -> Answer:
     # Its own headers, an empty line, and then a whole HTTP answer.
     _, http = _head_and_rest(part)
     head, body = _head_and_rest(http.lstrip(b"\r\n"))

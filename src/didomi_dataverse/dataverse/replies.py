@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from didomi_dataverse.dataverse.errors.entry import Action, Entry
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
@@ -94,27 +96,27 @@ class Unknown:
     """False when the request certainly never left this machine."""
 
 
-Reply = Answered | NotAttempted | Unknown
+Answer = Answered | NotAttempted | Unknown
+"""What is known of a request after its call."""
 
 
-class CallKind(StrEnum):
-    """What a call was, as counted."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of one request, and what it calls for. Classified once, where the answer is decoded."""
 
-    BATCH = "batch"
-    SINGLE = "single"
-    CREATE_MULTIPLE = "CreateMultiple"
-    UPDATE_MULTIPLE = "UpdateMultiple"
-    METADATA = "metadata"
+    answer: Answer
+    """What is known."""
 
+    entry: Entry
+    """Its row of the error catalogue: advice, bounds."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """One HTTP call and the reply for each of its requests, in their order.
+    action: Action
+    """What to do where other requests shared the call, one of which may have made the call fail."""
 
-    `duration` is what the call took. `parallel_hint` is `x-ms-dop-hint` (dataverse.md 4.1), None when absent.
-    """
+    action_alone: Action
+    """What to do for this request when no other request of its call can be the cause: never SPLIT."""
 
-    replies: tuple[Reply, ...]
-    duration: timedelta
-    parallel_hint: int | None = None
-    kind: CallKind = CallKind.BATCH
+    @property
+    def is_whole_call(self) -> bool:
+        """Whether the call as a whole was answered."""
+        return isinstance(self.answer, Answered) and self.answer.whole_call

@@ -9,13 +9,14 @@ import pytest
 import respx
 
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache
+from didomi_dataverse.dataverse.calls import BatchCall
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply, Unknown
+from didomi_dataverse.dataverse.replies import Answer, Answered, NotAttempted, Unknown
 from didomi_dataverse.dataverse.replies import UnknownCause as Cause
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, LookUp, RowId, Write
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
 
-from .fakes import ORG, FakeEntra, FrozenClock
+from .fakes import ORG, FakeEntra, FrozenClock, answers
 
 GUID = "6f1c2d3e-0000-4000-8000-00000000abcd"
 
@@ -51,7 +52,7 @@ async def test_a_batch_goes_out_as_documented(api: respx.MockRouter, client: Dat
     """dataverse.md 1.3 and 3.1."""
     route = api.post("/$batch").mock(return_value=multipart(DONE, FOUND))
 
-    await client.send([WRITE, LOOK_UP])
+    await client.send(BatchCall([WRITE, LOOK_UP]))
 
     request = route.calls.last.request
     assert request.url.raw_path == b"/api/data/v9.2/$batch"
@@ -104,9 +105,9 @@ async def test_each_request_gets_its_reply(
 
     api.post("/$batch").mock(side_effect=answer)
 
-    exchange = await client.send([WRITE, LOOK_UP, OTHER, WRITE])
+    exchange = await client.send(BatchCall([WRITE, LOOK_UP, OTHER, WRITE]))
 
-    assert exchange.replies == (
+    assert answers(exchange) == (
         Answered(status=204),
         Answered(status=200, row_ids=(GUID,)),
         Answered(status=404, code="0x80060891", message="no such row"),
@@ -121,9 +122,9 @@ async def test_a_part_without_an_id_has_the_call_s(api: respx.MockRouter, client
     own = DONE.replace("204 No Content\r\n", "204 No Content\r\nREQ_ID: own\r\n")
     api.post("/$batch").mock(return_value=multipart(DONE, own, x_ms_service_request_id="call"))
 
-    exchange = await client.send([WRITE, OTHER])
+    exchange = await client.send(BatchCall([WRITE, OTHER]))
 
-    assert exchange.replies == (
+    assert answers(exchange) == (
         Answered(status=204, request_id="call"),
         Answered(status=204, request_id="own"),
     )
@@ -135,10 +136,10 @@ async def test_a_failure_s_status_on_the_whole_does_not_hide_the_parts(
     """dataverse.md 3.2: without continue-on-error it has the first failure's status and is multipart."""
     api.post("/$batch").mock(return_value=multipart(DONE, GONE, status=404))
 
-    exchange = await client.send([WRITE, OTHER, WRITE])
+    exchange = await client.send(BatchCall([WRITE, OTHER, WRITE]))
 
-    assert [type(reply) for reply in exchange.replies] == [Answered, Answered, NotAttempted]
-    assert exchange.replies[0] == Answered(status=204)
+    assert [type(reply) for reply in answers(exchange)] == [Answered, Answered, NotAttempted]
+    assert answers(exchange)[0] == Answered(status=204)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ async def test_a_hint_that_is_no_number_is_no_hint(
 ) -> None:
     api.post("/$batch").mock(return_value=multipart(DONE, x_ms_dop_hint=hint))
 
-    assert (await client.send([WRITE])).parallel_hint == parallel_hint
+    assert (await client.send(BatchCall([WRITE]))).parallel_hint == parallel_hint
 
 
 async def test_silence_is_borne_as_long_as_configured(client: DataverseClient) -> None:
@@ -166,7 +167,7 @@ async def test_cookies_are_never_sent_back(api: respx.MockRouter, client: Datave
     route = api.post("/$batch").mock(return_value=answer)
 
     for _ in range(2):
-        await client.send([WRITE])
+        await client.send(BatchCall([WRITE]))
 
     assert ["cookie" in call.request.headers for call in route.calls] == [False, False]
     assert len(client._http.cookies.jar) == 0
@@ -230,11 +231,11 @@ async def test_cookies_are_never_sent_back(api: respx.MockRouter, client: Datave
     ],
 )
 async def test_an_answer_to_the_call_as_a_whole_stands_for_every_request(
-    api: respx.MockRouter, client: DataverseClient, answer: httpx.Response, reply: Reply
+    api: respx.MockRouter, client: DataverseClient, answer: httpx.Response, reply: Answer
 ) -> None:
     api.post("/$batch").mock(return_value=answer)
 
-    assert (await client.send([WRITE, OTHER])).replies == (reply, reply)
+    assert answers(await client.send(BatchCall([WRITE, OTHER]))) == (reply, reply)
 
 
 async def test_a_date_to_come_back_at_is_counted_from_now(
@@ -243,7 +244,7 @@ async def test_a_date_to_come_back_at_is_counted_from_now(
     at = format_datetime(clock.now() + timedelta(seconds=90), usegmt=True)
     api.post("/$batch").mock(return_value=httpx.Response(503, headers={"Retry-After": at}))
 
-    (reply,) = (await client.send([WRITE])).replies
+    (reply,) = answers(await client.send(BatchCall([WRITE])))
 
     assert isinstance(reply, Answered)
     assert reply.retry_after == timedelta(seconds=90)
@@ -274,7 +275,7 @@ async def test_a_failure_on_the_way_is_unknown_and_says_whether_anything_was_sen
 ) -> None:
     api.post("/$batch").mock(side_effect=failure)
 
-    assert (await client.send([WRITE, OTHER])).replies == (reply, reply)
+    assert answers(await client.send(BatchCall([WRITE, OTHER]))) == (reply, reply)
 
 
 async def test_a_call_without_end_is_given_up(
@@ -293,7 +294,7 @@ async def test_a_call_without_end_is_given_up(
         longest_call=timedelta(milliseconds=20),
     )
     try:
-        assert (await client.send([WRITE])).replies == (Unknown(Cause.DEADLINE),)
+        assert answers(await client.send(BatchCall([WRITE]))) == (Unknown(Cause.DEADLINE),)
     finally:
         await client.aclose()
 
@@ -306,9 +307,9 @@ async def test_a_call_refused_for_its_token_is_repeated_once_with_a_new_one(
 ) -> None:
     route = api.post("/$batch").mock(side_effect=[httpx.Response(401), multipart(DONE)])
 
-    exchange = await client.send([WRITE])
+    exchange = await client.send(BatchCall([WRITE]))
 
-    assert exchange.replies == (Answered(status=204),)
+    assert answers(exchange) == (Answered(status=204),)
     first, second = (call.request for call in route.calls)
     assert (first.headers["Authorization"], second.headers["Authorization"]) == (
         "Bearer token-1",
@@ -320,9 +321,9 @@ async def test_a_call_refused_for_its_token_is_repeated_once_with_a_new_one(
 async def test_a_second_refusal_is_the_answer(api: respx.MockRouter, client: DataverseClient) -> None:
     route = api.post("/$batch").mock(return_value=httpx.Response(401))
 
-    exchange = await client.send([WRITE, OTHER])
+    exchange = await client.send(BatchCall([WRITE, OTHER]))
 
-    assert exchange.replies == (Answered(status=401, whole_call=True),) * 2
+    assert answers(exchange) == (Answered(status=401, whole_call=True),) * 2
     assert route.call_count == 2
 
 
@@ -331,11 +332,11 @@ async def test_within_a_minute_a_refused_token_is_not_renewed_again(
 ) -> None:
     route = api.post("/$batch").mock(return_value=httpx.Response(401))
 
-    await client.send([WRITE])
-    await client.send([WRITE])
+    await client.send(BatchCall([WRITE]))
+    await client.send(BatchCall([WRITE]))
     assert (route.call_count, len(entra.asked)) == (3, 2)
     clock.advance(timedelta(minutes=1))
-    await client.send([WRITE])
+    await client.send(BatchCall([WRITE]))
 
     assert (route.call_count, len(entra.asked)) == (5, 3)
 
@@ -363,7 +364,7 @@ async def test_without_a_token_nothing_is_sent(
     )
     try:
         with pytest.raises(error):
-            await client.send([WRITE])
+            await client.send(BatchCall([WRITE]))
     finally:
         await client.aclose()
 

@@ -34,11 +34,14 @@ from didomi_dataverse.dataverse.auth.credentials import (
     open_application,
     read_certificate,
 )
+from didomi_dataverse.dataverse.calls import BatchCall
 from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.factory import create_client
 from didomi_dataverse.dataverse.replies import Answered
 from didomi_dataverse.dataverse.requests import LookUp
 from didomi_dataverse.errors import TokenRefusedError
+
+from .fakes import answers
 
 APP = "22222222-2222-4222-8222-222222222222"
 PASSPHRASE = "open sesame"
@@ -119,7 +122,7 @@ async def opened(sandbox: SandboxServer, credential: Credential) -> AsyncIterato
 
 async def is_admitted(client: DataverseClient) -> bool:
     """Whether Dataverse answers a look-up."""
-    (reply,) = (await client.send([LookUp("new_didomikey", "u-42")])).replies
+    (reply,) = answers(await client.send(BatchCall([LookUp("new_didomikey", "u-42")])))
     return isinstance(reply, Answered) and reply.status == 200 and not reply.whole_call
 
 

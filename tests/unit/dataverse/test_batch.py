@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from didomi_dataverse.dataverse.batch import decode_batch, encode_batch, is_multipart
 from didomi_dataverse.dataverse.keys import fits_filter, fits_key_url, look_up_query, row_path
-from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply, Unknown, UnknownCause
+from didomi_dataverse.dataverse.replies import Answer, Answered, NotAttempted, Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, JsonScalar, LookUp, RowId, Write
 from didomi_dataverse.errors import ReplyMalformedError
 
@@ -203,7 +203,7 @@ def an_answer(*parts: bytes, boundary: str = "batchresponse_1f", closed: bool = 
 
 def decoded(
     body: bytes, count: int, content_type: str = CONTENT_TYPE, request: Write | LookUp | None = None
-) -> Sequence[Reply]:
+) -> Sequence[Answer]:
     return decode_batch(content_type, body, [request or a_write()] * count, now=NOW)
 
 

@@ -1,8 +1,7 @@
 """One application user's pace, kept up to date: every call asks here for its turn and reports its end."""
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
@@ -10,13 +9,15 @@ from typing import Protocol
 import structlog
 
 from didomi_dataverse.clock import Clock, SteadyClock
-from didomi_dataverse.dataverse.bulk import is_of_a_row
-from didomi_dataverse.dataverse.errors.classify import Action, classify, entry_for
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown, UnknownCause
-from didomi_dataverse.dataverse.requests import Request
+from didomi_dataverse.dataverse.bulk import is_row_refusal
+from didomi_dataverse.dataverse.calls import CallKind, Exchange
+from didomi_dataverse.dataverse.errors.classify import is_too_large
+from didomi_dataverse.dataverse.errors.entry import Action
+from didomi_dataverse.dataverse.errors.throttle import find_limit, parse_advertised
+from didomi_dataverse.dataverse.replies import Answered, Reply, Unknown, UnknownCause
 from didomi_dataverse.delivery.outcome import AlertReason
 from didomi_dataverse.delivery.rate_limit import state as pacing
-from didomi_dataverse.delivery.rate_limit.state import AdvertisedLimit, LimitKind, RateLimitState
+from didomi_dataverse.delivery.rate_limit.state import RateLimitState
 
 LONGEST_WAIT = timedelta(seconds=2)
 """Contacts that are claimed wait so long for a turn, and as long again as the calls before it take turns.
@@ -24,16 +25,6 @@ After that they are given back: others may be more urgent by then.
 """
 LONGEST_TURNS = timedelta(seconds=30)
 """At most as long again: a pace of less than a call in that time sends what is claimed back at once."""
-SHORTEST_WINDOW = timedelta(seconds=1)
-"""A throttle that tells of a shorter one means something else."""
-# dataverse.md 4.1.
-_LIMITS = {
-    "0x80072322": LimitKind.REQUESTS,
-    "0x80072321": LimitKind.TIME,
-    "0x80072326": LimitKind.CONCURRENCY,
-}
-
-_HOLDS = re.compile(r"limit of ([\d,]+)( milliseconds)? over time window of (\d+(?:\.\d+)?) seconds")
 
 log = structlog.get_logger(__name__)
 
@@ -41,10 +32,10 @@ log = structlog.get_logger(__name__)
 class RateLimitListener(Protocol):
     """Who is told of calls and of the pace."""
 
-    def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
+    def on_call(self, exchange: Exchange) -> None:
         """One HTTP call ended."""
 
-    def paced(self, user: str, pace: RateLimitState) -> None:
+    def on_rate_limit_change(self, user: str, pace: RateLimitState) -> None:
         """The speed, pause or alert of this application user changed."""
 
 
@@ -72,7 +63,7 @@ class RateLimiter:
         self._sleep = sleep
         self._queue = asyncio.Lock()
 
-    async def begin(self, may_begin: Callable[[], bool], *, despite_alert: bool = False) -> bool:
+    async def acquire(self, may_begin: Callable[[], bool], *, despite_alert: bool = False) -> bool:
         """Waits for the turn of one call. False when there is none for those who wait: the sender pauses, the
         wait is too long, or `may_begin` says no. `despite_alert` lets those go on who found the alert.
         """
@@ -92,21 +83,21 @@ class RateLimiter:
                     return True
                 await self._sleep(pause.total_seconds())
 
-    def end(self, requests: Sequence[Request], exchange: Exchange) -> None:
+    def release(self, exchange: Exchange) -> None:
         """Learns from a call. Alerts are the round's to find: one call need not hold all its rows."""
-        self._listener.exchanged(requests, exchange)
+        self._listener.on_call(exchange)
         now = self._clock.now()
         waits = [
-            reply.retry_after
+            reply.answer.retry_after
             for reply in exchange.replies
-            if isinstance(reply, Answered) and reply.retry_after is not None
+            if isinstance(reply.answer, Answered) and reply.answer.retry_after is not None
         ]
         longest = max(waits, default=None)
-        throttled = next(filter(_is_throttle, exchange.replies), None)
+        throttled = next((reply.answer for reply in exchange.replies if _is_throttle(reply)), None)
         whole = isinstance(throttled, Answered) and throttled.whole_call
         if whole:
             pace = pacing.refused(self.pace, now)
-        elif all(isinstance(reply, Unknown) for reply in exchange.replies):
+        elif all(isinstance(reply.answer, Unknown) for reply in exchange.replies):
             # How long it kept the server busy is not known; what a call usually takes was spent already.
             pace = self.pace
         else:
@@ -117,27 +108,27 @@ class RateLimiter:
                 retry_after=longest,
                 now=now,
                 jitter=self._dice(),
-                limit=_limit_of(throttled),
-                stated=_stated_in(throttled.message),
+                limit=find_limit(throttled.code, throttled.status),
+                stated=parse_advertised(throttled.message),
             )
             log.info("throttled", user=self.user, code=throttled.code, until=str(pace.paused_until))
-        elif any(_is_lost(reply, exchange.kind) for reply in exchange.replies):
-            if len(requests) > 1 and any(map(_is_timeout, exchange.replies)):
-                pace = pacing.after_too_large(pace, rows=len(requests))
+        elif any(_is_lost(reply, exchange.call.kind) for reply in exchange.replies):
+            if len(exchange.call.requests) > 1 and any(map(_is_timeout, exchange.replies)):
+                pace = pacing.after_too_large(pace, rows=len(exchange.call.requests))
             pace = pacing.after_failure(pace, retry_after=longest, now=now, jitter=self._dice())
             log.warning(
                 "call_failed", user=self.user, cause=_cause_of(exchange), until=str(pace.paused_until)
             )
-        elif len(requests) > 1 and any(map(_is_too_large, exchange.replies)):
-            pace = pacing.after_too_large(pace, rows=len(requests))
-        elif exchange.kind is not CallKind.METADATA:
+        elif len(exchange.call.requests) > 1 and any(map(is_too_large, exchange.replies)):
+            pace = pacing.after_too_large(pace, rows=len(exchange.call.requests))
+        elif exchange.call.kind is not CallKind.METADATA:
             pace = pacing.after_success(
                 pace,
                 parallel_hint=self._part_of(exchange.parallel_hint),
                 now=now,
-                rows=len(requests),
+                rows=len(exchange.call.requests),
                 duration=exchange.duration,
-                is_single=exchange.kind is CallKind.SINGLE,
+                is_single=exchange.call.kind is CallKind.SINGLE,
             )
         self._set(pace)
 
@@ -171,53 +162,31 @@ class RateLimiter:
             log.error("sender_alerted", user=self.user, reason=reason, advice=advice)
         if pace.alert is None and before.alert is not None:
             log.info("sender_recovered", user=self.user)
-        self._listener.paced(self.user, pace)
+        self._listener.on_rate_limit_change(self.user, pace)
 
 
 def _is_throttle(reply: Reply) -> bool:
-    return isinstance(reply, Answered) and entry_for(reply).action is Action.WAIT
-
-
-def _limit_of(throttled: Answered) -> LimitKind:
-    return _LIMITS.get(throttled.code, LimitKind.UNNAMED if throttled.status == 429 else LimitKind.NONE)
-
-
-def _stated_in(message: str) -> AdvertisedLimit | None:
-    """What the text of a throttle says (dataverse.md 4.1); None where it is another text."""
-    found = _HOLDS.search(message)
-    if found is None:
-        return None
-    try:
-        holds = int(found[1].replace(",", "")) / (1_000 if found[2] else 1)
-        window = timedelta(seconds=float(found[3]))
-    except (ValueError, OverflowError):
-        return None
-    return AdvertisedLimit(holds, window) if holds > 0 and window >= SHORTEST_WINDOW else None
+    return isinstance(reply.answer, Answered) and reply.entry.action is Action.WAIT
 
 
 def _is_lost(reply: Reply, kind: CallKind) -> bool:
     """Did the call fail as a whole, for a reason that is nobody's row?"""
-    if not isinstance(reply, Answered):
-        return isinstance(reply, Unknown)
-    if kind in {CallKind.CREATE_MULTIPLE, CallKind.UPDATE_MULTIPLE} and is_of_a_row(reply):
+    if not isinstance(reply.answer, Answered):
+        return isinstance(reply.answer, Unknown)
+    if kind in {CallKind.CREATE_MULTIPLE, CallKind.UPDATE_MULTIPLE} and is_row_refusal(reply):
         return False
-    return reply.whole_call and classify(reply, alone=True) is Action.RETRY and not _is_too_large(reply)
+    return reply.is_whole_call and reply.action_alone is Action.RETRY and not is_too_large(reply)
 
 
 def _cause_of(exchange: Exchange) -> str:
     """In a word, why a call failed as a whole."""
-    reply = exchange.replies[0]
-    return reply.cause if isinstance(reply, Unknown) else str(getattr(reply, "status", "none"))
+    answer = exchange.replies[0].answer
+    return answer.cause.value if isinstance(answer, Unknown) else str(getattr(answer, "status", "none"))
 
 
 def _is_timeout(reply: Reply) -> bool:
     """A call that nobody waited for to the end may have been too large."""
-    return isinstance(reply, Unknown) and reply.cause in {UnknownCause.READ_TIMEOUT, UnknownCause.DEADLINE}
-
-
-def _is_too_large(reply: Reply) -> bool:
-    """413, or a time-out of the database or a plug-in: fewer rows are the remedy (dataverse.md 5.3)."""
-    if not isinstance(reply, Answered):
-        return False
-    entry = entry_for(reply)
-    return reply.status == 413 or (entry.action is Action.SPLIT and entry.alone is Action.RETRY)
+    return isinstance(reply.answer, Unknown) and reply.answer.cause in {
+        UnknownCause.READ_TIMEOUT,
+        UnknownCause.DEADLINE,
+    }

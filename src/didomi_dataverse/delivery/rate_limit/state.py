@@ -6,8 +6,8 @@ Each event that the sender learns from (a call answered, a throttle, a failure, 
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
+from didomi_dataverse.dataverse.errors.throttle import AdvertisedLimit, LimitKind
 from didomi_dataverse.delivery.outcome import AlertReason
 from didomi_dataverse.delivery.rate_limit import window as budgets
 from didomi_dataverse.delivery.rate_limit.window import SlidingWindow
@@ -34,26 +34,6 @@ WINDOW = timedelta(seconds=300)
 """dataverse.md 4.1, as are the two figures of one web server. A throttle may state others."""
 CALLS_PER_WINDOW = 6_000
 SECONDS_PER_WINDOW = 1_200
-
-
-class LimitKind(StrEnum):
-    """The limits of dataverse.md 4.1. NONE: a pause that is asked for without any limit (503)."""
-
-    REQUESTS = "requests"
-    TIME = "time"
-    CONCURRENCY = "concurrency"
-    UNNAMED = "unnamed"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class AdvertisedLimit:
-    """What the text of a throttle says of the limit that was met: how many calls or seconds one server holds
-    in a window, and how long that is.
-    """
-
-    holds: float
-    window: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +277,7 @@ def _learnt(
     budget: SlidingWindow, stated: AdvertisedLimit | None, now: datetime, *, again: bool
 ) -> SlidingWindow:
     if stated is not None:
-        budget = budgets.restated(budget, stated.holds, stated.window, now)
+        budget = budgets.restated(budget, stated.capacity, stated.window, now)
     return budgets.after_throttle(budget, now, again=again)
 
 

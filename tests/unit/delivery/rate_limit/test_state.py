@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from didomi_dataverse.dataverse.errors.throttle import AdvertisedLimit, LimitKind
 from didomi_dataverse.delivery.outcome import AlertReason
 from didomi_dataverse.delivery.rate_limit.state import (
     CALLS_PER_STEP,
@@ -14,8 +15,6 @@ from didomi_dataverse.delivery.rate_limit.state import (
     GOOD_CALL,
     HELD_FOR,
     LONGEST_FAILURE_PAUSE,
-    AdvertisedLimit,
-    LimitKind,
     RateLimitState,
     after_alert,
     after_failure,
