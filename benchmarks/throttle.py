@@ -41,7 +41,7 @@ from didomi_dataverse.demo.sandbox_config import write_config
 from didomi_dataverse.didomi import interpret, notification
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
-from didomi_dataverse.wiring.delivery import build_senders, first_pace, open_clients
+from didomi_dataverse.wiring.delivery import build_senders, initial_rate_limit, open_clients
 from didomi_dataverse.wiring.policies import reading_policy
 from didomi_sandbox.bodies import event, event_created, person, purpose
 
@@ -197,7 +197,7 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
             dice=random.random,
             listener=heard,
             pseudonym=lambda _: "somebody",
-            pace=first_pace(configuration.settings.dataverse),
+            rate_limit=initial_rate_limit(configuration.settings.dataverse),
         )
         worker = DeliveryWorker(ledger=ledger, senders=senders, clock=clock)
         stop = asyncio.Event()

@@ -66,9 +66,9 @@ class Heard:
     def on_findings(self, findings: Sequence[Finding]) -> None:
         self.findings += findings
 
-    def on_rate_limit_change(self, user: str, pace: RateLimitState) -> None:
-        """Tests read the sender's pace itself, or what the metrics say of it."""
-        self.metrics.on_rate_limit_change(user, pace)
+    def on_rate_limit_change(self, user: str, state: RateLimitState) -> None:
+        """Tests read the sender's rate limit itself, or what the metrics say of it."""
+        self.metrics.on_rate_limit_change(user, state)
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ class Harness:
 
     def is_paused(self) -> bool:
         """Must every sender wait?"""
-        return all(sender.pace.is_paused(self.clock.now()) for sender in self.senders)
+        return all(sender.rate_limit.is_paused(self.clock.now()) for sender in self.senders)
 
     async def after(self, pause: timedelta) -> list[str]:
         """As `deliver`, some time later."""
@@ -186,7 +186,7 @@ async def open_house(
         dice=lambda: 0.0,
         listener=heard,
         pseudonym=lambda key: f"hash-of-{len(key)}",
-        pace=RateLimitState.at_start(max_parallel=4, max_rows=max_rows or settings.dataverse.batch_rows),
+        rate_limit=RateLimitState.initial(max_parallel=4, max_rows=max_rows or settings.dataverse.batch_rows),
     )
     for sender in senders:
         sender._rate_limiter._sleep = _passing(clock)

@@ -184,22 +184,22 @@ class Replica:
     def __post_init__(self) -> None:
         rate_limiter = RateLimiter(
             user="1",
-            pace=RateLimitState.at_start(max_parallel=self.max_parallel, max_rows=self.max_rows),
+            state=RateLimitState.initial(max_parallel=self.max_parallel, max_rows=self.max_rows),
             clock=LoopClock(),
-            dice=self.dataverse.dice.random,
+            draw_jitter=self.dataverse.dice.random,
             listener=self,
         )
         client = cast("DataverseClient", LimitedClient(self.dataverse))
         self._connection = Connection(client, DISPATCHERS[self.mode](), rate_limiter)
 
     @property
-    def pace(self) -> RateLimitState:
-        return self._connection.rate_limiter.pace
+    def rate_limit(self) -> RateLimitState:
+        return self._connection.rate_limiter.state
 
     def on_call(self, exchange: Exchange) -> None:
         """Counted at the other end."""
 
-    def on_rate_limit_change(self, user: str, pace: RateLimitState) -> None:
+    def on_rate_limit_change(self, user: str, state: RateLimitState) -> None:
         """Read when it is asked for."""
 
     async def deliver(self, claims: Sequence[Write], *, claimed_at: float, holder: str) -> None:
@@ -208,7 +208,7 @@ class Replica:
         assert holder == self.tenure.holder
         replies = await self._connection.send(claims, may_begin=lambda: True)
         await asyncio.sleep(STORE_S)
-        if self.pace.calls.holds is not None:
+        if self.rate_limit.calls.capacity is not None:
             self.longest_held = max(self.longest_held, LoopClock().monotonic() - claimed_at)
         self.written += sum(reply.answer == Answered(status=204) for reply in replies)
         self.not_attempted += sum(reply == NOT_ATTEMPTED for reply in replies)

@@ -15,7 +15,7 @@ from didomi_dataverse.dataverse.requests import Condition, RowId, Write
 from didomi_dataverse.delivery.rate_limit.limiter import LONGEST_WAIT, RateLimiter
 from didomi_dataverse.delivery.rate_limit.state import (
     RateLimitState,
-    after_throttle,
+    apply_throttle,
     wait_before_call,
 )
 from tests.clocks import FrozenClock
@@ -29,7 +29,7 @@ class Stage:
 
     clock: FrozenClock = field(default_factory=FrozenClock)
     slept: list[float] = field(default_factory=list)
-    paces: list[RateLimitState] = field(default_factory=list)
+    states: list[RateLimitState] = field(default_factory=list)
 
     async def sleep(self, seconds: float) -> None:
         # Other calls that come at this moment come before it is over.
@@ -40,28 +40,33 @@ class Stage:
     def on_call(self, exchange: Exchange) -> None:
         """Counted elsewhere."""
 
-    def on_rate_limit_change(self, user: str, pace: RateLimitState) -> None:
+    def on_rate_limit_change(self, user: str, state: RateLimitState) -> None:
         assert user == "1"
-        self.paces.append(pace)
+        self.states.append(state)
 
-    def limiter(self, pace: RateLimitState) -> RateLimiter:
+    def limiter(self, state: RateLimitState) -> RateLimiter:
         return RateLimiter(
-            user="1", pace=pace, clock=self.clock, dice=lambda: 0.0, listener=self, sleep=self.sleep
+            user="1",
+            state=state,
+            clock=self.clock,
+            draw_jitter=lambda: 0.0,
+            listener=self,
+            sleep=self.sleep,
         )
 
 
 def known(stage: Stage, *, calls: int) -> RateLimitState:
-    """A pace that knows how many calls a window of 300 s holds, after its pause."""
-    pace = after_throttle(
-        RateLimitState.at_start(max_parallel=4, max_rows=50),
+    """A state that knows how many calls a window of 300 s admits, after its pause."""
+    state = apply_throttle(
+        RateLimitState.initial(max_parallel=4, max_rows=50),
         retry_after=None,
         now=stage.clock.now(),
         jitter=0.0,
         limit=LimitKind.REQUESTS,
-        stated=AdvertisedLimit(calls, timedelta(seconds=300)),
+        advertised=AdvertisedLimit(calls, timedelta(seconds=300)),
     )
     stage.clock.advance(timedelta(seconds=310))
-    return pace
+    return state
 
 
 def exchange(*answers: Answer, seconds: float = 0.1) -> Exchange:
@@ -75,7 +80,7 @@ def exchange(*answers: Answer, seconds: float = 0.1) -> Exchange:
 
 async def test_before_a_limit_is_met_every_call_begins_at_once() -> None:
     stage = Stage()
-    limiter = stage.limiter(RateLimitState.at_start(max_parallel=4, max_rows=50))
+    limiter = stage.limiter(RateLimitState.initial(max_parallel=4, max_rows=50))
     assert [await limiter.acquire(lambda: True) for _ in range(100)] == [True] * 100
     assert stage.slept == []
 
@@ -112,7 +117,7 @@ async def test_however_low_the_limit_one_call_after_another_gets_its_permit() ->
 
 
 @pytest.mark.parametrize(
-    ("message", "stated"),
+    ("message", "advertised"),
     [
         pytest.param(
             "Number of requests exceeded the limit of 6000 over time window of 300 seconds.",
@@ -131,16 +136,16 @@ async def test_however_low_the_limit_one_call_after_another_gets_its_permit() ->
         pytest.param("Too many requests.", None, id="another text"),
     ],
 )
-async def test_the_text_says_what_a_server_holds(message: str, stated: AdvertisedLimit | None) -> None:
+async def test_the_text_says_what_a_server_holds(message: str, advertised: AdvertisedLimit | None) -> None:
     """dataverse.md 4.1: the patterns of the messages."""
     stage = Stage()
-    limiter = stage.limiter(RateLimitState.at_start(max_parallel=4, max_rows=50))
+    limiter = stage.limiter(RateLimitState.initial(max_parallel=4, max_rows=50))
     code = "0x80072321" if "milliseconds" in message else "0x80072322"
     limiter.release(exchange(Answered(status=429, code=code, message=message, whole_call=True)))
-    pace = limiter.pace
-    learnt, documented = (pace.seconds, 1_200) if "milliseconds" in message else (pace.calls, 6_000)
-    expected = stated or AdvertisedLimit(documented, timedelta(seconds=300))
-    assert (learnt.stated, learnt.window) == (expected.capacity, expected.window)
+    state = limiter.state
+    learnt, documented = (state.seconds, 1_200) if "milliseconds" in message else (state.calls, 6_000)
+    expected = advertised or AdvertisedLimit(documented, timedelta(seconds=300))
+    assert (learnt.advertised, learnt.length) == (expected.capacity, expected.window)
 
 
 async def test_replicas_divide_what_is_recommended_to_all_of_them() -> None:
@@ -148,22 +153,22 @@ async def test_replicas_divide_what_is_recommended_to_all_of_them() -> None:
     stage = Stage()
     limiter = RateLimiter(
         user="1",
-        pace=RateLimitState.at_start(max_parallel=20, max_rows=50),
+        state=RateLimitState.initial(max_parallel=20, max_rows=50),
         clock=stage.clock,
-        dice=lambda: 0.0,
+        draw_jitter=lambda: 0.0,
         listener=stage,
         replicas=lambda: 3,
     )
     limiter.release(replace(exchange(Answered(status=204)), parallel_hint=10))
-    assert limiter.pace.parallel == 3
+    assert limiter.state.parallel == 3
 
 
 async def test_a_pause_or_a_lease_that_ends_refuses_permits() -> None:
     stage = Stage()
-    pace = RateLimitState.at_start(max_parallel=4, max_rows=50)
-    assert not await stage.limiter(pace).acquire(lambda: False)
-    paused = after_throttle(
-        pace, retry_after=timedelta(minutes=1), now=stage.clock.now(), jitter=0.0, limit=LimitKind.NONE
+    state = RateLimitState.initial(max_parallel=4, max_rows=50)
+    assert not await stage.limiter(state).acquire(lambda: False)
+    paused = apply_throttle(
+        state, retry_after=timedelta(minutes=1), now=stage.clock.now(), jitter=0.0, limit=LimitKind.NONE
     )
     assert not await stage.limiter(paused).acquire(lambda: True)
     stage.clock.advance(timedelta(minutes=1))
@@ -185,15 +190,18 @@ async def test_the_code_names_the_limit(
 ) -> None:
     """dataverse.md 4.1."""
     stage = Stage()
-    limiter = stage.limiter(RateLimitState.at_start(max_parallel=4, max_rows=50))
+    limiter = stage.limiter(RateLimitState.initial(max_parallel=4, max_rows=50))
     reply = Answered(status=status, code=code, whole_call=True, retry_after=timedelta(seconds=7))
 
     limiter.release(exchange(reply))
 
-    pace = limiter.pace
-    assert (pace.calls.holds is not None, pace.seconds.holds is not None) == (knows_calls, knows_seconds)
-    assert wait_before_call(pace, stage.clock.now()) >= timedelta(seconds=7)
-    assert stage.paces == [pace]
+    state = limiter.state
+    assert (state.calls.capacity is not None, state.seconds.capacity is not None) == (
+        knows_calls,
+        knows_seconds,
+    )
+    assert wait_before_call(state, stage.clock.now()) >= timedelta(seconds=7)
+    assert stage.states == [state]
 
 
 @pytest.mark.parametrize(
@@ -210,16 +218,16 @@ async def test_rows_per_call_follow_what_became_of_the_last(
     reply: Answer, rows: int, *, is_paused: bool
 ) -> None:
     stage = Stage()
-    limiter = stage.limiter(RateLimitState.at_start(max_parallel=4, max_rows=50))
+    limiter = stage.limiter(RateLimitState.initial(max_parallel=4, max_rows=50))
 
     limiter.release(exchange(*(reply,) * 40))
 
-    assert (limiter.pace.rows, limiter.pace.is_paused(stage.clock.now())) == (rows, is_paused)
+    assert (limiter.state.rows, limiter.state.is_paused(stage.clock.now())) == (rows, is_paused)
 
 
 async def test_a_question_about_the_table_teaches_nothing() -> None:
     stage = Stage()
-    limiter = stage.limiter(RateLimitState.at_start(max_parallel=4, max_rows=50))
+    limiter = stage.limiter(RateLimitState.initial(max_parallel=4, max_rows=50))
     limiter.release(
         Exchange(
             call=AvailabilityCall(BulkMessage.UPDATE),
@@ -227,7 +235,7 @@ async def test_a_question_about_the_table_teaches_nothing() -> None:
             duration=timedelta(seconds=30),
         )
     )
-    assert (limiter.pace.rows, limiter.pace.successes) == (50, 0)
+    assert (limiter.state.rows, limiter.state.successes) == (50, 0)
 
 
 @dataclass(slots=True)
@@ -257,7 +265,7 @@ async def test_a_clock_that_is_set_delays_no_call(by: timedelta) -> None:
 
 async def test_calls_that_were_never_answered_do_not_use_up_the_time_limit() -> None:
     stage = Stage()
-    limiter = stage.limiter(RateLimitState.at_start(max_parallel=8, max_rows=50))
+    limiter = stage.limiter(RateLimitState.initial(max_parallel=8, max_rows=50))
     text = "exceeded limit of 1,200,000 milliseconds over time window of 300 seconds."
     throttled = Answered(status=429, code="0x80072321", message=text, whole_call=True)
     for reply in (Answered(status=204), throttled):
@@ -269,7 +277,7 @@ async def test_calls_that_were_never_answered_do_not_use_up_the_time_limit() -> 
     stage.clock.advance(timedelta(seconds=180))
     for _ in range(4):
         limiter.release(exchange(Unknown(UnknownCause.READ_TIMEOUT), seconds=180))
-    assert wait_before_call(limiter.pace, stage.clock.now()) <= timedelta(seconds=30)
+    assert wait_before_call(limiter.state, stage.clock.now()) <= timedelta(seconds=30)
 
 
 @pytest.mark.parametrize(
@@ -283,8 +291,8 @@ async def test_calls_that_were_never_answered_do_not_use_up_the_time_limit() -> 
 )
 async def test_a_limit_that_cannot_be_meant_is_ignored(text: str) -> None:
     stage = Stage()
-    limiter = stage.limiter(RateLimitState.at_start(max_parallel=8, max_rows=50))
+    limiter = stage.limiter(RateLimitState.initial(max_parallel=8, max_rows=50))
     await limiter.acquire(lambda: True)
     limiter.release(exchange(Answered(status=429, code="0x80072322", message=text, whole_call=True)))
-    assert limiter.pace.calls.window == timedelta(seconds=300)
-    assert limiter.pace.is_paused(stage.clock.now())
+    assert limiter.state.calls.length == timedelta(seconds=300)
+    assert limiter.state.is_paused(stage.clock.now())

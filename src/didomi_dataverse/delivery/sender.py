@@ -162,13 +162,13 @@ class Sender:
         self.tenure = tenure or SingleProcess(ledger, clock=clock)
 
     @property
-    def pace(self) -> RateLimitState:
+    def rate_limit(self) -> RateLimitState:
         """How fast it may go now."""
-        return self._rate_limiter.pace
+        return self._rate_limiter.state
 
-    def rest(self) -> None:
-        """Something went wrong on our side: pause as after a call that failed."""
-        self._rate_limiter.failed()
+    def back_off(self) -> None:
+        """Pauses as after a call that failed: something failed on our side."""
+        self._rate_limiter.back_off()
 
     async def deliver(self, claims: Sequence[Claim], *, claimed_at: float, holder: str | None = None) -> None:
         """Brings claimed contacts to an outcome each, and settles all of them in one transaction.
@@ -182,7 +182,7 @@ class Sender:
         while pending := [flight for flight in flights if flight.pending is not None]:
             await self._send_round(pending, run)
         if run.is_healthy and not run.is_refused:
-            self._rate_limiter.recovered()
+            self._rate_limiter.recover()
         now = self._clock.now()
         ended = [
             (flight.claim, self._limit(flight.conclusion, flight.claim, now))
@@ -221,12 +221,12 @@ class Sender:
         except TokenRefusedError as error:
             advice = str(error)
             run.is_refused = True
-            self._rate_limiter.alerted(AlertReason.CREDENTIAL, advice)
+            self._rate_limiter.alert(AlertReason.CREDENTIAL, advice)
             _conclude_all(flights, Conclusion(outcome=Alerted(AlertReason.CREDENTIAL, advice)))
             return
         except TokenUnavailableError as error:
             log.warning("token_unavailable", cause=str(error))
-            self._rate_limiter.no_token()
+            self._rate_limiter.back_off()
             _conclude_all(flights, Conclusion(outcome=Postponed(PostponeCause.NO_TOKEN)))
             return
         except ValueError:
@@ -258,13 +258,13 @@ class Sender:
     async def _apply_verdict(
         self, flights: Sequence[_InFlight], results: Sequence[RowResult], run: _Run
     ) -> None:
-        is_alerted = self.pace.alert is not None
+        is_alerted = self.rate_limit.alert is not None
         verdict = judge(results, single_row_faults=self._single_row_faults, is_alerted=is_alerted)
         self._single_row_faults = verdict.single_row_faults
         shared = verdict.shared_refusal
         if shared is not None and verdict.stops_sender:
             run.is_refused = True
-            self._rate_limiter.alerted(AlertReason.REFUSED, shared.entry.advice)
+            self._rate_limiter.alert(AlertReason.REFUSED, shared.entry.advice)
         elif verdict.is_healthy:
             run.is_healthy = True
         for index, (flight, result) in enumerate(zip(flights, results, strict=True)):

@@ -131,14 +131,14 @@ class Metrics:
         for finding in findings:
             self._findings.labels(finding.problem).inc()
 
-    def on_rate_limit_change(self, user: str, pace: RateLimitState) -> None:
-        """The pace of an application user changed."""
-        self._parallel.labels(user).set(pace.parallel)
-        self._rows.labels(user).set(pace.rows)
-        paused_until = 0 if pace.paused_until is None else pace.paused_until.timestamp()
+    def on_rate_limit_change(self, user: str, state: RateLimitState) -> None:
+        """The rate limit of an application user changed."""
+        self._parallel.labels(user).set(state.parallel)
+        self._rows.labels(user).set(state.rows)
+        paused_until = 0 if state.paused_until is None else state.paused_until.timestamp()
         self._paused_until.labels(user).set(paused_until)
         for reason in AlertReason:
-            stopped = pace.alert is not None and pace.alert.reason is reason
+            stopped = state.alert is not None and state.alert.reason is reason
             self._alert.labels(user, reason.value).set(1 if stopped else 0)
 
     def contacts(self, by_state: Mapping[DeliveryState, int], oldest_due_seconds: float) -> None:

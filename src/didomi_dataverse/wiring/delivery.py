@@ -1,4 +1,6 @@
-"""From the settings to senders: one for each application user, each with its own token, mode and pace."""
+"""From the settings to senders: one for each application user, each with its own token, delivery mode and
+rate limiter.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -96,9 +98,9 @@ def _log_unavailable(message: BulkMessage, status: int | None) -> None:
     log.warning("bulk_message_missing", message=message.value, instead="batch", **answered)
 
 
-def first_pace(settings: Dataverse) -> RateLimitState:
-    """The pace of a user of whom nothing is known yet."""
-    return RateLimitState.at_start(max_parallel=settings.max_parallel, max_rows=settings.batch_rows)
+def initial_rate_limit(settings: Dataverse) -> RateLimitState:
+    """The state of a rate limiter that has learnt nothing yet."""
+    return RateLimitState.initial(max_parallel=settings.max_parallel, max_rows=settings.batch_rows)
 
 
 def build_senders(
@@ -110,23 +112,23 @@ def build_senders(
     dice: Callable[[], float],
     listener: Listener,
     pseudonym: Callable[[str], str],
-    pace: RateLimitState,
+    rate_limit: RateLimitState,
     tenure: Membership | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> tuple[Sender, ...]:
-    """A sender for each client; `pace` is what each begins with. `tenure` None: nobody else serves from the
-    ledger.
+    """A sender for each client; `rate_limit` is what each begins with. `tenure` None: nobody else serves from
+    the ledger.
     """
     settings = configuration.settings
     # They share one: what one of them claimed, this process holds.
     shared = tenure or SingleProcess(ledger, clock=clock)
     senders = []
     for number, client in enumerate(clients, start=1):
-        turnstile = RateLimiter(
+        rate_limiter = RateLimiter(
             user=str(number),
-            pace=pace,
+            state=rate_limit,
             clock=clock,
-            dice=dice,
+            draw_jitter=dice,
             listener=listener,
             replicas=lambda: shared.replicas,
             sleep=sleep,
@@ -134,7 +136,7 @@ def build_senders(
         senders.append(
             Sender(
                 ledger=ledger,
-                connection=Connection(client, build_dispatcher(settings.dataverse), turnstile),
+                connection=Connection(client, build_dispatcher(settings.dataverse), rate_limiter),
                 mapping=configuration.mapping,
                 policy=match_policy(settings),
                 patience=RetryLimits(unmatched_for=settings.contact.unmatched.retry_for),
