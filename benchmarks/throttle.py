@@ -32,14 +32,15 @@ import structlog
 
 from dataverse_sandbox import AppRegistration, SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange
-from didomi_dataverse.dataverse.requests import Request, Write
+from didomi_dataverse.dataverse.calls import CallKind, Exchange
+from didomi_dataverse.dataverse.replies import Answered
+from didomi_dataverse.dataverse.requests import Write
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.demo.sandbox_config import write_config
 from didomi_dataverse.didomi import interpret, notification
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
-from didomi_dataverse.wiring.delivery import build_senders, first_pace, open_clients
+from didomi_dataverse.wiring.delivery import build_senders, initial_rate_limit, open_clients
 from didomi_dataverse.wiring.ledger import reinterpret
 from didomi_dataverse.wiring.policies import reading_policy
 from didomi_sandbox.bodies import event, event_created, person, purpose
@@ -80,21 +81,21 @@ class Heard:
 
     calls: list[tuple[float, bool, int]] = field(default_factory=list)
 
-    def exchanged(self, requests: list[Request], exchange: Exchange) -> None:
-        first = exchange.replies[0] if exchange.replies else None
-        is_throttled = isinstance(first, Answered) and first.status == 429
+    def on_call(self, exchange: Exchange) -> None:
+        answers = [reply.answer for reply in exchange.replies]
+        is_throttled = isinstance(answers[0], Answered) and answers[0].status == 429
         rows = sum(
-            isinstance(request, Write) and isinstance(reply, Answered) and reply.status < 300
-            for request, reply in zip(requests, exchange.replies, strict=False)
+            isinstance(request, Write) and isinstance(answer, Answered) and answer.status < 300
+            for request, answer in zip(exchange.call.requests, answers, strict=False)
         )
-        if exchange.kind is not CallKind.METADATA:
+        if exchange.call.kind is not CallKind.METADATA:
             self.calls.append((time.monotonic(), is_throttled, rows))
 
-    def concluded(self, *_: object) -> None: ...
+    def on_outcome(self, *_: object) -> None: ...
 
-    def found(self, *_: object) -> None: ...
+    def on_findings(self, *_: object) -> None: ...
 
-    def paced(self, *_: object) -> None: ...
+    def on_rate_limit_change(self, *_: object) -> None: ...
 
 
 @dataclass(slots=True)
@@ -199,7 +200,7 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
             dice=random.random,
             listener=heard,
             pseudonym=lambda _: "a contact",
-            pace=first_pace(configuration.settings.dataverse),
+            rate_limit=initial_rate_limit(configuration.settings.dataverse),
         )
         worker = DeliveryWorker(ledger=ledger.queue, senders=senders, clock=clock)
         stop = asyncio.Event()

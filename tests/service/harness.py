@@ -18,9 +18,9 @@ import httpx
 
 from dataverse_sandbox import SandboxServer
 from didomi_dataverse.admin.explain import read_body
-from didomi_dataverse.dataverse.replies import CallKind, Exchange
+from didomi_dataverse.dataverse.calls import CallKind, Exchange
 from didomi_dataverse.dataverse.requests import Request
-from didomi_dataverse.delivery.outcome import Concluded
+from didomi_dataverse.delivery.outcome import Conclusion
 from didomi_dataverse.delivery.rate_limit.limiter import LONGEST_WAIT
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
 from didomi_dataverse.delivery.sender import Sender
@@ -52,23 +52,24 @@ class Heard:
     kinds: list[CallKind] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
 
-    def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
-        self.exchanges.append(requests)
-        self.kinds.append(exchange.kind)
-        self.metrics.exchanged(requests, exchange)
-        if exchange.kind is not CallKind.METADATA:
-            assert len(exchange.replies) == len(requests)
+    def on_call(self, exchange: Exchange) -> None:
+        call = exchange.call
+        self.exchanges.append(call.requests)
+        self.kinds.append(call.kind)
+        self.metrics.on_call(exchange)
+        if call.kind is not CallKind.METADATA:
+            assert len(exchange.replies) == len(call.requests)
 
-    def concluded(self, claim: Claim, concluded: Concluded) -> None:
-        self.outcomes.append(outcome_word(concluded))
-        self.metrics.concluded(claim, concluded)
+    def on_outcome(self, claim: Claim, conclusion: Conclusion) -> None:
+        self.outcomes.append(outcome_word(conclusion))
+        self.metrics.on_outcome(claim, conclusion)
 
-    def found(self, findings: Sequence[Finding]) -> None:
+    def on_findings(self, findings: Sequence[Finding]) -> None:
         self.findings += findings
 
-    def paced(self, user: str, pace: RateLimitState) -> None:
-        """Tests read the sender's pace itself, or what the metrics say of it."""
-        self.metrics.paced(user, pace)
+    def on_rate_limit_change(self, user: str, state: RateLimitState) -> None:
+        """Tests read the sender's rate limit itself, or what the metrics say of it."""
+        self.metrics.on_rate_limit_change(user, state)
 
 
 @dataclass(slots=True)
@@ -110,7 +111,7 @@ class Harness:
 
     def is_paused(self) -> bool:
         """Must every sender wait?"""
-        return all(sender.pace.is_paused(self.clock.now()) for sender in self.senders)
+        return all(sender.rate_limit.is_paused(self.clock.now()) for sender in self.senders)
 
     async def after(self, pause: timedelta) -> list[str]:
         """As `deliver`, some time later."""
@@ -186,10 +187,10 @@ async def open_house(
         dice=lambda: 0.0,
         listener=heard,
         pseudonym=lambda key: f"hash-of-{len(key)}",
-        pace=RateLimitState.at_start(max_parallel=4, max_rows=max_rows or settings.dataverse.batch_rows),
+        rate_limit=RateLimitState.initial(max_parallel=4, max_rows=max_rows or settings.dataverse.batch_rows),
     )
     for sender in senders:
-        sender._turnstile._sleep = _passing(clock)
+        sender._rate_limiter._sleep = _passing(clock)
     worker = DeliveryWorker(ledger=ledger.queue, senders=senders, clock=clock)
     async with httpx.AsyncClient(verify=tls_context(sandbox)) as http:
         try:

@@ -45,8 +45,8 @@ async def test_what_one_may_not_send_now_the_other_sends(house: Harness) -> None
     assert sorted(outcomes) == ["postponed", "written", "written"]
     assert calls(house) == {"first": 1, "second": 1}
     first, second = house.senders
-    assert first.pace.is_paused(house.clock.now())
-    assert not second.pace.is_paused(house.clock.now())
+    assert first.rate_limit.is_paused(house.clock.now())
+    assert not second.rate_limit.is_paused(house.clock.now())
 
 
 async def test_all_wait_when_all_are_throttled(house: Harness) -> None:
@@ -69,12 +69,12 @@ async def test_the_alert_of_one_stops_nobody_else(house: Harness) -> None:
     # The first is busy, so the second is asked.
     claims = await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
     await second.deliver(claims, claimed_at=house.clock.monotonic())
-    assert second.pace.alert is not None
+    assert second.rate_limit.alert is not None
 
     await house.deliver()
     await house.after(timedelta(seconds=10))
 
-    assert first.pace.alert is None
+    assert first.rate_limit.alert is None
     assert [(await house.row(key))["new_newsletter"] for key in KEYS] == [False] * 4
     assert (await house.contact(KEYS[0])).state is DeliveryState.SETTLED
     gauge = house.heard.metrics.registry.get_sample_value

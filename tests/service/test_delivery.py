@@ -405,13 +405,13 @@ async def test_a_missing_right_stops_the_sender_until_it_is_granted(house: Harne
     await house.put_faults({"match": {"method": "PATCH"}, **refusal(403, "0x80040220"), "times": 2})
     await house.receive(says(ONE, minute=1, newsletter=False))
     assert await house.deliver() == ["alerted"]
-    alert = house.sender.pace.alert
+    alert = house.sender.rate_limit.alert
     assert alert is not None
     assert "prvWriteContact" in alert.advice
     assert (await house.contact(ONE)).state is DeliveryState.DUE
     assert await house.after(ALERT_PAUSE) == ["alerted"]
     assert await house.after(ALERT_PAUSE) == ["written"]
-    assert house.sender.pace.alert is None
+    assert house.sender.rate_limit.alert is None
 
 
 async def test_a_refusal_of_one_row_does_not_stop_its_neighbours(house: Harness) -> None:
@@ -420,7 +420,7 @@ async def test_a_refusal_of_one_row_does_not_stop_its_neighbours(house: Harness)
     await house.put_faults(fault)
     await house.receive(says(ONE, minute=1, newsletter=True), says(TWO, minute=1, newsletter=True))
     assert sorted(await house.deliver()) == ["alerted", "written"]
-    assert house.sender.pace.alert is None
+    assert house.sender.rate_limit.alert is None
 
 
 async def test_a_mapping_that_no_row_can_take_is_an_alert_and_parks_nobody(
@@ -431,7 +431,7 @@ async def test_a_mapping_that_no_row_can_take_is_an_alert_and_parks_nobody(
         await house.receive(says(ONE, minute=1, newsletter=False), says(TWO, minute=1, newsletter=False))
         assert await house.deliver() == ["alerted", "alerted"]
         assert await house.after(ALERT_PAUSE) == ["alerted", "alerted"]
-        assert house.sender.pace.alert is not None
+        assert house.sender.rate_limit.alert is not None
     async with open_house(sandbox, tmp_path, mode=mode, clock=house.clock) as mended:
         mended.clock.advance(timedelta(minutes=1))
         assert await mended.deliver() == ["written", "written"]
@@ -446,7 +446,7 @@ async def test_a_wrong_secret_is_an_alert_and_not_a_loop(
     ) as house:
         await house.receive(says(ONE, minute=1, newsletter=False))
         assert await house.deliver() == ["alerted"]
-        alert = house.sender.pace.alert
+        alert = house.sender.rate_limit.alert
         assert alert is not None
         assert "not-the-secret-at-all" not in alert.advice
         assert (await house.contact(ONE)).state is DeliveryState.DUE

@@ -40,8 +40,8 @@ class Arrivals:
 class Calls:
     """A sender whose calls take their time: when each began, and how long its contacts had waited."""
 
-    pace: RateLimitState = field(
-        default_factory=lambda: RateLimitState.at_start(max_parallel=8, max_rows=ROWS)
+    rate_limit: RateLimitState = field(
+        default_factory=lambda: RateLimitState.initial(max_parallel=8, max_rows=ROWS)
     )
     tenure: Tenure = field(default_factory=Tenure)
     lease: Lease = field(

@@ -213,7 +213,7 @@ async def test_a_fault_of_the_mapping_is_seen_on_a_quiet_day_too(
             await house.receive(event_created(event(f"e-{number}", who, said, created_at=at(1))))
             outcomes += await house.deliver()
         assert outcomes == expected
-        assert house.sender.pace.alert is not None
+        assert house.sender.rate_limit.alert is not None
 
 
 async def test_a_refusal_collected_before_the_last_snapshot_and_told_after_it_counts(house: Harness) -> None:

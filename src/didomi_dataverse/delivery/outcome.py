@@ -98,7 +98,7 @@ Outcome = NothingToWrite | Delivered | Unmatched | Postponed | Retried | Parked 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Concluded:
+class Conclusion:
     """An outcome with its evidence: the columns last sent, with what they rest on, and the last reply."""
 
     outcome: Outcome

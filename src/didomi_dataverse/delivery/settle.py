@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from didomi_dataverse.dataverse.errors.classify import advice_for
-from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Unknown
-from didomi_dataverse.dataverse.requests import Condition
+from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Unknown, UnknownCause
 from didomi_dataverse.delivery.outcome import (
     Alerted,
     AlertReason,
-    Concluded,
+    Conclusion,
     Delivered,
     NothingToWrite,
     Parked,
@@ -46,16 +44,23 @@ ALERTED_RETRY = timedelta(seconds=30)
 FIRST_LOOK_AGAIN = timedelta(minutes=1)
 LONGEST_LOOK_AGAIN = timedelta(hours=6)
 
-_UNKNOWN_TEXTS: Mapping[str, str] = {
-    "connect_failed": "Dataverse could not be reached.",
-    "connect_timeout": "Dataverse could not be reached in time.",
-    "tls_failed": "Dataverse's certificate is not trusted: check `dataverse.url` and `dataverse.ca_bundle`.",
-    "proxy_failed": "The proxy could not reach Dataverse: check HTTPS_PROXY and NO_PROXY.",
-    "deadline": "The call took too long and was given up; whether the row was written is not known.",
-    "malformed": "The answer cannot be read; whether the row was written is not known.",
-    "read_timeout": "Dataverse did not answer in time; whether it wrote the row is not known.",
-    "lease_ended": "The store could not be reached, so the call was given up before others take over.",
-    "cut": "The connection broke before the answer; whether Dataverse wrote the row is not known.",
+_UNKNOWN_TEXTS: Mapping[UnknownCause, str] = {
+    UnknownCause.CONNECT_TIMEOUT: "Dataverse could not be reached in time.",
+    UnknownCause.CONNECT_FAILED: "Dataverse could not be reached.",
+    UnknownCause.TLS_FAILED: "Dataverse's certificate is not trusted: check `dataverse.url` and "
+    "`dataverse.ca_bundle`.",
+    UnknownCause.PROXY_FAILED: "The proxy could not reach Dataverse: check HTTPS_PROXY and NO_PROXY.",
+    UnknownCause.POOL_TIMEOUT: "No connection to Dataverse was free in time; nothing was sent.",
+    UnknownCause.WRITE_FAILED: "The connection broke while the request was sent; whether Dataverse wrote the "
+    "row is not known.",
+    UnknownCause.READ_TIMEOUT: "Dataverse did not answer in time; whether it wrote the row is not known.",
+    UnknownCause.CUT: "The connection broke before the answer; whether Dataverse wrote the row is not known.",
+    UnknownCause.GARBLED: "The answer cannot be decoded; whether the row was written is not known.",
+    UnknownCause.MALFORMED: "The answer cannot be read; whether the row was written is not known.",
+    UnknownCause.DEADLINE: "The call took too long and was given up; whether the row was written is not "
+    "known.",
+    UnknownCause.LEASE_ENDED: "The store could not be reached, so the call was given up before others take "
+    "over.",
 }
 _POSTPONED_TEXTS: Mapping[PostponeCause, str] = {
     PostponeCause.THROTTLED: "Dataverse limits how much may be sent; it goes on after the pause.",
@@ -74,19 +79,19 @@ class RetryLimits:
 
 
 def apply_retry_limits(
-    concluded: Concluded, contact: Contact, *, patience: RetryLimits, now: datetime
-) -> Concluded:
+    conclusion: Conclusion, contact: Contact, *, patience: RetryLimits, now: datetime
+) -> Conclusion:
     """The same conclusion, or a parked one where patience is at its end."""
-    match concluded.outcome:
+    match conclusion.outcome:
         case Unmatched() if now - (contact.unmatched_since or now) >= patience.unmatched_for:
-            return replace(concluded, outcome=Parked(ParkReason.UNMATCHED))
+            return replace(conclusion, outcome=Parked(ParkReason.UNMATCHED))
         case Retried(max_attempts) if max_attempts is not None and contact.attempts >= max_attempts:
-            return replace(concluded, outcome=Parked(ParkReason.REJECTED))
+            return replace(conclusion, outcome=Parked(ParkReason.REJECTED))
         case _:
-            return concluded
+            return conclusion
 
 
-def settle(claim: Claim, concluded: Concluded, *, now: datetime, jitter: float) -> Settlement:
+def settle(claim: Claim, conclusion: Conclusion, *, now: datetime, jitter: float) -> Settlement:
     """What to store. `jitter` in [0, 1) spreads retries, so that they do not come in step."""
     contact = claim.contact
     written: Mapping[str, Written] | None = None
@@ -95,7 +100,7 @@ def settle(claim: Claim, concluded: Concluded, *, now: datetime, jitter: float) 
     reason: str | None = None
     attempts = contact.attempts
     unmatched_since = contact.unmatched_since
-    outcome = concluded.outcome
+    outcome = conclusion.outcome
     match outcome:
         case NothingToWrite():
             move, attempts, unmatched_since = Move.SETTLED, 0, None
@@ -117,9 +122,11 @@ def settle(claim: Claim, concluded: Concluded, *, now: datetime, jitter: float) 
             lost = outcome.max_attempts is None
             delay = LOST_CALL_RETRY * (1 - jitter / 2) if lost else retry_after(attempts, jitter)
             move, due_at = Move.POSTPONED, now + delay
-            if isinstance(concluded.reply, Unknown):
+            if conclusion.reply is not None and isinstance(conclusion.reply.answer, Unknown):
                 # Whether the row holds what was sent, or still what it held before, is not known.
-                written = {name: last for name, last in contact.written.items() if name not in concluded.sent}
+                written = {
+                    name: last for name, last in contact.written.items() if name not in conclusion.sent
+                }
         case Parked():
             move, reason = Move.PARKED, outcome.reason.value
             written = {**contact.written, **written_of(outcome.confirmed)} if outcome.confirmed else None
@@ -142,7 +149,7 @@ def settle(claim: Claim, concluded: Concluded, *, now: datetime, jitter: float) 
         written=written,
         row_id=row_id,
         unmatched_since=unmatched_since,
-        attempt=attempt_of(concluded, contact, now),
+        attempt=attempt_of(conclusion, contact, now),
     )
 
 
@@ -170,16 +177,16 @@ def _look_again_after(waited: timedelta, jitter: float) -> timedelta:
     return min(max(waited, FIRST_LOOK_AGAIN), LONGEST_LOOK_AGAIN) * (1 - jitter / 10)
 
 
-def attempt_of(concluded: Concluded, contact: Contact, now: datetime) -> Attempt | None:
+def attempt_of(conclusion: Conclusion, contact: Contact, now: datetime) -> Attempt | None:
     """The evidence to keep; None where nothing was asked of Dataverse and nothing went wrong."""
-    outcome = concluded.outcome
+    outcome = conclusion.outcome
     if isinstance(outcome, NothingToWrite):
         return None
     columns: dict[str, Mapping[str, object]] = {
         name: {"value": constant, "rule": "contact.on_create"}
-        for name, constant in concluded.constants.items()
+        for name, constant in conclusion.constants.items()
     }
-    for name, value in concluded.sent.items():
+    for name, value in conclusion.sent.items():
         columns[name] = {
             "value": value.value,
             "rule": value.rule,
@@ -191,22 +198,23 @@ def attempt_of(concluded: Concluded, contact: Contact, now: datetime) -> Attempt
         columns[name] = {**columns[name], "confirmed": True}
     status, code, request_id = None, "", ""
     message = _POSTPONED_TEXTS[outcome.cause] if isinstance(outcome, Postponed) else ""
-    match concluded.reply:
-        case Answered() as reply:
-            status, code, request_id = reply.status, reply.code, reply.request_id
-            message = safe_message(reply.message, _values(concluded, contact), columns) or message
+    answer = None if conclusion.reply is None else conclusion.reply.answer
+    match answer:
+        case Answered():
+            status, code, request_id = answer.status, answer.code, answer.request_id
+            message = safe_message(answer.message, _values(conclusion, contact), columns) or message
         case Unknown(cause):
-            code = cause
-            message = _UNKNOWN_TEXTS.get(cause, "The call failed on its way.")
+            code = cause.value
+            message = _UNKNOWN_TEXTS[cause]
         case NotAttempted() | None:
             pass
         case _:
-            assert_never(concluded.reply)
-    advice = outcome.advice if isinstance(outcome, Alerted) else _advice(concluded)
+            assert_never(answer)
+    advice = outcome.advice if isinstance(outcome, Alerted) else _advice(conclusion)
     message = f"{advice} {message}".strip()
     return Attempt(
         attempted_at=now,
-        outcome=outcome_word(concluded),
+        outcome=outcome_word(conclusion),
         status=status,
         code=code,
         message=message,
@@ -215,23 +223,24 @@ def attempt_of(concluded: Concluded, contact: Contact, now: datetime) -> Attempt
     )
 
 
-def _advice(concluded: Concluded) -> str:
+def _advice(conclusion: Conclusion) -> str:
     """What a person can do about a refused row; nothing where nothing went wrong."""
-    reply = concluded.reply
-    if not isinstance(reply, Answered) or not isinstance(concluded.outcome, Retried | Parked):
+    reply = conclusion.reply
+    if reply is None or not isinstance(conclusion.outcome, Retried | Parked):
         return ""
-    return advice_for(reply, Condition.UPDATE_ONLY) if reply.status >= 300 else ""
+    # What counts is whether something was refused: several rows may have been found by an answered look-up.
+    return reply.entry.advice if isinstance(reply.answer, Answered) and reply.answer.status >= 300 else ""
 
 
-def _values(concluded: Concluded, contact: Contact) -> list[str]:
+def _values(conclusion: Conclusion, contact: Contact) -> list[str]:
     """What must not stand in a stored message: the identifier, and every text that was sent."""
-    sent = (value.value for value in concluded.sent.values())
+    sent = (value.value for value in conclusion.sent.values())
     return [contact.identifier, *(value for value in sent if isinstance(value, str))]
 
 
-def outcome_word(concluded: Concluded) -> AttemptOutcome:
+def outcome_word(conclusion: Conclusion) -> AttemptOutcome:
     """The glossary's word for an outcome, as stored, counted and shown."""
-    match concluded.outcome:
+    match conclusion.outcome:
         case NothingToWrite():
             return AttemptOutcome.NOTHING_TO_WRITE
         case Delivered(created=True):
@@ -249,4 +258,4 @@ def outcome_word(concluded: Concluded) -> AttemptOutcome:
         case Alerted():
             return AttemptOutcome.ALERTED
         case _:
-            assert_never(concluded.outcome)
+            assert_never(conclusion.outcome)

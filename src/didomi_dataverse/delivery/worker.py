@@ -1,4 +1,6 @@
-"""Keeps the sender busy: claims what is due, as many calls at once as the pace allows, until told to stop."""
+"""Keeps the sender busy: claims what is due, as many calls at once as the rate limit allows, until told to
+stop.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -85,7 +87,8 @@ class DeliveryWorker:
         """The sender with the most headroom; None when none has any."""
         now = self._steady.now()
         rooms = [
-            headroom(sender.pace, running=self._running_for(sender), now=now) for sender in self._senders
+            headroom(sender.rate_limit, running=self._running_for(sender), now=now)
+            for sender in self._senders
         ]
         most = max(rooms)
         return self._senders[rooms.index(most)] if most > 0 else None
@@ -93,7 +96,7 @@ class DeliveryWorker:
     async def _claim(self, sender: Sender) -> tuple[list[Claim], float, str]:
         claimed_at, holder = self._clock.monotonic(), sender.tenure.holder
         claims = await self._ledger.claim(
-            now=self._clock.now(), limit=sender.pace.rows, lease=sender.lease.holds_for, holder=holder
+            now=self._clock.now(), limit=sender.rate_limit.rows, lease=sender.lease.holds_for, holder=holder
         )
         return claims, claimed_at, holder
 
@@ -109,7 +112,7 @@ class DeliveryWorker:
             sender = self._freest()
             if sender is None:
                 return self._until_free()
-            looked_at, wanted = self._clock.now(), sender.pace.rows
+            looked_at, wanted = self._clock.now(), sender.rate_limit.rows
             claims, claimed_at, holder = await self._claim(sender)
             if not claims:
                 return await self._until_next_due(looked_at)
@@ -132,9 +135,9 @@ class DeliveryWorker:
         """How long until some sender may begin a call; a call that ends before then wakes us."""
         now = self._steady.now()
         pauses = [
-            wait_before_call(sender.pace, now)
+            wait_before_call(sender.rate_limit, now)
             for sender in self._senders
-            if self._running_for(sender) < sender.pace.parallel
+            if self._running_for(sender) < sender.rate_limit.parallel
         ]
         return max(min(pauses, default=LOOK_EVERY), timedelta())
 
@@ -170,7 +173,7 @@ class DeliveryWorker:
     def _abandon(self, sender: Sender, claims: Sequence[Claim]) -> None:
         self._abandoned += claims
         # All that is due would fare the same, and Dataverse would be asked all of it again and again.
-        sender.rest()
+        sender.back_off()
 
     async def _wait(self, pause: timedelta, stopped: asyncio.Task[bool]) -> None:
         """Until woken, stopped, or the time is over. A pause that was ordered is not cut short by waking, nor
@@ -178,7 +181,7 @@ class DeliveryWorker:
         """
         woken = asyncio.create_task(self._woken.wait())
         now = self._steady.now()
-        is_paused = all(sender.pace.is_paused(now) for sender in self._senders)
+        is_paused = all(sender.rate_limit.is_paused(now) for sender in self._senders)
         await asyncio.wait(
             {stopped} if is_paused or self._gathers else {stopped, woken},
             timeout=pause.total_seconds(),

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import assert_never
 from uuid import UUID, uuid5
 
-from didomi_dataverse.dataverse.errors.classify import Action, advice_for, classify, entry_for
+from didomi_dataverse.dataverse.errors.entry import Action
 from didomi_dataverse.dataverse.keys import fits_filter, fits_key_url, normal_guid
 from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply, Unknown
 from didomi_dataverse.dataverse.requests import (
@@ -28,7 +28,7 @@ from didomi_dataverse.dataverse.requests import (
 from didomi_dataverse.delivery.outcome import (
     Alerted,
     AlertReason,
-    Concluded,
+    Conclusion,
     Delivered,
     NothingToWrite,
     Outcome,
@@ -79,7 +79,7 @@ MAX_ATTEMPTS = 5
 _MOST_ROWS: Mapping[OnMany, int] = {OnMany.PARK: 1, OnMany.ALL: 50}
 """How many rows one person may have. More than that is a mistake in the table rather than one person."""
 
-WriteFlow = Generator[Write | LookUp, Reply, Concluded]
+WriteFlow = Generator[Write | LookUp, Reply, Conclusion]
 
 
 def write_flow(
@@ -91,36 +91,36 @@ def write_flow(
     it is not read unless the policy allows creating.
     """
     if not diff_columns(values, contact.written):
-        return Concluded(outcome=NothingToWrite())
+        return Conclusion(outcome=NothingToWrite())
     target = locate_row(contact, policy)
     if target is None:
-        return Concluded(outcome=Parked(ParkReason.UNSENDABLE))
+        return Conclusion(outcome=Parked(ParkReason.UNSENDABLE))
     written = contact.written
     for is_last_try in (False, True):
         if isinstance(target, LookUp):
             reply = yield target
-            if not isinstance(reply, Answered) or action_of(reply, target) is not Action.DONE:
-                return Concluded(outcome=_failure(reply, target), reply=reply)
-            keys: tuple[RowKey, ...] = tuple(RowId(guid) for guid in sorted(reply.row_ids))
+            if not isinstance(reply.answer, Answered) or reply.action_alone is not Action.DONE:
+                return Conclusion(outcome=_failure(reply), reply=reply)
+            keys: tuple[RowKey, ...] = tuple(RowId(guid) for guid in sorted(reply.answer.row_ids))
             if len(keys) > _MOST_ROWS[policy.on_many]:
-                return Concluded(outcome=Parked(ParkReason.SEVERAL_ROWS), reply=reply)
+                return Conclusion(outcome=Parked(ParkReason.SEVERAL_ROWS), reply=reply)
         else:
             keys, reply = (target,), None
         updated = yield from _update(contact, values, written, keys, reply)
-        if isinstance(updated, Concluded):
+        if isinstance(updated, Conclusion):
             return updated
         written = {}  # whatever row is there next, it is not the one that was written
         if updated is _Row.VANISHED and isinstance(target, LookUp):
             if is_last_try:
-                return Concluded(outcome=Unmatched(), reply=reply)
+                return Conclusion(outcome=Unmatched(), reply=reply)
             continue
         if not policy.upsert:
-            return Concluded(outcome=Unmatched(), reply=reply)
+            return Conclusion(outcome=Unmatched(), reply=reply)
         created = yield from _create(contact, target, creation, policy, is_last_try=is_last_try)
         if created is not None:
             return created
     # Created by somebody else, then found, then gone again: it is looked for again later.
-    return Concluded(outcome=Unmatched(), reply=reply)
+    return Conclusion(outcome=Unmatched(), reply=reply)
 
 
 class _Row(StrEnum):
@@ -136,7 +136,7 @@ def _update(
     written: Mapping[str, Written],
     keys: tuple[RowKey, ...],
     found: Reply | None,
-) -> Generator[Write | LookUp, Reply, Concluded | _Row]:
+) -> Generator[Write | LookUp, Reply, Conclusion | _Row]:
     """Writes what differs to the rows that are there."""
     row_id = row_id_of(keys)
     # Another row than last time holds nothing of what was confirmed for the old one.
@@ -146,7 +146,7 @@ def _update(
     for key in keys:
         write = _update_of(key, columns)
         reply = yield write
-        match action_of(reply, write):
+        match reply.action_alone:
             case Action.DONE:
                 continue
             case Action.SKIP:
@@ -154,14 +154,14 @@ def _update(
             case Action.RE_RESOLVE:
                 return _Row.VANISHED
             case _:
-                failure = _failure(reply, write)
+                failure = _failure(reply)
                 if failure == Parked(ParkReason.REJECTED):
                     return (yield from _refusals_alone(keys, columns, reply))
-                return Concluded(outcome=failure, sent=columns, reply=reply)
+                return Conclusion(outcome=failure, sent=columns, reply=reply)
     if not keys:
         return _Row.MISSING
     outcome = Delivered(columns=columns, created=False, row_id=row_id, forgotten=forgotten)
-    return Concluded(outcome=outcome, sent=columns, reply=reply)
+    return Conclusion(outcome=outcome, sent=columns, reply=reply)
 
 
 def _update_of(key: RowKey, columns: Mapping[str, ColumnValue]) -> Write:
@@ -170,7 +170,7 @@ def _update_of(key: RowKey, columns: Mapping[str, ColumnValue]) -> Write:
 
 def _refusals_alone(
     keys: tuple[RowKey, ...], columns: Mapping[str, ColumnValue], rejection: Reply
-) -> Generator[Write | LookUp, Reply, Concluded]:
+) -> Generator[Write | LookUp, Reply, Conclusion]:
     """A row is refused as it is, perhaps for a remark that is too long. The refusals in it are tried by
     themselves, on every row of the person, before the contact is parked: a no must not wait for somebody to
     look at the rest.
@@ -181,13 +181,13 @@ def _refusals_alone(
         for key in keys if refusals else ():
             write = _update_of(key, refusals)
             reply = yield write
-            if action_of(reply, write) is Action.DONE:
+            if reply.action_alone is Action.DONE:
                 taken_by += 1
-            elif not isinstance(_failure(reply, write), Parked):
+            elif not isinstance(_failure(reply), Parked):
                 # It could not be tried now. Parking would give up on it.
-                return Concluded(outcome=_failure(reply, write), sent=refusals, reply=reply)
+                return Conclusion(outcome=_failure(reply), sent=refusals, reply=reply)
     confirmed = refusals if taken_by == len(keys) else {}
-    return Concluded(outcome=Parked(ParkReason.REJECTED, confirmed), sent=columns, reply=rejection)
+    return Conclusion(outcome=Parked(ParkReason.REJECTED, confirmed), sent=columns, reply=rejection)
 
 
 def _create(
@@ -197,7 +197,7 @@ def _create(
     policy: MatchPolicy,
     *,
     is_last_try: bool,
-) -> Generator[Write | LookUp, Reply, Concluded | None]:
+) -> Generator[Write | LookUp, Reply, Conclusion | None]:
     """Creates the row if it is still missing. None: somebody else created it first, so start over."""
     constants = dict(policy.on_create)
     if isinstance(target, LookUp):
@@ -212,7 +212,7 @@ def _create(
     columns = {**constants, **{name: value.value for name, value in creation.items()}}
     write = Write(key, Condition.CREATE_ONLY, columns)
     reply = yield write
-    match action_of(reply, write):
+    match reply.action_alone:
         case Action.DONE:
             outcome = Delivered(
                 columns=creation,
@@ -220,14 +220,14 @@ def _create(
                 row_id=key.guid if isinstance(key, RowId) else None,
                 forgotten=True,
             )
-            return Concluded(outcome=outcome, sent=creation, constants=constants, reply=reply)
+            return Conclusion(outcome=outcome, sent=creation, constants=constants, reply=reply)
         case Action.REUPSERT if not is_last_try:
             return None
         case Action.REUPSERT:
             hidden = Parked(ParkReason.HIDDEN_ROW)
-            return Concluded(outcome=hidden, sent=creation, constants=constants, reply=reply)
+            return Conclusion(outcome=hidden, sent=creation, constants=constants, reply=reply)
         case _:
-            return Concluded(outcome=_failure(reply, write), sent=creation, constants=constants, reply=reply)
+            return Conclusion(outcome=_failure(reply), sent=creation, constants=constants, reply=reply)
 
 
 def locate_row(contact: Contact, policy: MatchPolicy) -> RowKey | LookUp | None:
@@ -256,46 +256,29 @@ def row_id_of(keys: tuple[RowKey, ...]) -> str | None:
     return ",".join(guids) if guids else None
 
 
-def action_of(reply: Reply, request: Write | LookUp) -> Action:
-    """The class of action a reply calls for, when nothing else was in its call that could have spoilt it
-    (dataverse.md 5.2). The sender halves refused calls before a dialogue hears of them.
-    """
-    match reply:
-        case Answered():
-            return classify(reply, _condition(request), alone=True)
-        case NotAttempted() | Unknown():
-            # Every write is conditional and idempotent, so sending it again cannot do harm (dataverse.md
-            # 5.3).
-            return Action.RETRY
-        case _:
-            assert_never(reply)
-
-
-def _condition(request: Write | LookUp) -> Condition | None:
-    return request.condition if isinstance(request, Write) else None
-
-
-def _failure(reply: Reply, request: Write | LookUp) -> Outcome:
+def _failure(reply: Reply) -> Outcome:
     """What a reply that is not a success means for the contact it was given for."""
-    match reply:
+    answer = reply.answer
+    match answer:
         case NotAttempted():
             return Postponed(PostponeCause.NOT_REACHED)
         case Unknown():
-            # Alone in its call (the pace halves the rows of failing calls) a row that breaks every connection
-            # comes round ever more rarely; it is never parked, because it may be the network after all.
-            return Retried(max_attempts=None) if reply.sent else Postponed(PostponeCause.UNREACHABLE)
+            # A row that breaks every connection ends up alone in its call, because the rate limiter halves
+            # the rows of failing calls. It is then tried ever more rarely, but never parked: the network may
+            # be the cause after all.
+            return Retried(max_attempts=None) if answer.sent else Postponed(PostponeCause.UNREACHABLE)
         case Answered():
             pass
         case _:
-            assert_never(reply)
-    match action_of(reply, request):
+            assert_never(answer)
+    match reply.action_alone:
         case Action.WAIT:
-            return Postponed(PostponeCause.THROTTLED, reply.retry_after)
+            return Postponed(PostponeCause.THROTTLED, answer.retry_after)
         case Action.ALERT | Action.TOKEN:
-            return Alerted(AlertReason.REFUSED, advice_for(reply, _condition(request)))
+            return Alerted(AlertReason.REFUSED, reply.entry.advice)
         case Action.DEAD | Action.SPLIT:
             return Parked(ParkReason.REJECTED)
-        case _ if reply.whole_call:
+        case _ if answer.whole_call:
             return Retried(max_attempts=None)
         case _:
-            return Retried(max_attempts=entry_for(reply, _condition(request)).max_attempts or MAX_ATTEMPTS)
+            return Retried(max_attempts=reply.entry.max_attempts or MAX_ATTEMPTS)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from didomi_dataverse.dataverse.replies import Answered, Exchange
+from didomi_dataverse.dataverse.calls import Exchange
+from didomi_dataverse.dataverse.replies import Answered
 from didomi_dataverse.dataverse.requests import Condition, Request, Write
-from didomi_dataverse.delivery.outcome import AlertReason, Concluded
+from didomi_dataverse.delivery.outcome import AlertReason, Conclusion
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
 from didomi_dataverse.delivery.settle import outcome_word
 from didomi_dataverse.ledger.delivery_state import Claim, DeliveryState
@@ -110,34 +111,34 @@ class Metrics:
         """A request was answered with an error."""
         self._refusals.labels(str(status)).inc()
 
-    def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
+    def on_call(self, exchange: Exchange) -> None:
         """One call ended."""
-        first = exchange.replies[0] if exchange.replies else None
-        whole = first.status if isinstance(first, Answered) and first.whole_call else None
-        status = str(whole or (200 if any(isinstance(r, Answered) for r in exchange.replies) else "none"))
-        self._calls.labels(exchange.kind.value, status).inc()
+        answers = [reply.answer for reply in exchange.replies]
+        whole = answers[0].status if isinstance(answers[0], Answered) and answers[0].whole_call else None
+        status = str(whole or (200 if any(isinstance(answer, Answered) for answer in answers) else "none"))
+        self._calls.labels(exchange.call.kind.value, status).inc()
         self._call_seconds.observe(exchange.duration.total_seconds())
-        for request, reply in zip(requests, exchange.replies, strict=False):
-            if isinstance(reply, Answered) and not reply.whole_call:
+        for request, answer in zip(exchange.call.requests, answers, strict=False):
+            if isinstance(answer, Answered) and not answer.whole_call:
                 self._operations.labels(_operation(request)).inc()
 
-    def concluded(self, claim: Claim, concluded: Concluded) -> None:  # noqa: ARG002 - the listener's form
+    def on_outcome(self, claim: Claim, conclusion: Conclusion) -> None:  # noqa: ARG002 - the listener's form
         """One contact reached an outcome."""
-        self._outcomes.labels(outcome_word(concluded)).inc()
+        self._outcomes.labels(outcome_word(conclusion)).inc()
 
-    def found(self, findings: Sequence[Finding]) -> None:
+    def on_findings(self, findings: Sequence[Finding]) -> None:
         """The mapping had no column value for some choices of a contact."""
         for finding in findings:
             self._findings.labels(finding.problem).inc()
 
-    def paced(self, user: str, pace: RateLimitState) -> None:
-        """The pace of an application user changed."""
-        self._parallel.labels(user).set(pace.parallel)
-        self._rows.labels(user).set(pace.rows)
-        paused_until = 0 if pace.paused_until is None else pace.paused_until.timestamp()
+    def on_rate_limit_change(self, user: str, state: RateLimitState) -> None:
+        """The rate limit of an application user changed."""
+        self._parallel.labels(user).set(state.parallel)
+        self._rows.labels(user).set(state.rows)
+        paused_until = 0 if state.paused_until is None else state.paused_until.timestamp()
         self._paused_until.labels(user).set(paused_until)
         for reason in AlertReason:
-            stopped = pace.alert is not None and pace.alert.reason is reason
+            stopped = state.alert is not None and state.alert.reason is reason
             self._alert.labels(user, reason.value).set(1 if stopped else 0)
 
     def contacts(self, by_state: Mapping[DeliveryState, int], oldest_due_seconds: float) -> None:

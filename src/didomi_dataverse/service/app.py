@@ -29,7 +29,7 @@ from didomi_dataverse.observability.health import Lifecycle, build_health_router
 from didomi_dataverse.observability.metrics import Metrics
 from didomi_dataverse.privacy.pseudonym import identifier_hash
 from didomi_dataverse.wiring.configuration import Configuration
-from didomi_dataverse.wiring.delivery import build_senders, first_pace, open_clients
+from didomi_dataverse.wiring.delivery import build_senders, initial_rate_limit, open_clients
 from didomi_dataverse.wiring.ledger import open_ledger_for_serving
 from didomi_dataverse.wiring.policies import mapping_fingerprint, reading_policy, target_fingerprint
 from didomi_dataverse.wiring.receiving import build_authenticator
@@ -150,7 +150,7 @@ class _Service:
 
     def paces(self) -> list[RateLimitState]:
         """What the senders are doing, in the order of the configuration."""
-        return [sender.pace for sender in self._senders]
+        return [sender.rate_limit for sender in self._senders]
 
     async def metrics_page(self) -> Response:
         """Prometheus' text format. A store that is down takes none of what is known without it away."""
@@ -184,7 +184,7 @@ class _Service:
             dice=random.random,
             listener=self.metrics,
             pseudonym=lambda key: identifier_hash(hash_key, key),
-            pace=first_pace(self._settings.dataverse),
+            rate_limit=initial_rate_limit(self._settings.dataverse),
             tenure=tenure,
         )
 

@@ -1,8 +1,12 @@
-"""From the settings to senders: one for each application user, each with its own token, mode and pace."""
+"""From the settings to senders: one for each application user, each with its own token, delivery mode and
+rate limiter.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+
+import structlog
 
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.config.credentials import ApplicationUser
@@ -14,10 +18,14 @@ from didomi_dataverse.dataverse.auth.credentials import (
     FederatedToken,
     ManagedIdentity,
 )
+from didomi_dataverse.dataverse.bulk import BulkMessage
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.dispatch.base import BatchDispatcher, Dispatcher, SingleDispatcher
+from didomi_dataverse.dataverse.dispatch.base import Dispatcher
+from didomi_dataverse.dataverse.dispatch.batch import BatchDispatcher
 from didomi_dataverse.dataverse.dispatch.bulk import BulkDispatcher
+from didomi_dataverse.dataverse.dispatch.single import SingleDispatcher
 from didomi_dataverse.dataverse.factory import create_client
+from didomi_dataverse.delivery.connection import Connection
 from didomi_dataverse.delivery.membership import Membership, SingleProcess
 from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
@@ -26,6 +34,8 @@ from didomi_dataverse.delivery.settle import RetryLimits
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.wiring.configuration import Configuration
 from didomi_dataverse.wiring.policies import match_policy
+
+log = structlog.get_logger(__name__)
 
 LEASE_MARGIN = timedelta(seconds=60)
 """What a lease lasts beyond one call at its longest: time to claim, to map, to begin a second call, to
@@ -72,20 +82,25 @@ def credential_of(user: ApplicationUser) -> Credential:
     return ManagedIdentity(None if user.managed_identity is None else user.managed_identity.client_id)
 
 
-def open_dispatcher(settings: Dataverse, client: DataverseClient) -> Dispatcher:
+def build_dispatcher(settings: Dataverse) -> Dispatcher:
     """The delivery mode that the configuration asks for."""
     match settings.bulk:
         case "batch":
-            return BatchDispatcher(client)
+            return BatchDispatcher()
         case "multiple":
-            return BulkDispatcher(client)
+            return BulkDispatcher(on_unavailable=_log_unavailable)
         case "single":
-            return SingleDispatcher(client)
+            return SingleDispatcher()
 
 
-def first_pace(settings: Dataverse) -> RateLimitState:
-    """The pace of a user of whom nothing is known yet."""
-    return RateLimitState.at_start(max_parallel=settings.max_parallel, max_rows=settings.batch_rows)
+def _log_unavailable(message: BulkMessage, status: int | None) -> None:
+    answered = {} if status is None else {"status": status}
+    log.warning("bulk_message_missing", message=message.value, instead="batch", **answered)
+
+
+def initial_rate_limit(settings: Dataverse) -> RateLimitState:
+    """The state of a rate limiter that has learnt nothing yet."""
+    return RateLimitState.initial(max_parallel=settings.max_parallel, max_rows=settings.batch_rows)
 
 
 def build_senders(
@@ -97,23 +112,23 @@ def build_senders(
     dice: Callable[[], float],
     listener: Listener,
     pseudonym: Callable[[str], str],
-    pace: RateLimitState,
+    rate_limit: RateLimitState,
     tenure: Membership | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> tuple[Sender, ...]:
-    """A sender for each client; `pace` is what each begins with. `tenure` None: nobody else serves from the
-    ledger.
+    """A sender for each client; `rate_limit` is what each begins with. `tenure` None: nobody else serves from
+    the ledger.
     """
     settings = configuration.settings
     # They share one: what one of them claimed, this process holds.
     shared = tenure or SingleProcess(ledger.replicas, clock=clock)
     senders = []
     for number, client in enumerate(clients, start=1):
-        turnstile = RateLimiter(
+        rate_limiter = RateLimiter(
             user=str(number),
-            pace=pace,
+            state=rate_limit,
             clock=clock,
-            dice=dice,
+            draw_jitter=dice,
             listener=listener,
             replicas=lambda: shared.replicas,
             sleep=sleep,
@@ -121,12 +136,11 @@ def build_senders(
         senders.append(
             Sender(
                 ledger=ledger.queue,
-                carrier=open_dispatcher(settings.dataverse, client),
+                connection=Connection(client, build_dispatcher(settings.dataverse), rate_limiter),
                 mapping=configuration.mapping,
                 policy=match_policy(settings),
                 patience=RetryLimits(unmatched_for=settings.contact.unmatched.retry_for),
                 lease=Lease(holds_for=client.longest_call + LEASE_MARGIN, longest_call=client.longest_call),
-                turnstile=turnstile,
                 is_alone=len(clients) == 1,
                 clock=clock,
                 dice=dice,

@@ -6,7 +6,6 @@ token (dataverse.md 10). So it runs in a thread, one request at a time, and what
 
 import asyncio
 import re
-import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from urllib.parse import urlsplit
 
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.dataverse.auth.credentials import Application, BlockingHttp, CredentialUnreadableError
+from didomi_dataverse.dataverse.keys import GUID_PATTERN
+from didomi_dataverse.dataverse.tls import find_tls_error
 from didomi_dataverse.errors import DataverseError, TokenRefusedError, TokenUnavailableError
 
 PUBLIC_AUTHORITY: Final = "https://login.microsoftonline.com"
@@ -105,8 +106,6 @@ class TokenCache:
         self._flight: asyncio.Task[_Held] | None = None
         self._tried_at: datetime | None = None
         self._refused_s: float | None = None
-        self.trouble: DataverseError | None = None
-        """Why the last renewal failed, though the token may still be good; None after a success."""
 
     async def bearer(self) -> str:
         """The token. TokenRefusedError when a person must act, TokenUnavailableError when time may help."""
@@ -159,9 +158,8 @@ class TokenCache:
     def _landed(self, flight: "asyncio.Task[_Held]") -> None:
         self._flight = None
         if not flight.cancelled():
-            # Reading the exception also tells asyncio that it was noticed, when nobody was waiting.
-            failure = flight.exception()
-            self.trouble = failure if isinstance(failure, DataverseError) else None
+            # asyncio warns of an exception that is never read; without a caller nothing else reads it.
+            flight.exception()
 
     async def _fetch(self) -> _Held:
         asked_at = self._clock.now()
@@ -202,13 +200,8 @@ class TokenCache:
 
 
 def _unreachable(failure: Exception) -> TokenUnavailableError:
-    # Only the kind: the text may hold addresses and bodies. What is wrong with TLS is said by the innermost
-    # error.
-    kind = type(failure).__name__
-    inner: BaseException | None = failure
-    while inner is not None:
-        kind = type(inner).__name__ if isinstance(inner, ssl.SSLError) else kind
-        inner = inner.__cause__ or inner.__context__
+    # Only the kind: the text may hold addresses and bodies.
+    kind = type(find_tls_error(failure) or failure).__name__
     return TokenUnavailableError(
         f"Microsoft Entra cannot be reached or is failing ({kind}). It is tried again. "
         "If it stays so, check the network, the proxy, `dataverse.authority` and `dataverse.ca_bundle`."
@@ -233,5 +226,5 @@ def _failure(answer: Mapping[str, Any]) -> DataverseError:
 
 def _first_sentence(description: str) -> str:
     line = re.split(r"Trace ID|Correlation ID|[\r\n]", description)[0]
-    line = re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "***", line)
+    line = re.sub(rf"'[^']*'|\"[^\"]*\"|{GUID_PATTERN}", "***", line)
     return f'Entra says: "{line.strip()[:200]}"'
