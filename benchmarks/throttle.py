@@ -18,7 +18,6 @@ here as in a window of 300 s.
 import argparse
 import asyncio
 import json
-import random
 import shutil
 import ssl
 import tempfile
@@ -40,8 +39,8 @@ from didomi_dataverse.demo.sandbox_config import write_config
 from didomi_dataverse.didomi import interpret, notification
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
-from didomi_dataverse.wiring.delivery import build_senders, first_pace, open_clients
-from didomi_dataverse.wiring.policies import reading_policy
+from didomi_dataverse.wiring.delivery import build_senders, open_clients
+from didomi_dataverse.wiring.policies import interpretation_policy
 from didomi_sandbox.bodies import event, event_created, person, purpose
 
 WINDOW_S = 10
@@ -193,10 +192,8 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
             clients,
             ledger=ledger,
             clock=clock,
-            dice=random.random,
             listener=heard,
             pseudonym=lambda _: "somebody",
-            pace=first_pace(configuration.settings.dataverse),
         )
         worker = DeliveryWorker(ledger=ledger, senders=senders, clock=clock)
         stop = asyncio.Event()
@@ -268,7 +265,7 @@ async def table(runs: list[Run]) -> None:
             filled = Path(name) / f"{run.contacts}.db"
             async with running_sandbox(folder) as sandbox:
                 if not filled.exists():
-                    policy = reading_policy(configured(sandbox, folder, run))
+                    policy = interpretation_policy(configured(sandbox, folder, run))
                     await fill(f"sqlite:///{filled}", policy, run.contacts)
                 print(await measure(sandbox, folder, filled, run), flush=True)
             shutil.rmtree(folder)

@@ -11,7 +11,7 @@ from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotifica
 from didomi_dataverse.mapping.apply import ColumnValue, apply
 from didomi_dataverse.mapping.rules import ColumnMapping, SelectionFlag, YesNo
 from didomi_dataverse.wiring.configuration import Configuration
-from didomi_dataverse.wiring.policies import reading_policy
+from didomi_dataverse.wiring.policies import interpretation_policy
 
 
 def explain(reading: InterpretedNotification, mapping: ColumnMapping) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def words(value: object) -> str:
 
 def read_body(configuration: Configuration, body: bytes, *, now: datetime) -> list[InterpretedNotification]:
     """What a body says, as the service would read it. Raises NotJsonError."""
-    policy = reading_policy(configuration)
+    policy = interpretation_policy(configuration)
     return [
         interpret.interpret(found, received_at=now, caller="explain", policy=policy)
         for found in notification.parse_notifications(body)

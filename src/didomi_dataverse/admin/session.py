@@ -14,7 +14,7 @@ from didomi_dataverse.errors import DidomiDataverseError
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.ledger.queries import StoredNotification
 from didomi_dataverse.wiring.configuration import Configuration
-from didomi_dataverse.wiring.policies import reading_policy
+from didomi_dataverse.wiring.policies import interpretation_policy
 
 _MIN_PREFIX_CHARACTERS = 4
 _DIGEST_CHARACTERS = 64
@@ -36,7 +36,7 @@ class AdminSession:
     @property
     def policy(self) -> InterpretationPolicy:
         """How notifications are read today."""
-        return reading_policy(self.configuration)
+        return interpretation_policy(self.configuration)
 
     def key_of(self, organization_user_id: str) -> str:
         """Where notifications of this person meet. Raises NotFoundError for what cannot name anybody."""
@@ -117,7 +117,7 @@ async def find_contact(
     configuration: Configuration, organization_user_id: str, *, clock: Clock
 ) -> dict[str, Any] | None:
     """What is known of one person (`operate.contact_view`), or None when nothing is. Raises StoreError."""
-    identity = identify(organization_user_id, reading_policy(configuration).normalize)
+    identity = identify(organization_user_id, interpretation_policy(configuration).normalize)
     if not isinstance(identity, Identity):
         return None
     ledger = await Ledger.open(configuration.settings.store.url.get_secret_value(), clock=clock)

@@ -31,7 +31,7 @@ from didomi_dataverse.demo.sandbox_config import write_config
 from didomi_dataverse.demo.story import Must, Row, Scene, Story, story
 from didomi_dataverse.observability.health import Lifecycle
 from didomi_dataverse.observability.logging import configure_logging
-from didomi_dataverse.service.server import server_config
+from didomi_dataverse.service.server import build_server_config
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
 from didomi_sandbox.webhook_client import deliver, proof
 
@@ -92,7 +92,7 @@ async def _stage(folder: Path, clock: Clock) -> AsyncIterator[_Stage]:
         path = write_config(folder, sandbox.url, sandbox.identity, service_port=port)
         configuration = load_configuration(path, {})
         lifecycle = Lifecycle()
-        server = _Server(server_config(configuration, lifecycle, clock=clock))
+        server = _Server(build_server_config(configuration, lifecycle, clock=clock))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             started = asyncio.create_task(lifecycle.started.wait())

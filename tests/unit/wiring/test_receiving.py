@@ -1,4 +1,4 @@
-"""The gate is built from the configuration (config.example.yaml, `didomi.auth`)."""
+"""The authenticator is built from the configuration (config.example.yaml, `didomi.auth`)."""
 
 from typing import Any
 
