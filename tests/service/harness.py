@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from dataverse_sandbox.server import SandboxServer
-from didomi_dataverse.admin.explain import read_body
+from didomi_dataverse.admin.explain import interpret_body
 from didomi_dataverse.dataverse.replies import CallKind, Exchange
 from didomi_dataverse.dataverse.requests import Request
 from didomi_dataverse.delivery.outcome import Concluded
@@ -93,7 +93,7 @@ class Harness:
         readings = [
             reading
             for body in bodies
-            for reading in read_body(self.configuration, json.dumps(body).encode(), now=self.clock.now())
+            for reading in interpret_body(self.configuration, json.dumps(body).encode(), now=self.clock.now())
         ]
         return await self.ledger.record(readings)
 
