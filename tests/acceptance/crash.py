@@ -22,7 +22,7 @@ import psycopg
 
 from tests.acceptance.crash_fold import COLUMNS, differing, fold
 from tests.acceptance.crash_story import Story, person_key
-from tests.acceptance.processes import COMMAND, free_port, town
+from tests.acceptance.processes import COMMAND, free_port, run_sandbox
 
 _LOOK_EVERY_SECONDS = 0.05
 _NEXT_FAULTS_SECONDS = 0.4
@@ -139,7 +139,7 @@ class Plan:
 
 def besiege(folder: Path, plan: Plan) -> Reckoning:
     """Runs a whole siege. Everything that it starts has ended when it returns."""
-    with town(folder) as sandbox:
+    with run_sandbox(folder) as sandbox:
         return asyncio.run(_Siege(folder, plan, sandbox.ready).run())
 
 

@@ -1,4 +1,4 @@
-"""Somebody else's client in a process of its own: told what to do, and asked what came of it, by two pipes.
+"""A client that is not ours in a process of its own: two pipes carry what it is to do, and the result.
 
 The scripts at the other end stand in `clients/`. They translate a line of JSON into a call, and what came of
 it into a line of JSON: what it `gave`, or what it `raised`. The client itself is as it was published.
@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.processes import GIVE_UP_AFTER_SECONDS, Town
+from tests.acceptance.processes import GIVE_UP_AFTER_SECONDS, RunningSandbox
 
 CLIENTS = Path(__file__).with_name("clients")
 # An id that no row has.
-NOBODY = "00000000-0000-4000-8000-00000000ffff"
+UNKNOWN_ID = "00000000-0000-4000-8000-00000000ffff"
 # dataverse.md 6.1: where the label of a value stands.
 LABEL = "@OData.Community.Display.V1.FormattedValue"
 
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 class Foreign:
     """A running client, and the sandbox that it talks to."""
 
-    def __init__(self, process: subprocess.Popen[str], sandbox: Town) -> None:
+    def __init__(self, process: subprocess.Popen[str], sandbox: RunningSandbox) -> None:
         self._process = process
         self.sandbox = sandbox
 
@@ -70,10 +70,10 @@ class Foreign:
 
 @contextmanager
 def started_foreign(
-    sandbox: Town, command: Sequence[str], *, trust: Sequence[str], **changed: str
+    sandbox: RunningSandbox, command: Sequence[str], *, trust: Sequence[str], **changed: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """The process of a client. `trust` are the variables that name its certification authorities; it is told
-    `changed` instead of the truth about the sandbox.
+    """The process of a client. `trust` are the variables that name its certification authorities; `changed`
+    replaces members of what it is given about the sandbox.
     """
     environment = os.environ | dict.fromkeys(trust, sandbox.ready["ca_bundle"])
     environment["READY"] = json.dumps(sandbox.ready | changed)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.foreign import CLIENTS, LABEL, NOBODY, Foreign, Row, started_foreign
-from tests.acceptance.processes import town
+from tests.acceptance.foreign import CLIENTS, LABEL, UNKNOWN_ID, Foreign, Row, started_foreign
+from tests.acceptance.processes import run_sandbox
 
 pytestmark = pytest.mark.node_client
 
@@ -41,7 +41,7 @@ def shared_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeClie
     assert (CLIENTS / "node_modules").is_dir(), "scripts/install-clients has not been run"
     command = ("node", str(CLIENTS / "dynamics_web_api.mjs"))
     with (
-        town(tmp_path_factory.mktemp("node")) as sandbox,
+        run_sandbox(tmp_path_factory.mktemp("node")) as sandbox,
         started_foreign(sandbox, command, trust=("NODE_EXTRA_CA_CERTS",)) as process,
     ):
         yield NodeClient(process, sandbox)
@@ -79,7 +79,7 @@ def test_a_row_is_read_by_its_id_and_by_its_key(client: NodeClient, five: list[s
     by_key = client.call("retrieve", key="new_didomikey='p-3'", select=columns)
     assert (by_id["contactid"], by_id["new_didomikey"], by_id["donotemail" + LABEL]) == (five[2], "p-3", "No")
     assert (by_key["contactid"], by_key["donotemail"]) == (five[2], False)
-    assert client.refusal("retrieve", key=NOBODY)["status"] == 404
+    assert client.refusal("retrieve", key=UNKNOWN_ID)["status"] == 404
 
 
 @pytest.mark.usefixtures("five")
@@ -115,7 +115,7 @@ def test_an_update_changes_the_columns_it_names(client: NodeClient, five: list[s
 @pytest.mark.parametrize(
     ("key", "data", "status"),
     [
-        pytest.param(NOBODY, {"lastname": "Nobody"}, 404, id="missing"),
+        pytest.param(UNKNOWN_ID, {"lastname": "Unknown"}, 404, id="missing"),
         pytest.param("new_didomikey='p-1'", BAD, 400, id="wrong-value"),
         pytest.param("lastname='Five'", {"donotfax": True}, 400, id="no-such-key"),
     ],

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.foreign import CLIENTS, LABEL, NOBODY, Foreign, Row, started_foreign
-from tests.acceptance.processes import Town, town
+from tests.acceptance.foreign import CLIENTS, LABEL, UNKNOWN_ID, Foreign, Row, started_foreign
+from tests.acceptance.processes import RunningSandbox, run_sandbox
 
 EMAIL = 2  # dataverse.md 6.2: preferredcontactmethodcode
 
@@ -45,7 +45,7 @@ class OfficialClient(Foreign):
 
 
 @contextmanager
-def official(sandbox: Town, kind: str, **changed: str) -> Iterator[OfficialClient]:
+def official(sandbox: RunningSandbox, kind: str, **changed: str) -> Iterator[OfficialClient]:
     """The client, in its synchronous or asynchronous form; each trusts what its HTTP library is told."""
     command = (sys.executable, str(CLIENTS / "sdk.py"), kind)
     trust = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
@@ -54,13 +54,13 @@ def official(sandbox: Town, kind: str, **changed: str) -> Iterator[OfficialClien
 
 
 @pytest.fixture(scope="module")
-def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with town(tmp_path_factory.mktemp("official")) as opened:
+def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+    with run_sandbox(tmp_path_factory.mktemp("official")) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module", params=["sync", "async"])
-def shared_client(request: pytest.FixtureRequest, shared_sandbox: Town) -> Iterator[OfficialClient]:
+def shared_client(request: pytest.FixtureRequest, shared_sandbox: RunningSandbox) -> Iterator[OfficialClient]:
     with official(shared_sandbox, request.param) as opened:
         yield opened
 
@@ -93,16 +93,16 @@ def five(client: OfficialClient) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_token_is_asked_for_once(shared_sandbox: Town, kind: str) -> None:
+def test_a_token_is_asked_for_once(shared_sandbox: RunningSandbox, kind: str) -> None:
     shared_sandbox.control("POST", "reset")
     with official(shared_sandbox, kind) as client:
         assert len(client.call("tables.list")) == 1
-        assert client.call("records.retrieve", "contact", NOBODY) is None
+        assert client.call("records.retrieve", "contact", UNKNOWN_ID) is None
         assert client.calls()["token"] == {"200": 1}
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_wrong_secret_is_told_as_entra_tells_it(shared_sandbox: Town, kind: str) -> None:
+def test_a_wrong_secret_is_told_as_entra_tells_it(shared_sandbox: RunningSandbox, kind: str) -> None:
     with official(shared_sandbox, kind, client_secret="not-the-secret") as client:
         refused = client.refusal("tables.list")
         assert refused["raised"] == "ClientAuthenticationError"
@@ -134,7 +134,7 @@ def test_an_update_changes_the_columns_it_names(client: OfficialClient, five: li
 
 
 def test_an_update_of_a_missing_row_creates_none(client: OfficialClient) -> None:
-    refused = client.refusal("records.update", "contact", NOBODY, {"lastname": "Nobody"})
+    refused = client.refusal("records.update", "contact", UNKNOWN_ID, {"lastname": "Unknown"})
     assert (refused["status"], refused["code"]) == (404, "0x80040217")
     assert client.table() == {}
 
@@ -235,7 +235,7 @@ def test_a_row_is_read_by_its_id_with_the_columns_asked_for(client: OfficialClie
     found = client.call("records.retrieve", "contact", five[2], select=["New_DidomiKey", "donotemail"])
     assert found.pop("etag").startswith('W/"')
     assert found == {"id": five[2], "contactid": five[2], "new_didomikey": "p-3", "donotemail": False}
-    assert client.call("records.retrieve", "contact", NOBODY) is None
+    assert client.call("records.retrieve", "contact", UNKNOWN_ID) is None
 
 
 def test_labels_come_beside_the_values(client: OfficialClient, five: list[str]) -> None:
