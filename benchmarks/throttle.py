@@ -18,7 +18,6 @@ here as in a window of 300 s.
 import argparse
 import asyncio
 import json
-import random
 import shutil
 import ssl
 import tempfile
@@ -42,7 +41,7 @@ from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
 from didomi_dataverse.wiring.delivery import build_senders, initial_rate_limit, open_clients
 from didomi_dataverse.wiring.ledger import reinterpret
-from didomi_dataverse.wiring.policies import reading_policy
+from didomi_dataverse.wiring.policies import interpretation_policy
 from didomi_sandbox.bodies import event, event_created, person, purpose
 
 WINDOW_S = 10
@@ -197,7 +196,6 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
             clients,
             ledger=ledger,
             clock=clock,
-            dice=random.random,
             listener=heard,
             pseudonym=lambda _: "a contact",
             rate_limit=initial_rate_limit(configuration.settings.dataverse),
@@ -272,7 +270,7 @@ async def table(runs: list[Run]) -> None:
             filled = Path(name) / f"{run.contacts}.db"
             async with running_sandbox(folder) as sandbox:
                 if not filled.exists():
-                    policy = reading_policy(configured(sandbox, folder, run))
+                    policy = interpretation_policy(configured(sandbox, folder, run))
                     await fill(f"sqlite:///{filled}", policy, run.contacts)
                 print(await measure(sandbox, folder, filled, run), flush=True)
             shutil.rmtree(folder)

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from dataverse_sandbox import SandboxServer
-from didomi_dataverse.admin.explain import read_body
+from didomi_dataverse.admin.explain import interpret_body
 from didomi_dataverse.dataverse.calls import CallKind, Exchange
 from didomi_dataverse.dataverse.requests import Request
 from didomi_dataverse.delivery.outcome import Conclusion
@@ -95,7 +95,7 @@ class Harness:
         readings = [
             reading
             for body in bodies
-            for reading in read_body(self.configuration, json.dumps(body).encode(), now=self.clock.now())
+            for reading in interpret_body(self.configuration, json.dumps(body).encode(), now=self.clock.now())
         ]
         return await self.ledger.inbox.ingest(readings)
 

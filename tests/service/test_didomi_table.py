@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dataverse_sandbox import running_sandbox
-from didomi_dataverse.admin.explain import read_body
+from didomi_dataverse.admin.explain import interpret_body
 from tests.clocks import START
 from tests.service.harness import open_house, replaced
 
@@ -667,7 +667,7 @@ async def _play(folder: Path, certificates: Path) -> dict[str, Played]:
         before = {row["new_didomikey"]: row for row in await house.rows()}
         for case in CASES:
             for body in case.bodies(About(keys[case.name])):
-                notifications = read_body(
+                notifications = interpret_body(
                     house.configuration, json.dumps(body).encode(), now=house.clock.now()
                 )
                 recorded = await house.ledger.inbox.ingest(notifications)

@@ -1,16 +1,15 @@
-"""From the settings to senders: one for each application user, each with its own token, delivery mode and
-rate limiter.
-"""
+"""From the configuration to the parts that deliver: clients, membership, senders, retention."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.config.credentials import ApplicationUser
-from didomi_dataverse.config.settings import Dataverse
+from didomi_dataverse.config.settings import Dataverse, Settings
 from didomi_dataverse.dataverse.auth.credentials import (
     ClientCertificate,
     ClientSecret,
@@ -26,39 +25,51 @@ from didomi_dataverse.dataverse.dispatch.bulk import BulkDispatcher
 from didomi_dataverse.dataverse.dispatch.single import SingleDispatcher
 from didomi_dataverse.dataverse.factory import create_client
 from didomi_dataverse.delivery.connection import Connection
-from didomi_dataverse.delivery.membership import Membership, SingleProcess
+from didomi_dataverse.delivery.membership import Membership, ReplicaMember, SingleProcess
 from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
+from didomi_dataverse.delivery.retention import Retention, RetentionCleaner
 from didomi_dataverse.delivery.sender import Lease, Listener, Sender
 from didomi_dataverse.delivery.settle import RetryLimits
 from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.privacy.pseudonym import identifier_hash
 from didomi_dataverse.wiring.configuration import Configuration
-from didomi_dataverse.wiring.policies import match_policy
+from didomi_dataverse.wiring.policies import mapping_fingerprint, match_policy, target_fingerprint
 
 log = structlog.get_logger(__name__)
 
 LEASE_MARGIN = timedelta(seconds=60)
-"""What a lease lasts beyond one call at its longest: time to claim, to map, to begin a second call, to
-settle.
+"""How long a lease lasts beyond the longest call: time to claim, to map, to begin a second call, to settle.
+Too small: a second call is not begun, and its contacts are given back. Too large: a contact whose claim got
+lost is delivered that much later.
 """
 
 
+async def apply_configuration_changes(configuration: Configuration, ledger: Ledger, *, now: datetime) -> int:
+    """Make the contacts due that were delivered by another configuration: to another target, or by another
+    mapping.
+
+    Returns how many contacts are to be mapped again because the mapping changed. Raises StoreError.
+    """
+    await ledger.maintenance.retarget(target_fingerprint(configuration.settings), now=now)
+    return await ledger.maintenance.remap(mapping_fingerprint(configuration), now=now)
+
+
 def open_clients(settings: Dataverse, *, clock: Clock) -> tuple[DataverseClient, ...]:
-    """One client for each application user. Nothing is asked of anybody yet; each is to be closed."""
+    """One client for each application user, in the order of the configuration. None has connected yet; the
+    caller closes each.
+    """
     users = (settings, *settings.application_users)
-    return tuple(open_dataverse(settings, user=user, clock=clock) for user in users)
+    return tuple(open_client(settings, user, clock=clock) for user in users)
 
 
-def open_dataverse(
-    settings: Dataverse, *, clock: Clock, user: ApplicationUser | None = None
-) -> DataverseClient:
-    """The client of one application user, by default the first."""
-    user = user or settings
+def open_client(settings: Dataverse, user: ApplicationUser, *, clock: Clock) -> DataverseClient:
+    """The client of one application user."""
     return create_client(
         url=settings.url,
         tenant_id=settings.tenant_id,
         client_id=user.client_id,
-        credential=credential_of(user),
+        credential=build_credential(user),
         authority=settings.authority,
         api_path=settings.api_path,
         ca_bundle=settings.ca_bundle,
@@ -69,8 +80,8 @@ def open_dataverse(
     )
 
 
-def credential_of(user: ApplicationUser) -> Credential:
-    """The one way to log in that is written for this user."""
+def build_credential(user: ApplicationUser) -> Credential:
+    """The one way to log in that is configured for this user."""
     if user.client_secret is not None:
         return ClientSecret(user.client_secret.get_secret_value())
     if user.client_certificate is not None:
@@ -103,30 +114,55 @@ def initial_rate_limit(settings: Dataverse) -> RateLimitState:
     return RateLimitState.initial(max_parallel=settings.max_parallel, max_rows=settings.batch_rows)
 
 
+def build_membership(settings: Settings, ledger: Ledger, *, clock: Clock) -> SingleProcess | ReplicaMember:
+    """The membership of this process: alone on SQLite, one replica of several on PostgreSQL."""
+    if not ledger.is_shared:
+        return SingleProcess(ledger.replicas, clock=clock)
+    return ReplicaMember(ledger.replicas, clock=clock, takeover_after=settings.store.takeover_after)
+
+
+def build_retention_cleaner(settings: Settings, ledger: Ledger, *, clock: Clock) -> RetentionCleaner:
+    """What deletes old notifications and attempts."""
+    kept = settings.store.retention
+    retention = Retention(notifications=kept.notifications, attempts=kept.attempts)
+    return RetentionCleaner(ledger=ledger.maintenance, retention=retention, clock=clock)
+
+
+async def load_pseudonym(ledger: Ledger) -> Callable[[str], str]:
+    """The function that turns a contact's key into its pseudonym, the same for every replica of the store.
+
+    Raises StoreError.
+    """
+    hash_key = await ledger.maintenance.identifier_hash_key()
+    return lambda key: identifier_hash(hash_key, key)
+
+
 def build_senders(
     configuration: Configuration,
     clients: Sequence[DataverseClient],
     *,
     ledger: Ledger,
     clock: Clock,
-    dice: Callable[[], float],
     listener: Listener,
     pseudonym: Callable[[str], str],
-    rate_limit: RateLimitState,
-    tenure: Membership | None = None,
+    membership: Membership | None = None,
+    rate_limit: RateLimitState | None = None,
+    dice: Callable[[], float] = random.random,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> tuple[Sender, ...]:
-    """A sender for each client; `rate_limit` is what each begins with. `tenure` None: nobody else serves from
-    the ledger.
+    """A sender for each client, each with its own rate limiter.
+
+    `membership` None: no other process serves from the ledger. `rate_limit` is what each limiter begins with;
+    None: the configured one. `dice` gives numbers from 0 to 1 for jitter, `sleep` waits that many seconds.
     """
     settings = configuration.settings
-    # They share one: what one of them claimed, this process holds.
-    shared = tenure or SingleProcess(ledger.replicas, clock=clock)
+    # All senders share one membership: what any of them claimed, this process holds.
+    shared = membership or SingleProcess(ledger.replicas, clock=clock)
     senders = []
     for number, client in enumerate(clients, start=1):
         rate_limiter = RateLimiter(
             user=str(number),
-            state=rate_limit,
+            state=rate_limit or initial_rate_limit(settings.dataverse),
             clock=clock,
             draw_jitter=dice,
             listener=listener,
