@@ -35,4 +35,6 @@ def clip(text: str, *, max_characters: int) -> str:
     >>> clip("abcdef", max_characters=3)
     'abc'
     """
-    return clean(text[:max_characters])
+    cut = text[:max_characters]
+    # As in `is_storable`, without the calls: every stored notification comes by here several times.
+    return cut if cut.isascii() and "\x00" not in cut else clean(cut)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dataverse_sandbox.server import running_sandbox
+from dataverse_sandbox import running_sandbox
 from didomi_dataverse.admin.explain import read_body
 from tests.clocks import START
 from tests.service.harness import open_house, replaced
@@ -667,8 +667,10 @@ async def _play(folder: Path, certificates: Path) -> dict[str, Played]:
         before = {row["new_didomikey"]: row for row in await house.rows()}
         for case in CASES:
             for body in case.bodies(About(keys[case.name])):
-                notifications = read_body(house.configuration, json.dumps(body).encode(), now=house.clock.now())
-                recorded = await house.ledger.record(notifications)
+                notifications = read_body(
+                    house.configuration, json.dumps(body).encode(), now=house.clock.now()
+                )
+                recorded = await house.ledger.inbox.ingest(notifications)
                 last = recorded[-1]
                 became[case.name] = f"{last.disposition} {last.reason or ''}".strip()
         await house.deliver()

@@ -18,7 +18,7 @@ from didomi_dataverse.dataverse.dispatch.base import Dispatcher
 from didomi_dataverse.dataverse.errors.classify import Action, advice_for, classify, entry_for
 from didomi_dataverse.dataverse.replies import Answered, Exchange, Reply, Unknown
 from didomi_dataverse.dataverse.requests import LookUp, Request, Write
-from didomi_dataverse.delivery.membership import Membership, SingleProcess, run_while_held
+from didomi_dataverse.delivery.membership import Membership, run_while_held
 from didomi_dataverse.delivery.outcome import (
     Alerted,
     AlertReason,
@@ -33,8 +33,8 @@ from didomi_dataverse.delivery.rate_limit.state import RateLimitState
 from didomi_dataverse.delivery.settle import RetryLimits, apply_retry_limits, outcome_word, settle
 from didomi_dataverse.delivery.write_flow import MatchPolicy, WriteFlow, action_of, write_flow
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
+from didomi_dataverse.ledger.claims import DeliveryQueue
 from didomi_dataverse.ledger.delivery_state import Claim
-from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.mapping.apply import Finding, apply, for_creation
 from didomi_dataverse.mapping.rules import ColumnMapping
 
@@ -113,7 +113,7 @@ class Sender:
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        ledger: DeliveryQueue,
         carrier: Dispatcher,
         mapping: ColumnMapping,
         policy: MatchPolicy,
@@ -125,11 +125,9 @@ class Sender:
         dice: Callable[[], float],
         listener: Listener,
         pseudonym: Callable[[str], str],
-        tenure: Membership | None = None,
+        tenure: Membership,
     ) -> None:
-        """`is_alone`: nobody else sends, so what this one may not send now waits for it.
-        `tenure` None: nobody else serves from the ledger.
-        """
+        """`is_alone`: no other sender sends, so what this one may not send now waits for it."""
         self._is_alone = is_alone
         self._lone_faults = 0
         self._ledger = ledger
@@ -143,7 +141,7 @@ class Sender:
         self._listener = listener
         self._pseudonym = pseudonym
         self.lease = lease
-        self.tenure = tenure or SingleProcess(ledger, clock=clock)
+        self.tenure = tenure
 
     @property
     def pace(self) -> RateLimitState:
@@ -286,7 +284,7 @@ class Sender:
         await self._exchange(talks[middle:], visit)
 
     def _log(self, ended: Sequence[tuple[Claim, Concluded]]) -> None:
-        words = Counter(outcome_word(concluded) for _, concluded in ended)
+        words = Counter(outcome_word(concluded).value for _, concluded in ended)
         log.info("contacts_settled", **words)
         for claim, concluded in ended:
             if isinstance(concluded.outcome, Parked):

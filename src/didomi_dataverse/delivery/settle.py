@@ -23,7 +23,15 @@ from didomi_dataverse.delivery.outcome import (
     Retried,
     Unmatched,
 )
-from didomi_dataverse.ledger.delivery_state import Attempt, Claim, Contact, Move, Settlement, Written
+from didomi_dataverse.ledger.delivery_state import (
+    Attempt,
+    AttemptOutcome,
+    Claim,
+    Contact,
+    Move,
+    Settlement,
+    Written,
+)
 from didomi_dataverse.mapping.apply import ColumnValue
 from didomi_dataverse.privacy.server_message import safe_message
 
@@ -221,24 +229,24 @@ def _values(concluded: Concluded, contact: Contact) -> list[str]:
     return [contact.identifier, *(value for value in sent if isinstance(value, str))]
 
 
-def outcome_word(concluded: Concluded) -> str:
+def outcome_word(concluded: Concluded) -> AttemptOutcome:
     """The glossary's word for an outcome, as stored, counted and shown."""
     match concluded.outcome:
         case NothingToWrite():
-            return "nothing_to_write"
+            return AttemptOutcome.NOTHING_TO_WRITE
         case Delivered(created=True):
-            return "created"
+            return AttemptOutcome.CREATED
         case Delivered():
-            return "written"
+            return AttemptOutcome.WRITTEN
         case Unmatched():
-            return "unmatched"
+            return AttemptOutcome.UNMATCHED
         case Postponed():
-            return "postponed"
+            return AttemptOutcome.POSTPONED
         case Retried():
-            return "retried"
+            return AttemptOutcome.RETRIED
         case Parked():
-            return "parked"
+            return AttemptOutcome.PARKED
         case Alerted():
-            return "alerted"
+            return AttemptOutcome.ALERTED
         case _:
             assert_never(concluded.outcome)

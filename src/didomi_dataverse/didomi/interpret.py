@@ -14,9 +14,10 @@ from didomi_dataverse.didomi.interpreted import (
     Disposition,
     Identity,
     InterpretedNotification,
+    NotificationType,
     Reason,
 )
-from didomi_dataverse.didomi.notification import Notification, NotificationType
+from didomi_dataverse.didomi.notification import Notification
 from didomi_dataverse.didomi.payload.entity import Entity
 from didomi_dataverse.didomi.payload.timestamps import UNREADABLE, clamp_to_received
 

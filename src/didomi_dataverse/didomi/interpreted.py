@@ -10,6 +10,32 @@ from enum import StrEnum
 from didomi_dataverse.consent.model import Choice
 
 
+class NotificationType(StrEnum):
+    """The six types that Didomi documents (didomi.md 1.3)."""
+
+    EVENT_CREATED = "event.created"
+    EVENT_UPDATED = "event.updated"
+    EVENT_DELETED = "event.deleted"
+    USER_CREATED = "user.created"
+    USER_UPDATED = "user.updated"
+    USER_DELETED = "user.deleted"
+
+    @property
+    def is_event(self) -> bool:
+        """Whether the entity describes one action, not a Didomi user's whole state."""
+        return self.value.startswith("event.")
+
+    @property
+    def is_update(self) -> bool:
+        """Whether it carries an entity from before and one from after."""
+        return self.value.endswith(".updated")
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether it says that something was deleted."""
+        return self.value.endswith(".deleted")
+
+
 class Disposition(StrEnum):
     """What became of a notification. The value is stored, counted and shown."""
 

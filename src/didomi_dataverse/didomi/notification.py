@@ -6,9 +6,8 @@ warning. Only a body that is not JSON raises, because then there is no notificat
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
-from didomi_dataverse.didomi.interpreted import Reason
+from didomi_dataverse.didomi.interpreted import NotificationType, Reason
 from didomi_dataverse.didomi.payload.entity import Entity, parse_event, parse_id, parse_user
 from didomi_dataverse.didomi.payload.flatten import AmbiguousKeyError, is_flat, rebuild
 from didomi_dataverse.didomi.payload.json_body import Envelope, JsonObject, split_envelopes
@@ -20,32 +19,6 @@ DEFAULT_REGULATION = "gdpr"
 """What a notification without a regulation belongs to (didomi.md 1.10)."""
 
 _MAX_WORD_CHARACTERS = 100
-
-
-class NotificationType(StrEnum):
-    """The six types that Didomi documents (didomi.md 1.3)."""
-
-    EVENT_CREATED = "event.created"
-    EVENT_UPDATED = "event.updated"
-    EVENT_DELETED = "event.deleted"
-    USER_CREATED = "user.created"
-    USER_UPDATED = "user.updated"
-    USER_DELETED = "user.deleted"
-
-    @property
-    def is_event(self) -> bool:
-        """Whether the entity describes one action, not a Didomi user's whole state."""
-        return self.value.startswith("event.")
-
-    @property
-    def is_update(self) -> bool:
-        """Whether it carries an entity from before and one from after."""
-        return self.value.endswith(".updated")
-
-    @property
-    def is_deletion(self) -> bool:
-        """Whether it says that something was deleted."""
-        return self.value.endswith(".deleted")
 
 
 _KNOWN_TYPES = {known.value: known for known in NotificationType}

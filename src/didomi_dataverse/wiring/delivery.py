@@ -106,7 +106,7 @@ def build_senders(
     """
     settings = configuration.settings
     # They share one: what one of them claimed, this process holds.
-    shared = tenure or SingleProcess(ledger, clock=clock)
+    shared = tenure or SingleProcess(ledger.replicas, clock=clock)
     senders = []
     for number, client in enumerate(clients, start=1):
         turnstile = RateLimiter(
@@ -120,7 +120,7 @@ def build_senders(
         )
         senders.append(
             Sender(
-                ledger=ledger,
+                ledger=ledger.queue,
                 carrier=open_dispatcher(settings.dataverse, client),
                 mapping=configuration.mapping,
                 policy=match_policy(settings),

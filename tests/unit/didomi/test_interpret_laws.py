@@ -10,8 +10,14 @@ from tests.unit.didomi.bodies import RECEIVED_AT, created, encoded, event, inter
 from didomi_dataverse.consent.model import Item, Selection
 from didomi_dataverse.didomi.identity import Normalization
 from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
-from didomi_dataverse.didomi.interpreted import DeletionScope, Disposition, InterpretedNotification, Reason
-from didomi_dataverse.didomi.notification import NotificationType, parse_notifications
+from didomi_dataverse.didomi.interpreted import (
+    DeletionScope,
+    Disposition,
+    InterpretedNotification,
+    NotificationType,
+    Reason,
+)
+from didomi_dataverse.didomi.notification import parse_notifications
 from didomi_dataverse.errors import NotJsonError
 from didomi_dataverse.text import is_storable
 

@@ -3,7 +3,8 @@
 import pytest
 from tests.unit.didomi.bodies import Json, created, encoded, event
 
-from didomi_dataverse.didomi.notification import Notification, NotificationType, parse_notifications
+from didomi_dataverse.didomi.interpreted import NotificationType
+from didomi_dataverse.didomi.notification import Notification, parse_notifications
 
 
 def parse_one(envelope: Json) -> Notification:

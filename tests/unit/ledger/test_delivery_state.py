@@ -2,7 +2,7 @@
 
 import pytest
 
-from didomi_dataverse.ledger.delivery_state import MOVES, DeliveryState, Move, moved
+from didomi_dataverse.ledger.delivery_state import MOVES, DeliveryState, Move, next_state
 
 
 def test_every_state_can_be_changed_and_left() -> None:
@@ -14,6 +14,6 @@ def test_every_state_can_be_changed_and_left() -> None:
 
 
 def test_a_move_that_is_not_in_the_table_is_refused() -> None:
-    """A bug must not be able to settle what nobody claimed."""
+    """A bug must not be able to settle what was not claimed."""
     with pytest.raises(KeyError):
-        moved(DeliveryState.DUE, Move.SETTLED)
+        next_state(DeliveryState.DUE, Move.SETTLED)

@@ -20,8 +20,7 @@ from didomi_dataverse.didomi.http.problem import caller_problem, nothing_stored
 from didomi_dataverse.didomi.http.request import peer_address, read_body
 from didomi_dataverse.didomi.interpret import InterpretationPolicy
 from didomi_dataverse.didomi.interpret_body import interpret_body
-from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
-from didomi_dataverse.didomi.notification import NotificationType
+from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, NotificationType, Reason
 from didomi_dataverse.errors import CallerError, StoreError
 
 WEBHOOK_PATH = "/webhooks/didomi"
