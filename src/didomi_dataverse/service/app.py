@@ -37,9 +37,14 @@ from didomi_dataverse.wiring.receiving import build_authenticator
 log = structlog.get_logger(__name__)
 
 
-def build_app(configuration: Configuration, *, lifecycle: Lifecycle, clock: Clock) -> FastAPI:
-    """The service as an ASGI application. Nothing is opened before its lifespan begins."""
-    service = _Service(configuration, lifecycle=lifecycle, clock=clock)
+def build_app(
+    configuration: Configuration, *, lifecycle: Lifecycle, clock: Clock, ledger: Ledger | None = None
+) -> FastAPI:
+    """The service as an ASGI application. Nothing is opened before its lifespan begins.
+
+    `ledger` is one that is open for serving, and stays open. None: the lifespan opens and closes its own.
+    """
+    service = _Service(configuration, lifecycle=lifecycle, clock=clock, ledger=ledger)
     app = FastAPI(
         title="didomi-dataverse",
         version=__version__,
@@ -73,13 +78,16 @@ def build_app(configuration: Configuration, *, lifecycle: Lifecycle, clock: Cloc
 class _Service:
     """The parts that live from start to stop, opened in the order of the path and closed in reverse."""
 
-    def __init__(self, configuration: Configuration, *, lifecycle: Lifecycle, clock: Clock) -> None:
+    def __init__(
+        self, configuration: Configuration, *, lifecycle: Lifecycle, clock: Clock, ledger: Ledger | None
+    ) -> None:
         self._configuration = configuration
         self._settings = configuration.settings
         self._lifecycle = lifecycle
         self._clock = clock
         self.metrics = Metrics()
         self.identity_provider = httpx.AsyncClient(timeout=10, follow_redirects=False)
+        self._opened = ledger
         self._ledger: Ledger
         self._commits: GroupCommit
         self._senders: tuple[Sender, ...]
@@ -91,8 +99,11 @@ class _Service:
         settings = self._settings
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.identity_provider.aclose)
-            self._ledger = await open_ledger_for_serving(settings, clock=self._clock)
-            stack.push_async_callback(self._ledger.close)
+            if self._opened is None:
+                self._ledger = await open_ledger_for_serving(settings, clock=self._clock)
+                stack.push_async_callback(self._ledger.close)
+            else:
+                self._ledger = self._opened
             self._commits = GroupCommit(self._ledger.inbox.ingest)
             stack.push_async_callback(self._commits.close)
             await self._ledger.maintenance.retarget(target_fingerprint(settings), now=self._clock.now())
