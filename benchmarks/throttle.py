@@ -30,8 +30,7 @@ import httpx
 import stand
 import structlog
 
-from dataverse_sandbox.app_registration import Application
-from dataverse_sandbox.server import SandboxServer, running_sandbox
+from dataverse_sandbox import AppRegistration, SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange
 from didomi_dataverse.dataverse.requests import Request, Write
@@ -169,7 +168,7 @@ def configured(sandbox: SandboxServer, folder: Path, run: Run) -> Configuration:
     options = f"  bulk: {run.mode}\n  batch_rows: {ROWS}\n"
     others = [f"33333333-3333-4333-8333-{number:012d}" for number in range(1, run.users)]
     for other in others:
-        sandbox.app.entra.register(other, Application(client_secret="of the benchmark"))  # noqa: S106
+        sandbox.app.entra.register(other, AppRegistration(client_secret="of the benchmark"))  # noqa: S106
     if others:
         written = ", ".join(f"{{ client_id: {other}, client_secret: of the benchmark }}" for other in others)
         options += f"  application_users: [{written}]\n"

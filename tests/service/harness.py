@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from dataverse_sandbox.server import SandboxServer
+from dataverse_sandbox import SandboxServer
 from didomi_dataverse.admin.explain import read_body
 from didomi_dataverse.dataverse.replies import CallKind, Exchange
 from didomi_dataverse.dataverse.requests import Request

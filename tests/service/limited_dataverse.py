@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 
-from dataverse_sandbox.errors import Refusal
-from dataverse_sandbox.limits import Limits, Usage, admit, charge
+from dataverse_sandbox import Limits, ODataError, Usage
 from didomi_dataverse.dataverse.bulk import BulkMessage
 from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.dispatch.base import BatchDispatcher, SingleDispatcher
@@ -70,8 +69,8 @@ class LimitedDataverse:
             self._admit(now)
             cost = self.limits.cost_seconds(mode, rows) * self.dice.uniform(0.7, 1.3)
             await asyncio.sleep(cost)
-            charge(self.usage, cost, now + cost)
-        except Refusal as refused:
+            self.usage.charge(cost, now + cost)
+        except ODataError as refused:
             self.calls.append(Call(now, is_refused=True))
             wait = timedelta(seconds=int(dict(refused.headers)["Retry-After"]))
             return Answered(
@@ -84,8 +83,8 @@ class LimitedDataverse:
 
     def _admit(self, now: float) -> None:
         if self.closed_at <= now < self.closed_until:
-            raise Refusal(429, "0x80072322", "", (("Retry-After", str(self.retry_after)),))
-        admit(self.usage, self.limits, now)
+            raise ODataError(429, "0x80072322", "", (("Retry-After", str(self.retry_after)),))
+        self.usage.admit(self.limits, now)
 
     def between(self, start: float, end: float) -> list[Call]:
         """The calls of a time."""

@@ -13,8 +13,7 @@ import pytest
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
-from dataverse_sandbox.app_registration import Application
-from dataverse_sandbox.server import SandboxServer
+from dataverse_sandbox import AppRegistration, SandboxServer
 from didomi_dataverse.delivery.rate_limit.state import ALERT_PAUSE
 from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_dataverse.observability.health import Lifecycle, build_health_router
@@ -68,7 +67,7 @@ async def nothing(house: Harness) -> None:
 
 async def secret_accepted(house: Harness) -> None:
     identity = house.sandbox.identity
-    house.sandbox.app.entra.register(identity.client_id, Application(client_secret=WRONG_SECRET))
+    house.sandbox.app.entra.register(identity.client_id, AppRegistration(client_secret=WRONG_SECRET))
 
 
 TROUBLES = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dataverse_sandbox.server import SandboxServer
+from dataverse_sandbox import SandboxServer
 from didomi_dataverse.delivery.rate_limit.state import ALERT_PAUSE
 from didomi_dataverse.delivery.settle import FIRST_LOOK_AGAIN
 from didomi_dataverse.ledger.delivery_state import DeliveryState

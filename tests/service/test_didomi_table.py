@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dataverse_sandbox.server import running_sandbox
+from dataverse_sandbox import running_sandbox
 from didomi_dataverse.admin.explain import read_body
 from tests.clocks import START
 from tests.service.harness import open_house, replaced

@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from dataverse_sandbox.server import running_sandbox
+from dataverse_sandbox import running_sandbox
 from didomi_dataverse.ledger.delivery_state import Claim, DeliveryState, Settlement
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_sandbox.bodies import Body, event, event_created, person, purpose, user_state, user_updated

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from dataverse_sandbox.server import SandboxServer
+from dataverse_sandbox import SandboxServer
 from didomi_dataverse.cli.main import main
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.ledger.delivery_state import DeliveryState

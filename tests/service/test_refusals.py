@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dataverse_sandbox.server import SandboxServer, running_sandbox
+from dataverse_sandbox import SandboxServer, running_sandbox
 from didomi_dataverse.errors import StoreUnavailableError
 from didomi_dataverse.ledger.claims import DeliveryQueue
 from didomi_dataverse.ledger.delivery_state import DeliveryState

@@ -186,8 +186,8 @@ def test_a_link_between_pages_leads_somewhere() -> None:
 
 
 def test_every_section_that_the_sandbox_page_names_exists() -> None:
-    """Its table of switches names sections of dataverse.md by number alone."""
-    table = page("docs/sandbox.md").split("\n| Switch |", 1)[1].split("\n\n", 1)[0]
+    """Its table of options names sections of dataverse.md by number alone."""
+    table = page("docs/sandbox.md").split("\n| Option |", 1)[1].split("\n\n", 1)[0]
     cells = re.findall(r"\| ([\d., ]+) \|$", table, re.MULTILINE)
     named = {number for cell in cells for number in re.findall(NUMBER, cell)}
 

@@ -11,7 +11,8 @@ from didomi_dataverse.consent.registers import resolve
 from didomi_dataverse.ledger.delivery_state import Attempt, Contact
 from didomi_dataverse.ledger.queries import LedgerReader
 from didomi_dataverse.ledger.read_models import StoredNotification
-from didomi_dataverse.mapping.apply import apply, changed
+from didomi_dataverse.mapping.apply import apply
+from didomi_dataverse.mapping.diff import diff_columns
 from didomi_dataverse.mapping.rules import ColumnMapping
 
 SHOWN = 20
@@ -60,7 +61,7 @@ async def _columns(ledger: LedgerReader, contact: Contact, mapping: ColumnMappin
     resolved = resolve(contact.registers)
     found = apply(mapping, resolved)
     left = apply(mapping, {of: one for of, one in resolved.items() if one.choice.value is not UNSET})
-    going = changed(found, contact.written)
+    going = diff_columns(found, contact.written)
     decisions = {rule.column for rule in mapping.rules if _is_decision(rule.source)}
     names = {*found.values, *contact.written}
     confirmations = await ledger.confirmations_of(contact.contact_id, names)

@@ -51,7 +51,7 @@ def column_view(value: ColumnValue, mapping: ColumnMapping) -> dict[str, Any]:
     """A column's value, the rule it comes from, whether that turns yes into no, and the Didomi events it
     rests on.
     """
-    forms = (rule.form for rule in mapping.rules if rule.column == value.column)
+    forms = (rule.format for rule in mapping.rules if rule.column == value.column)
     return {
         "value": value.value,
         "rule": value.rule,

@@ -42,7 +42,7 @@ def said(
 
 def event_deleted(event_id: str) -> InterpretedNotification:
     """As in the published example: it names no person (didomi.md 1.3)."""
-    return heard(bodies.event_deleted({"id": event_id, "created_at": bodies.instant(START)}))
+    return heard(bodies.event_deleted({"id": event_id, "created_at": bodies.format_instant(START)}))
 
 
 def user_deleted(device: str, *, at: int, key: str | None = None) -> InterpretedNotification:
@@ -162,7 +162,7 @@ async def test_a_snapshot_that_names_the_deleted_event_goes_with_it(ledger: Ledg
     user = bodies.person("ada", didomi_user_id="phone")
     before = bodies.user_state(user, [], version=1, updated_at=START)
     after = bodies.user_state(user, [bodies.purpose("news", enabled=True)], version=2, updated_at=START)
-    source: bodies.Entity = {"id": "E1", "created_at": bodies.instant(START)}
+    source: bodies.Entity = {"id": "E1", "created_at": bodies.format_instant(START)}
     await ledger.inbox.ingest([heard(bodies.user_updated(before, after, source=source))])
 
     assert await outcome(ledger, event_deleted("E1")) == APPLIED
