@@ -18,6 +18,7 @@ from didomi_dataverse.ledger.queries import LedgerReader
 from didomi_dataverse.observability.health import Lifecycle, build_health_router
 from didomi_dataverse.service.app import build_app
 from didomi_dataverse.wiring.configuration import load_configuration
+from didomi_dataverse.wiring.ledger import open_ledger_for_serving
 from tests.clocks import FrozenClock
 
 CONFIG = """
@@ -99,6 +100,21 @@ async def test_a_second_process_on_the_same_store_does_not_start(tmp_path: Path)
         with pytest.raises(StoreError, match=r"ledger\.db"):
             async with application(tmp_path, Lifecycle()):
                 pass
+
+
+async def test_a_ledger_that_is_handed_in_is_not_opened_again_and_stays_open(tmp_path: Path) -> None:
+    """Opening it twice would be refused, as another process is."""
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG.format(folder=tmp_path))
+    configuration, clock = load_configuration(path, {}), FrozenClock()
+    ledger = await open_ledger_for_serving(configuration.settings, clock=clock)
+    app = build_app(configuration, lifecycle=Lifecycle(), clock=clock, ledger=ledger)
+
+    async with app.router.lifespan_context(app):
+        pass
+
+    await ledger.maintenance.probe()
+    await ledger.close()
 
 
 async def is_well() -> None:

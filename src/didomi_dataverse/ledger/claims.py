@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, bindparam, func, literal, or_, select
 from didomi_dataverse.ledger.codec import EMPTY_WRITTEN, encode_evidence, encode_written
 from didomi_dataverse.ledger.contact_rows import CONTACT_COLUMNS, decode_contact
 from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows, update_rows
-from didomi_dataverse.ledger.database.statements import lock_rows
+from didomi_dataverse.ledger.database.dialect import lock_rows
 from didomi_dataverse.ledger.database.transactions import Database
 from didomi_dataverse.ledger.delivery_state import (
     Attempt,

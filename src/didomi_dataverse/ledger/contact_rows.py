@@ -10,7 +10,7 @@ from didomi_dataverse.didomi.interpreted import Identity, InterpretedNotificatio
 from didomi_dataverse.ledger.codec import EMPTY_REGISTERS, EMPTY_WRITTEN, decode_registers, decode_written
 from didomi_dataverse.ledger.contact_update import ContactUpdate
 from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows, update_rows
-from didomi_dataverse.ledger.database.statements import has_other_writers
+from didomi_dataverse.ledger.database.dialect import has_other_writers
 from didomi_dataverse.ledger.delivery_state import Contact, DeliveryState, Priority
 from didomi_dataverse.ledger.tables import contacts
 from didomi_dataverse.text import is_storable

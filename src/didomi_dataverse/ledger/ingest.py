@@ -18,7 +18,7 @@ from didomi_dataverse.ledger import tables
 from didomi_dataverse.ledger.contact_rows import load_contacts, load_contacts_by_id, store_contacts
 from didomi_dataverse.ledger.contact_update import NOTHING_NEW, ContactUpdate, FoldResult
 from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows
-from didomi_dataverse.ledger.database.statements import has_other_writers, lock_deletions
+from didomi_dataverse.ledger.database.dialect import has_other_writers, lock_deletions
 from didomi_dataverse.ledger.database.transactions import Database
 from didomi_dataverse.ledger.deletions import (
     DeletionTarget,

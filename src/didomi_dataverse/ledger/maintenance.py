@@ -35,7 +35,7 @@ _Step = tuple[int, int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Purged:
+class PurgeResult:
     """How many rows one step of the purge deleted. Both are 0 when there is nothing left to delete."""
 
     notifications: int
@@ -79,7 +79,9 @@ class Maintenance:
         await self._database.write(_put_meta_value, _TARGET, target)
         return became_due
 
-    async def purge(self, *, notifications_before: datetime, attempts_before: datetime, limit: int) -> Purged:
+    async def purge(
+        self, *, notifications_before: datetime, attempts_before: datetime, limit: int
+    ) -> PurgeResult:
         """Delete at most `limit` older notifications, parked ones excepted, and at most `limit` older
         attempts.
 
@@ -188,7 +190,7 @@ def _retarget_some(connection: Connection, now: datetime, after: int) -> _Step:
 
 def _purge(
     connection: Connection, notifications_before: datetime, attempts_before: datetime, limit: int
-) -> Purged:
+) -> PurgeResult:
     columns = notifications.c
     old_notifications = (
         select(columns.id)
@@ -212,7 +214,7 @@ def _purge(
         .where(contacts.c.id.in_(losing_history), contacts.c.history_cut_at.is_(None))
         .values(history_cut_at=notifications_before)
     )
-    return Purged(
+    return PurgeResult(
         notifications=connection.execute(
             delete(notifications).where(columns.id.in_(old_notifications))
         ).rowcount,

@@ -37,12 +37,15 @@ from didomi_dataverse.wiring.receiving import add_receiving_routes, open_identit
 log = structlog.get_logger(__name__)
 
 
-def build_app(configuration: Configuration, *, lifecycle: Lifecycle, clock: Clock) -> FastAPI:
+def build_app(
+    configuration: Configuration, *, lifecycle: Lifecycle, clock: Clock, ledger: Ledger | None = None
+) -> FastAPI:
     """The application. Nothing is opened before its lifespan begins.
 
-    `lifecycle` shows how far the start and the stop have come.
+    `lifecycle` shows how far the start and the stop have come. `ledger` is one that is open for serving, and
+    stays open; None: the lifespan opens and closes its own.
     """
-    service = _Service(configuration, lifecycle=lifecycle, clock=clock)
+    service = _Service(configuration, lifecycle=lifecycle, clock=clock, ledger=ledger)
     app = FastAPI(
         title="didomi-dataverse",
         version=__version__,
@@ -74,13 +77,16 @@ def build_app(configuration: Configuration, *, lifecycle: Lifecycle, clock: Cloc
 class _Service:
     """The parts that live from start to stop. They start in the order of the path and stop in reverse."""
 
-    def __init__(self, configuration: Configuration, *, lifecycle: Lifecycle, clock: Clock) -> None:
+    def __init__(
+        self, configuration: Configuration, *, lifecycle: Lifecycle, clock: Clock, ledger: Ledger | None
+    ) -> None:
         self._configuration = configuration
         self._settings = configuration.settings
         self._lifecycle = lifecycle
         self._clock = clock
         self.metrics = Metrics()
         self.identity_provider = open_identity_provider_client()
+        self._opened = ledger
         self._ledger: Ledger
         self._commits: GroupCommit
         self._membership: Membership
@@ -103,8 +109,11 @@ class _Service:
         """Start the parts, each after those that it needs. `stack` gets what stops them."""
         configuration, settings, clock = self._configuration, self._settings, self._clock
         stack.push_async_callback(self.identity_provider.aclose)
-        self._ledger = await open_ledger_for_serving(settings, clock=clock)
-        stack.push_async_callback(self._ledger.close)
+        if self._opened is None:
+            self._ledger = await open_ledger_for_serving(settings, clock=clock)
+            stack.push_async_callback(self._ledger.close)
+        else:
+            self._ledger = self._opened
         self._commits = GroupCommit(self._ledger.inbox.ingest)
         stack.push_async_callback(self._commits.close)
         contacts_to_remap = await apply_configuration_changes(configuration, self._ledger, now=clock.now())

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from didomi_dataverse.clock import Clock
+from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.observability.health import Lifecycle
 from didomi_dataverse.observability.logging import configure_logging
 from didomi_dataverse.service.app import build_app
@@ -55,12 +56,15 @@ class Server(uvicorn.Server):
 
 
 def build_server_config(
-    configuration: Configuration, lifecycle: Lifecycle, *, clock: Clock
+    configuration: Configuration, lifecycle: Lifecycle, *, clock: Clock, ledger: Ledger | None = None
 ) -> uvicorn.Config:
-    """How uvicorn runs the service: in this process, with our own log, and without naming itself."""
+    """How uvicorn runs the service: in this process, with our own log, and without naming itself.
+
+    `ledger` as for `build_app`.
+    """
     settings = configuration.settings
     return uvicorn.Config(
-        build_app(configuration, lifecycle=lifecycle, clock=clock),
+        build_app(configuration, lifecycle=lifecycle, clock=clock, ledger=ledger),
         host=settings.server.host,
         port=settings.server.port,
         log_config=None,
@@ -77,11 +81,20 @@ def serve_until_stopped(configuration: Configuration, *, clock: Clock) -> bool:
 
     Raises StoreError, before anything is started, when the store cannot be used.
     """
-    asyncio.run(_check_store(configuration, clock))
+    # Opened here, so that a store that cannot be used is told in a sentence. In the lifespan it would be the
+    # traceback of a failed start.
+    ledger = asyncio.run(open_ledger_for_serving(configuration.settings, clock=clock))
+    try:
+        return _run(configuration, ledger, clock)
+    finally:
+        asyncio.run(ledger.close())
+
+
+def _run(configuration: Configuration, ledger: Ledger, clock: Clock) -> bool:
     log = configuration.settings.log
     configure_logging(level=log.level, output_format=log.format)
     lifecycle = Lifecycle()
-    server = Server(build_server_config(configuration, lifecycle, clock=clock), lifecycle)
+    server = Server(build_server_config(configuration, lifecycle, clock=clock, ledger=ledger), lifecycle)
     _tune_gc()
     try:
         server.run()
@@ -97,11 +110,3 @@ def _tune_gc() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
-
-
-async def _check_store(configuration: Configuration, clock: Clock) -> None:
-    """Open the store and close it again, so that an unusable one is reported in a sentence and not in the
-    traceback of a failed start.
-    """
-    ledger = await open_ledger_for_serving(configuration.settings, clock=clock)
-    await ledger.close()

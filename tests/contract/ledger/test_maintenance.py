@@ -19,7 +19,7 @@ from tests.notifications import choice, interpreted
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.maintenance import Purged
+from didomi_dataverse.ledger.maintenance import PurgeResult
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
@@ -125,7 +125,7 @@ async def test_old_notifications_and_attempts_are_purged_in_steps(ledger: Ledger
         await settle_all(ledger, clock)
         clock.advance(DAY)
 
-    async def purge() -> Purged:
+    async def purge() -> PurgeResult:
         return await ledger.maintenance.purge(
             # The last attempt is written at the start of time by these tests, whatever the day.
             notifications_before=START + 3 * DAY,
@@ -133,11 +133,11 @@ async def test_old_notifications_and_attempts_are_purged_in_steps(ledger: Ledger
             limit=2,
         )
 
-    assert [await purge() for _ in range(3)] == [Purged(2, 0), Purged(1, 0), Purged(0, 0)]
+    assert [await purge() for _ in range(3)] == [PurgeResult(2, 0), PurgeResult(1, 0), PurgeResult(0, 0)]
     purged = await ledger.maintenance.purge(
         notifications_before=START, attempts_before=START + SECOND, limit=100
     )
-    assert purged == Purged(0, 5)
+    assert purged == PurgeResult(0, 5)
 
 
 async def test_what_is_parked_is_never_purged(ledger: Ledger) -> None:
@@ -146,7 +146,7 @@ async def test_what_is_parked_is_never_purged(ledger: Ledger) -> None:
 
     purged = await ledger.maintenance.purge(notifications_before=START + DAY, attempts_before=START, limit=10)
 
-    assert purged == Purged(1, 0)
+    assert purged == PurgeResult(1, 0)
     assert await find_notification(ledger, parked.digest) is not None
 
 

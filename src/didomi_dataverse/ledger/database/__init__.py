@@ -1,1 +1,1 @@
-"""The two databases, SQLite and PostgreSQL: connections, transactions, and every statement that differs."""
+"""The two databases, SQLite and PostgreSQL: connections, transactions, and all in which they differ."""

@@ -17,8 +17,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table
 
+from didomi_dataverse.ledger.database.dialect import is_sqlite
 from didomi_dataverse.ledger.database.instants import from_microseconds, to_microseconds
-from didomi_dataverse.ledger.database.statements import is_sqlite
 from didomi_dataverse.ledger.tables import Instant
 
 _ROWS_PER_STATEMENT = (64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1)

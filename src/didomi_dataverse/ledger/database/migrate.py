@@ -12,8 +12,8 @@ from sqlalchemy import exc as sa_exc
 
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
 from didomi_dataverse.ledger.database import errors
+from didomi_dataverse.ledger.database.dialect import lock_for_migration
 from didomi_dataverse.ledger.database.engines import Engines
-from didomi_dataverse.ledger.database.statements import lock_for_migration
 from didomi_dataverse.ledger.tables import metadata
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"

@@ -1,7 +1,7 @@
-"""The statements that only one of the two databases needs: PostgreSQL's locks.
+"""Where the SQL of the two databases differs: PostgreSQL needs locks.
 
-SQLite has one writer, which locks the whole file when its transaction begins. No other module asks which
-database a connection leads to.
+SQLite has one writer, which locks the whole file when its transaction begins. Only this module asks which
+database a connection leads to; `bulk_sql.py` asks it.
 """
 
 from typing import Any
