@@ -23,5 +23,5 @@ STANDARD_WORDS = frozenset(
     status steady stored story success summary system table tenant text throttle time timeout
     timestamp tl to token too tracking transaction type unavailable unknown unreadable up update url
     usage value verifier warning web webhook window wiring worker written yaml yes
-    """.split()
+    """.split()  # noqa: SIM905 - a block of words is easier to read than 300 lines
 )
