@@ -50,7 +50,7 @@ def _siege(folder: Path, wanted: argparse.Namespace, store_url: str | None) -> R
         replicas=2 if store_url else 1,
         kill_within_seconds=2.0,
         pause_seconds=0.005,
-        # A contact that failed often waits up to 15 min for its next try, whoever is well again by then.
+        # A contact that failed often waits up to 15 min for its next try, however soon Dataverse recovers.
         calm_within_seconds=1000.0,
         tell=lambda line: print(line, flush=True),
     )

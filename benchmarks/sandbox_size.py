@@ -1,9 +1,9 @@
-"""The sandbox at size: memory for so many contacts, and how fast it takes writes and reads then.
+"""The sandbox at size: its memory with many contacts, and its speed for writes and reads.
 
     python benchmarks/sandbox_size.py [--contacts 1000000] [--seconds 5]
 
-Bodies are made before the clock starts, so that what is measured is the sandbox; the callers still share its
-machine. Every write is a real change of an existing row, found by its alternate key.
+Bodies are made before the clock starts, so that only the sandbox is measured. The callers share its machine.
+Every write is a real change of an existing row, found by its alternate key.
 """
 
 import argparse
@@ -25,22 +25,26 @@ from urllib.parse import urlencode, urlsplit
 
 API = "/api/data/v9.2/"
 BODIES = 40
+"""Prepared bodies of each kind. Too few: the sandbox writes the same rows again and again."""
+
 CALLERS = 2
+"""Threads that call at the same time. Too few: the sandbox waits. Too many: they take its processor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One prepared request, and how many rows it is about."""
+    """One prepared request."""
 
     method: str
     path: str
     body: bytes
     headers: dict[str, str]
     rows: int
+    """Number of rows that it writes or reads."""
 
 
 class Sandbox:
-    """The process, and what its ready line told."""
+    """A sandbox process, and a token for it."""
 
     def __init__(self, started: subprocess.Popen[str]) -> None:
         assert started.stdout is not None
@@ -81,7 +85,7 @@ class Sandbox:
 
 @contextmanager
 def running() -> Iterator[Sandbox]:
-    """A sandbox of its own folder, ended with the block."""
+    """A sandbox in a temporary folder, for as long as the block runs."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "dataverse_sandbox", "--dir", folder]
         started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -93,12 +97,12 @@ def running() -> Iterator[Sandbox]:
 
 
 def key(number: int) -> str:
-    """The address of one of the made-up people."""
+    """The address of a sample row."""
     return f"contacts(new_didomikey='customer-{number:04d}')"
 
 
 def upsert_multiple(numbers: Sequence[int], round_: int) -> Call:
-    """A bulk message that changes two columns of each."""
+    """A bulk message that changes two columns of each row."""
     targets = [
         {
             "@odata.type": "Microsoft.Dynamics.CRM.contact",
@@ -114,7 +118,7 @@ def upsert_multiple(numbers: Sequence[int], round_: int) -> Call:
 
 
 def batch(numbers: Sequence[int], round_: int) -> Call:
-    """The same as a batch of conditional upserts."""
+    """The same changes as a batch of conditional upserts."""
     flag = "true" if round_ % 2 else "false"
     parts = [
         "--b\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
@@ -127,13 +131,13 @@ def batch(numbers: Sequence[int], round_: int) -> Call:
 
 
 def single(numbers: Sequence[int], round_: int) -> Call:
-    """One upsert by itself."""
+    """A single upsert."""
     body = json.dumps({"new_didomievent": f"event-{round_}-{numbers[0]}"}).encode()
     return Call("PATCH", API + key(numbers[0]), body, {"Content-Type": "application/json"}, 1)
 
 
 def by_mail(numbers: Sequence[int], _round: int) -> Call:
-    """A row looked up by a column that is no key."""
+    """A lookup by a column that is not a key."""
     query = f"$select=contactid&$filter=emailaddress1%20eq%20'customer-{numbers[0]:04d}@example.com'"
     return Call("GET", f"{API}contacts?{query}", b"", {}, 1)
 
@@ -144,7 +148,7 @@ def page(_numbers: Sequence[int], _round: int) -> Call:
 
 
 def measure(sandbox: Sandbox, calls: Sequence[Call], seconds: float) -> tuple[float, float, float]:
-    """(rows/s, calls/s, the sandbox's processor seconds per second) of a few callers."""
+    """(rows per second, calls per second, processor seconds of the sandbox per second) with all callers."""
     done: list[Call] = []
     until = time.monotonic() + seconds
 
@@ -181,13 +185,13 @@ KINDS: list[tuple[str, Callable[[Sequence[int], int], Call], int]] = [
 
 
 def main() -> None:
-    """Fill, then measure kind by kind."""
+    """Fill the table, then measure each kind of call."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--contacts", type=int, default=1_000_000)
-    parser.add_argument("--seconds", type=float, default=5.0)
-    options = parser.parse_args()
+    parser.add_argument("--contacts", type=int, default=1_000_000, help="rows of the table")
+    parser.add_argument("--seconds", type=float, default=5.0, help="duration of each measurement")
+    arguments = parser.parse_args()
     chosen = random.Random(7)
     with running() as sandbox:
         print(f"empty: {sandbox.memory_mb()} MB")
@@ -195,17 +199,17 @@ def main() -> None:
         connection = sandbox.connection()
         sandbox.call(
             connection,
-            Call("POST", "/_sandbox/fill", json.dumps({"rows": options.contacts}).encode(), {}, 0),
+            Call("POST", "/_sandbox/fill", json.dumps({"rows": arguments.contacts}).encode(), {}, 0),
         )
-        print(f"{options.contacts:,} contacts: filled in {time.monotonic() - started:.1f} s")
-        print(f"{options.contacts:,} contacts: {sandbox.memory_mb()} MB")
+        print(f"{arguments.contacts:,} contacts: filled in {time.monotonic() - started:.1f} s")
+        print(f"{arguments.contacts:,} contacts: {sandbox.memory_mb()} MB")
         for name, make, rows in KINDS:
             calls = [
-                make(chosen.sample(range(1, options.contacts + 1), min(rows, options.contacts)), round_)
+                make(chosen.sample(range(1, arguments.contacts + 1), min(rows, arguments.contacts)), round_)
                 for round_ in range(BODIES)
             ]
-            sandbox.call(connection, calls[0])  # what has to be prepared once, is prepared now
-            rows_s, calls_s, busy = measure(sandbox, calls, options.seconds)
+            sandbox.call(connection, calls[0])  # builds the index that later calls use
+            rows_s, calls_s, busy = measure(sandbox, calls, arguments.seconds)
             print(f"{name}: {rows_s:,.0f} rows/s, {calls_s:,.1f} calls/s, {busy:.0%} of one core")
         connection.close()
         print(f"afterwards: {sandbox.memory_mb()} MB")

@@ -25,6 +25,7 @@ from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.didomi import interpret, notification
 from didomi_dataverse.didomi.interpreted import Identity, InterpretedNotification
 from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.wiring.ledger import reinterpret
 from didomi_sandbox.bodies import event, event_created, person, purpose
 
 MADE_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -145,7 +146,7 @@ def put_people(town: Town, people: int) -> None:
 
 
 async def fill(url: str, contacts: int) -> None:
-    """A grant of everybody, recorded by the ledger itself, without the requests that would bring them.
+    """A grant of every contact, ingested by the ledger itself, without the requests that would bring them.
 
     Everything that `Ledger.record` does is done; what comes before it, reading a body, is done once.
     """
@@ -154,11 +155,11 @@ async def fill(url: str, contacts: int) -> None:
     model = interpret.interpret(
         found, received_at=now, caller="header", policy=interpret.InterpretationPolicy()
     )
-    ledger = await Ledger.open(url, clock=SystemClock())
+    ledger = await Ledger.open(url, clock=SystemClock(), reinterpret=reinterpret)
     try:
         for start in range(0, contacts, _FILL_ROWS):
             some = range(start, min(start + _FILL_ROWS, contacts))
-            await ledger.record([_of_person(model, number) for number in some])
+            await ledger.inbox.ingest([_of_person(model, number) for number in some])
     finally:
         await ledger.close()
 

@@ -3,8 +3,8 @@
     python benchmarks/throttle.py                                  # the whole table, 23 minutes
     python benchmarks/throttle.py --modes batch --limits time --contacts 10000
 
-The sandbox enforces one limit at a time in a window of 10 seconds in place of 300, and nobody tells the
-sender: it reads the window from the first throttle, as it would another one of Dataverse's. A run takes
+The sandbox enforces one limit at a time in a window of 10 seconds in place of 300. The sender is not told:
+it reads the window from the first throttle, as it would another one of Dataverse's. A run takes
 seven windows. Two are warm-up. The fifth is throttled as a whole, which stands for 300 seconds: "back after"
 is how long after its end the first call was admitted (the sender adds up to a second of jitter), "then" what
 was used of the window from that call on. Steady are the others. More contacts are due than a run can deliver,
@@ -30,8 +30,7 @@ import httpx
 import stand
 import structlog
 
-from dataverse_sandbox.app_registration import Application
-from dataverse_sandbox.server import SandboxServer, running_sandbox
+from dataverse_sandbox import AppRegistration, SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.dataverse.calls import CallKind, Exchange
 from didomi_dataverse.dataverse.replies import Answered
@@ -42,6 +41,7 @@ from didomi_dataverse.didomi import interpret, notification
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
 from didomi_dataverse.wiring.delivery import build_senders, initial_rate_limit, open_clients
+from didomi_dataverse.wiring.ledger import reinterpret
 from didomi_dataverse.wiring.policies import reading_policy
 from didomi_sandbox.bodies import event, event_created, person, purpose
 
@@ -69,7 +69,8 @@ UNLIMITED = {
     "dop_hint": 52,
     "row_ms": {"batch": 1, "multiple": 0.5, "single": 20},
 }
-# Nobody is throttled for five minutes for too many calls at once.
+# For concurrency the long throttle names the number of calls: too many calls at once are never throttled for
+# five minutes.
 CODES = {"requests": "0x80072322", "time": "0x80072321", "concurrency": "0x80072322"}
 ROWS_PER_COMMIT = 500
 
@@ -147,7 +148,7 @@ class Run:
 async def fill(url: str, policy: interpret.InterpretationPolicy, contacts: int) -> None:
     """So many contacts become due."""
     clock = SystemClock()
-    ledger = await Ledger.open_for_serving(url, clock=clock)
+    ledger = await Ledger.open_for_serving(url, clock=clock, reinterpret=reinterpret)
     now = clock.now()
     for start in range(0, contacts, ROWS_PER_COMMIT):
         readings = []
@@ -158,7 +159,7 @@ async def fill(url: str, policy: interpret.InterpretationPolicy, contacts: int) 
                 interpret.interpret(found, received_at=now, caller="benchmark", policy=policy)
                 for found in notification.parse_notifications(json.dumps(body).encode())
             ]
-        await ledger.record(readings)
+        await ledger.inbox.ingest(readings)
     await ledger.close()
 
 
@@ -168,7 +169,7 @@ def configured(sandbox: SandboxServer, folder: Path, run: Run) -> Configuration:
     options = f"  bulk: {run.mode}\n  batch_rows: {ROWS}\n"
     others = [f"33333333-3333-4333-8333-{number:012d}" for number in range(1, run.users)]
     for other in others:
-        sandbox.app.entra.register(other, Application(client_secret="of the benchmark"))  # noqa: S106
+        sandbox.app.entra.register(other, AppRegistration(client_secret="of the benchmark"))  # noqa: S106
     if others:
         written = ", ".join(f"{{ client_id: {other}, client_secret: of the benchmark }}" for other in others)
         options += f"  application_users: [{written}]\n"
@@ -182,7 +183,9 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
     for file in filled.parent.glob(f"{filled.name}*"):
         shutil.copy(file, folder / file.name.replace(filled.name, "filled.db"))
     clock, heard, counted = SystemClock(), Heard(), Counted(sandbox)
-    ledger = await Ledger.open_for_serving(f"sqlite:///{folder / 'filled.db'}", clock=clock)
+    ledger = await Ledger.open_for_serving(
+        f"sqlite:///{folder / 'filled.db'}", clock=clock, reinterpret=reinterpret
+    )
     trusted = ssl.create_default_context(cafile=str(sandbox.ca_bundle))
     async with httpx.AsyncClient(verify=trusted, timeout=120, base_url=sandbox.url) as http:
         rows = [{"new_didomikey": f"k-{number}"} for number in range(run.contacts)]
@@ -196,10 +199,10 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
             clock=clock,
             dice=random.random,
             listener=heard,
-            pseudonym=lambda _: "somebody",
+            pseudonym=lambda _: "a contact",
             rate_limit=initial_rate_limit(configuration.settings.dataverse),
         )
-        worker = DeliveryWorker(ledger=ledger, senders=senders, clock=clock)
+        worker = DeliveryWorker(ledger=ledger.queue, senders=senders, clock=clock)
         stop = asyncio.Event()
         began = time.monotonic()
         running = asyncio.create_task(worker.run(stop))
@@ -221,7 +224,7 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
         await running
         for client in clients:
             await client.aclose()
-    is_short = await ledger.next_due_at() is None
+    is_short = await ledger.queue.next_due_at() is None
     await ledger.close()
     return report(run, heard, counted, began) + (" (ran out of contacts)" if is_short else "")
 

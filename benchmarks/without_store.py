@@ -15,10 +15,10 @@ from didomi_dataverse.service import app
 class NoStore:
     """Says of every reading that it was stored."""
 
-    def __init__(self, _record: object) -> None:
+    def __init__(self, _ingest: object) -> None:
         """Takes what a group commit takes."""
 
-    async def record(self, readings: Sequence[InterpretedNotification]) -> list[Ingested]:
+    async def submit(self, readings: Sequence[InterpretedNotification]) -> list[Ingested]:
         """Nothing is recorded."""
         return [
             Ingested(one.digest, one.disposition, one.reason, duplicate=False, contact_id=1, withdrawal=False)

@@ -1,11 +1,11 @@
-"""Readings and choices for tests: builders that fill what a test does not care about, and strategies."""
+"""Notifications and choices for tests: builders that fill in what a test does not need, and strategies."""
 
 import itertools
 from datetime import datetime, timedelta
 
 from hypothesis import strategies as st
 
-from didomi_dataverse.consent.model import Basis, Choice, Fact, Item, Kind, Selection, Subject, Value
+from didomi_dataverse.consent.model import Basis, Choice, ChoiceKind, Fact, Item, Selection, Subject, Value
 from didomi_dataverse.didomi.interpreted import Disposition, Identity, InterpretedNotification, Reason
 from tests.clocks import START
 
@@ -27,11 +27,11 @@ def choice(
     after: timedelta = timedelta(0),
     made_at: datetime | None = None,
     didomi_user: str = "device-1",
-    kind: Kind = Kind.STATEMENT,
+    kind: ChoiceKind = ChoiceKind.STATEMENT,
     source_id: str = "event-1",
     notification: str = "0" * 64,
 ) -> Choice:
-    """A choice made `after` the start of time."""
+    """A choice made `after` the start."""
     return Choice(
         subject=subject,
         value=value,
@@ -43,7 +43,7 @@ def choice(
     )
 
 
-def reading(
+def interpreted(
     *choices: Choice,
     key: str | None = "ada",
     digest: str | None = None,
@@ -53,9 +53,9 @@ def reading(
     received_at: datetime = START,
     didomi_user: str = "device-1",
     source_id: str = "event-1",
-    notes: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
 ) -> InterpretedNotification:
-    """A notification about the person `key`, None for one that names nobody."""
+    """An interpreted notification about the person `key`; None for one that names no person."""
     return InterpretedNotification(
         digest=new_digest() if digest is None else digest,
         body=body,
@@ -71,7 +71,7 @@ def reading(
         choices=choices,
         disposition=disposition,
         reason=reason,
-        notes=notes,
+        warnings=warnings,
     )
 
 
@@ -105,7 +105,7 @@ any_choice = st.builds(
     value=any_value,
     made_at=_instants,
     didomi_user=_words,
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(ChoiceKind),
     source_id=_words,
     notification=_words,
 )
@@ -117,7 +117,7 @@ rival_choice = st.builds(
     subject=st.sampled_from([NEWSLETTER, PROFILING]),
     after=st.integers(0, 3).map(lambda seconds: timedelta(seconds=seconds)),
     didomi_user=st.sampled_from(["device-1", "device-2"]),
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(ChoiceKind),
     source_id=st.sampled_from(["event-1", "event-2"]),
 )
 """Choices that concern the same few items, devices and moments."""

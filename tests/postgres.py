@@ -50,7 +50,7 @@ class Standby:
         )
 
     def promote(self) -> None:
-        """It follows nobody any more, and takes writes."""
+        """It follows no primary any more, and takes writes."""
         self._control("promote")
 
     def stop(self) -> None:
@@ -93,7 +93,7 @@ class PostgresServer:
         return f"postgresql://postgres@/{database}?host={self._socket_folder}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
-        """Somebody else's connection; every statement commits by itself."""
+        """Another program's connection; every statement commits by itself."""
         return psycopg.connect(self.url(database), autocommit=True)
 
     def skip_the_disk(self) -> None:

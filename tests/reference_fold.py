@@ -1,6 +1,6 @@
-"""What a contact must hold, worked out the slow way: from everything ever received, all of it at once.
+"""What a contact must hold, computed the slow way: from everything ever received, all at once.
 
-Shares no code with the ledger. A value is True, False or None for unset; only yes and no are asked here.
+Shares no code with the package. A value is True, False, or None for unset; selections and facts are left out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from itertools import combinations
 
 @dataclass(frozen=True)
 class Told:
-    """One thing said of one item, `at` seconds after the start."""
+    """One choice about one item, `at` seconds after the start."""
 
     item: str
     value: bool
@@ -28,22 +28,22 @@ class Deletion:
     user: str = ""
     at: int = 0
 
-    def takes(self, told: Told) -> bool:
+    def covers(self, told: Told) -> bool:
         if self.event:
             return told.event == self.event and not told.is_snapshot
         return told.user == self.user and told.at <= self.at
 
 
-def expected(told: Sequence[Told], deletions: Sequence[Deletion]) -> Mapping[str, bool | None]:
-    """For each item the most restrictive value that any choice among the deletions would leave.
+def expected_values(told: Sequence[Told], deletions: Sequence[Deletion]) -> Mapping[str, bool | None]:
+    """For each item the most restrictive value that any subset of the deletions would leave.
 
-    So a deletion never grants, and their order cannot matter: there is none here.
+    A deletion therefore never grants, and the order of deletions cannot matter: there is none here.
     """
     values: dict[str, bool | None] = {}
     for item in {one.item for one in told}:
         about = [one for one in told if one.item == item]
         left = [
-            _value([one for one in about if not any(deletion.takes(one) for deletion in some)])
+            _value([one for one in about if not any(deletion.covers(one) for deletion in some)])
             for some in _subsets(set(deletions))
         ]
         values[item] = min(left, key=lambda value: (value is not None, value is True))
@@ -66,5 +66,5 @@ def _value(told: Sequence[Told]) -> bool | None:
 
 
 def _newest(told: Sequence[Told]) -> Told:
-    """Of the same moment: a no, then whoever comes first in the alphabet."""
+    """At equal times: a no, then the user that comes first in the alphabet."""
     return min(told, key=lambda one: (-one.at, one.value, one.user))

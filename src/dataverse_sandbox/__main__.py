@@ -1,11 +1,11 @@
-"""`python -m dataverse_sandbox`: the sandbox by itself."""
+"""`python -m dataverse_sandbox`: the sandbox as a separate process."""
 
 import argparse
 import asyncio
 import sys
 from pathlib import Path
 
-from dataverse_sandbox.server import run_sandbox
+from dataverse_sandbox import run_sandbox
 
 
 def _announce(line: str) -> None:
@@ -14,14 +14,18 @@ def _announce(line: str) -> None:
 
 
 def main() -> int:
-    """Serve until a signal ends it."""
-    parser = argparse.ArgumentParser(description="A local Microsoft Entra tenant and Dataverse Web API.")
+    """Serve until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dataverse_sandbox",
+        description="A local Microsoft Entra tenant and Dataverse Web API.",
+        epilog="Example: python -m dataverse_sandbox --port 8443 --dir sandbox",
+    )
     parser.add_argument(
-        "--port", type=int, default=0, help="port on loopback; 0 (the default) = any free one"
+        "--port", type=int, default=0, help="port on loopback; 0 (the default): any free port"
     )
     parser.add_argument("--dir", type=Path, required=True, help="folder for ca.pem and the identity")
-    options = parser.parse_args()
-    return asyncio.run(run_sandbox(options.port, options.dir, announce=_announce))
+    arguments = parser.parse_args()
+    return asyncio.run(run_sandbox(arguments.port, arguments.dir, announce=_announce))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""What the simulated service answers when it will not do a thing: one constructor per rule."""
+"""Error responses of the Web API: one constructor per rule."""
 
-# Symbolic names of the codes (dataverse.md 5.3), as the annotation ApiExceptionMessageName gives them.
-NAMES = {
+ERROR_NAMES = {
     "0x80040200": "RequiredFieldMissing",
     "0x80040203": "InvalidArgument",
     "0x80040216": "UnExpected",
@@ -25,13 +24,11 @@ NAMES = {
     "0x80072560": "UserNotMemberOfOrg",
     "0x80072326": "ThrottlingConcurrencyLimitExceededError",
 }
+"""Symbolic names by code (dataverse.md 5.3), as the annotation ApiExceptionMessageName gives them."""
 
 
-class Refusal(Exception):  # noqa: N818 - an answer of the simulated service, not a fault of this program
-    """An error answer: HTTP `status`, Dataverse `code` and `message`, further `headers`.
-
-    `documented_code` is what the documentation shows where live answers were seen to hold `code`.
-    """
+class ODataError(Exception):
+    """An error response of the simulated service, raised where a rule is broken."""
 
     def __init__(
         self,
@@ -44,57 +41,75 @@ class Refusal(Exception):  # noqa: N818 - an answer of the simulated service, no
     ) -> None:
         super().__init__(status, code, message)
         self.status = status
+        """HTTP status."""
         self.code = code
+        """Dataverse error code, as live answers were seen to hold it."""
         self.message = message
+        """Text for the caller."""
         self.headers = headers
+        """Further response headers."""
         self.documented_code = code if documented_code is None else documented_code
+        """The code that the documentation shows, where it differs from `code`."""
 
 
-def unreadable(detail: str) -> Refusal:
+def bad_request(message: str) -> ODataError:
+    """400 without a Dataverse code: the OData layer refuses the request."""
+    return ODataError(400, "0x0", message)
+
+
+def invalid_argument(message: str) -> ODataError:
+    """A value that the request may not hold (dataverse.md 5.3)."""
+    return ODataError(400, "0x80040203", message)
+
+
+def not_found(message: str) -> ODataError:
+    """A thing that does not exist, other than a Contact row."""
+    return ODataError(404, "0x80040217", message)
+
+
+def malformed_body(detail: str) -> ODataError:
     """The body is not what OData expects (dataverse.md 5.3, 0x80048d19)."""
-    return Refusal(
+    return ODataError(
         400,
         "0x80048d19",
         f"Error identified in Payload provided by the user for Entity :'contacts'. {detail}",
     )
 
 
-def stream_not_readable() -> Refusal:
+def unreadable_stream() -> ODataError:
     """A multipart body that is not CRLF throughout (dataverse.md 3.1)."""
-    return Refusal(400, "0x80048d19", "Stream was not readable.")
+    return ODataError(400, "0x80048d19", "Stream was not readable.")
 
 
-def undeclared_property(name: str) -> Refusal:
+def undeclared_property(name: str) -> ODataError:
     """A write names a column that the table does not have."""
-    return unreadable(f"An undeclared property '{name}' was found in the payload.")
+    return malformed_body(f"An undeclared property '{name}' was found in the payload.")
 
 
-def no_such_property(name: str) -> Refusal:
+def unknown_property(name: str) -> ODataError:
     """A read names a column that the table does not have (dataverse.md 7)."""
-    return Refusal(
-        400, "0x0", f"Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.contact'."
-    )
+    return bad_request(f"Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.contact'.")
 
 
-def wrong_literal(literal: object, expected: str) -> Refusal:
+def literal_mismatch(literal: object, expected: str) -> ODataError:
     """A JSON value or filter literal of the wrong type (dataverse.md 6.1)."""
     shown = str(literal)[:100]
-    return Refusal(400, "0x0", f"Cannot convert the literal '{shown}' to the expected type '{expected}'.")
+    return ODataError(400, "0x0", f"Cannot convert the literal '{shown}' to the expected type '{expected}'.")
 
 
-def query_syntax(detail: str) -> Refusal:
-    """A key or an option of the URL that cannot be read (dataverse.md 1.4)."""
-    return Refusal(400, "0x8006088a", f"Bad Request - Error in query syntax. {detail}".rstrip())
+def query_syntax_error(detail: str) -> ODataError:
+    """A key or a query option that cannot be parsed (dataverse.md 1.4)."""
+    return ODataError(400, "0x8006088a", f"Bad Request - Error in query syntax. {detail}".rstrip())
 
 
-def unknown_segment(segment: str) -> Refusal:
-    """A path that leads nowhere."""
-    return Refusal(404, "0x8006088a", f"Resource not found for the segment '{segment}'.")
+def unknown_segment(segment: str) -> ODataError:
+    """A path that does not exist."""
+    return ODataError(404, "0x8006088a", f"Resource not found for the segment '{segment}'.")
 
 
-def no_such_key(status: int) -> Refusal:
+def unknown_key(status: int) -> ODataError:
     """The columns in the URL are not an active alternate key (dataverse.md 1.5)."""
-    return Refusal(
+    return ODataError(
         status,
         "0x80060888",
         "The key in the request URI is not valid for resource 'Microsoft.Dynamics.CRM.contact'. Ensure the "
@@ -102,40 +117,42 @@ def no_such_key(status: int) -> Refusal:
     )
 
 
-def missing_by_id(contactid: str) -> Refusal:
-    """No row of that id."""
-    return Refusal(404, "0x80040217", f"contact With Id = {contactid} Does Not Exist", documented_code="")
+def row_not_found_by_id(contactid: str) -> ODataError:
+    """No row has this id."""
+    return ODataError(404, "0x80040217", f"contact With Id = {contactid} Does Not Exist", documented_code="")
 
 
-def missing_by_key() -> Refusal:
-    """No row of that alternate key."""
-    return Refusal(
+def row_not_found_by_key() -> ODataError:
+    """No row has this alternate key."""
+    return ODataError(
         404, "0x80060891", "A record with the specified key values does not exist in contact entity"
     )
 
 
-def already_there() -> Refusal:
-    """The row exists although the caller said it must not (dataverse.md 2.3)."""
-    return Refusal(412, "0x80040237", "A record with matching key values already exists.", documented_code="")
+def row_exists() -> ODataError:
+    """The row exists, but the caller allowed only a create (dataverse.md 2.3)."""
+    return ODataError(
+        412, "0x80040237", "A record with matching key values already exists.", documented_code=""
+    )
 
 
-def id_taken() -> Refusal:
+def duplicate_id() -> ODataError:
     """Another row has this id (dataverse.md 2.3)."""
-    return Refusal(412, "0x80040237", "A record with matching key values already exists.")
+    return ODataError(412, "0x80040237", "A record with matching key values already exists.")
 
 
-def duplicate_found(status: int) -> Refusal:
-    """A duplicate detection rule, switched on by the caller, found another row (dataverse.md 2.4)."""
-    return Refusal(
+def duplicate_detected(status: int) -> ODataError:
+    """A duplicate detection rule, requested by the caller, found another row (dataverse.md 2.4)."""
+    return ODataError(
         status,
         "0x80040333",
         "A record was not created or updated because a duplicate of the current record already exists.",
     )
 
 
-def key_violated(key: str) -> Refusal:
+def key_violation(key: str) -> ODataError:
     """Another row holds these key values."""
-    return Refusal(
+    return ODataError(
         412,
         "0x80060892",
         f"Entity Key {key} violated. A record with the same value for {key} already exists. A duplicate "
@@ -143,9 +160,9 @@ def key_violated(key: str) -> Refusal:
     )
 
 
-def missing_privilege(user_id: str, privilege: str, held: int) -> Refusal:
+def missing_privilege(user_id: str, privilege: str, held: int) -> ODataError:
     """The caller's security roles lack a privilege (dataverse.md 5.3)."""
-    return Refusal(
+    return ODataError(
         403,
         "0x80040220",
         f"Principal user (Id={user_id}, type=8, roleCount=1, privilegeCount={held}, accessMode=4) is missing "
@@ -153,30 +170,30 @@ def missing_privilege(user_id: str, privilege: str, held: int) -> Refusal:
     )
 
 
-def may_not_act_for_others() -> Refusal:
-    """Impersonation without the right to it (dataverse.md 2.5, 5.3)."""
-    return Refusal(403, "0x8004a110", "The caller may not act on behalf of another user.")
+def impersonation_denied() -> ODataError:
+    """Impersonation without the privilege for it (dataverse.md 2.5, 5.3)."""
+    return ODataError(403, "0x8004a110", "The caller may not act on behalf of another user.")
 
 
-def not_a_member() -> Refusal:
-    """A good token of an application that has no application user in this environment (dataverse.md 5.3)."""
-    return Refusal(403, "0x80072560", "The user is not a member of the organization.")
+def user_not_member() -> ODataError:
+    """A valid token of an application without an application user in this environment (dataverse.md 5.3)."""
+    return ODataError(403, "0x80072560", "The user is not a member of the organization.")
 
 
-def version_mismatch() -> Refusal:
+def version_mismatch() -> ODataError:
     """The row changed since the caller read it."""
-    return Refusal(
+    return ODataError(
         412,
         "0x80060882",
         "The version of the existing record doesn't match the RowVersion property provided.",
     )
 
 
-def not_simulated(what: str) -> Refusal:
-    """The service knows it, the sandbox does not: 501 (dataverse.md 5.3) rather than a made-up answer."""
-    return Refusal(501, "0x80040315", f"{what} is not simulated by the sandbox.")
+def not_simulated(what: str) -> ODataError:
+    """The service knows it, the sandbox does not: 501 (dataverse.md 5.3) instead of a made-up answer."""
+    return ODataError(501, "0x80040315", f"{what} is not simulated by the sandbox.")
 
 
-def wrong_method(method: str) -> Refusal:
-    """The path exists but not for this verb."""
-    return Refusal(405, "0x8004023b", f"The requested resource does not support http method '{method}'.")
+def method_not_allowed(method: str) -> ODataError:
+    """The path exists, but not for this HTTP method."""
+    return ODataError(405, "0x8004023b", f"The requested resource does not support http method '{method}'.")

@@ -1,4 +1,4 @@
-"""Time, handed to whoever needs it, so that tests can hold it still."""
+"""Time as an argument, so that tests can hold it still."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The two clocks a service needs: one to write down, one to measure with."""
+    """The two clocks that a service needs: wall-clock time and elapsed time."""
 
     def now(self) -> datetime:
-        """Wall-clock time, aware UTC: for what is stored and compared with times that others wrote."""
+        """Wall-clock time, aware UTC: for what is stored, and for comparison with times from elsewhere."""
 
     def monotonic(self) -> float:
         """Seconds that never go back: for how long something took or may still take."""
@@ -28,21 +28,23 @@ class SystemClock:
 
 
 class SteadyClock:
-    """The time of day when it was first asked, going on with the monotonic clock: whatever is done to the
-    wall clock meanwhile, a pause lasts as long as it should. For times that no other process sees.
+    """Starts at the wall-clock time of its first use and then follows the monotonic clock.
+
+    A change of the wall clock therefore neither shortens nor lengthens a pause. Only for times that no other
+    process sees.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._began: tuple[datetime, float] | None = None
+        self._start: tuple[datetime, float] | None = None
 
     def now(self) -> datetime:
         """Aware UTC; never jumps, and so may differ from the wall clock."""
-        if self._began is None:
-            self._began = self._clock.now(), self._clock.monotonic()
-        began_at, since = self._began
-        return began_at + timedelta(seconds=self._clock.monotonic() - since)
+        if self._start is None:
+            self._start = self._clock.now(), self._clock.monotonic()
+        started_at, since = self._start
+        return started_at + timedelta(seconds=self._clock.monotonic() - since)
 
     def monotonic(self) -> float:
-        """As the clock's that it was made of."""
+        """The monotonic time of the clock that this one was made from."""
         return self._clock.monotonic()

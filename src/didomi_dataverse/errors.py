@@ -1,16 +1,19 @@
 """The error tree, split by whose fault it is, because that decides who must act.
 
 DidomiDataverseError
-├── SenderError                  whoever posts to us; answered as problem+json
+├── CallerError                  the caller of our HTTP routes; answered as problem+json
 │   ├── NotJsonError             400: the body is not a JSON object or a list of them
-│   ├── CredentialsError         401: no accepted way of calling matched
-│   ├── AddressRefusedError      403: the address is not on the list
-│   └── BodyTooLargeError        413
+│   ├── CredentialsError         401: no accepted authentication method matched
+│   ├── AddressRefusedError      403: the caller's address is not on the list
+│   ├── BodyTimeoutError         408: the body did not arrive in time
+│   ├── BodyTooLargeError        413: the body exceeds the configured size
+│   ├── DisconnectedError        400: the caller closed the connection; the answer is not read
+│   └── KeysUnavailableError     503: the caller's token cannot be verified now
 ├── ConfigurationError           the operator's file, environment or mapping; lists every problem at once
 ├── StoreError                   ours or the disk's: the ledger could not do what was asked
 │   └── StoreUnavailableError    nothing was committed; the same call may succeed later
 └── DataverseError               the other end
-    ├── TokenRefusedError        Microsoft Entra says no: a person must act
+    ├── TokenRefusedError        Microsoft Entra refuses the credential: a person must act
     ├── TokenUnavailableError    Microsoft Entra cannot be reached or is failing: try again later
     └── ReplyMalformedError      an answer that cannot be what the Web API sends
 """
@@ -19,14 +22,16 @@ from dataclasses import dataclass
 
 
 class DidomiDataverseError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of every error that this package raises on purpose."""
 
 
 class CallerError(DidomiDataverseError):
-    """The caller's fault. `status` is the HTTP answer, `title` its short, data-free text."""
+    """A request that cannot be served as it was sent. The message becomes the `detail` of the answer."""
 
     status = 400
+    """The HTTP status of the answer."""
     title = "The request cannot be used."
+    """The short text of the answer. It never repeats a part of the request."""
 
 
 class NotJsonError(CallerError):
@@ -37,7 +42,7 @@ class NotJsonError(CallerError):
 
 
 class CredentialsError(CallerError):
-    """No configured way of authenticating accepted this caller (didomi.md 1.5, rule 3)."""
+    """No configured authentication method accepted this caller (didomi.md 1.5, rule 3)."""
 
     status = 401
     title = "Missing or wrong credentials."
@@ -50,6 +55,13 @@ class AddressRefusedError(CallerError):
     title = "This address may not call."
 
 
+class BodyTimeoutError(CallerError):
+    """The body did not arrive in time: a slow caller must not hold a connection open."""
+
+    status = 408
+    title = "The body did not arrive in time."
+
+
 class BodyTooLargeError(CallerError):
     """The body exceeds the configured size (didomi.md 1.5, rule 4)."""
 
@@ -57,19 +69,35 @@ class BodyTooLargeError(CallerError):
     title = "The body is too large."
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with the configuration, and where.
+class DisconnectedError(CallerError):
+    """The caller closed the connection before the body was complete. The answer is not read."""
 
-    `line` is 1-based in `file`; None when the value came from the environment or is missing altogether.
-    `key` is the dotted path, e.g. `mapping.gdpr.purposes.newsletter`. `advice` says what to write instead.
+    title = "The connection was closed before the body was complete."
+
+
+class KeysUnavailableError(CallerError):
+    """The identity provider's keys cannot be fetched and none are known. The token may be good or bad, so
+    the answer is neither 202 nor 401 (docs/decisions/0013-unknown-keys-are-503.md).
     """
 
+    status = 503
+    title = "The caller's token cannot be checked now."
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in the configuration, and where it is."""
+
     file: str
+    """The file that was read."""
     line: int | None
+    """1-based line in `file`; None when the value came from the environment or is missing altogether."""
     key: str
+    """The dotted path, e.g. `mapping.gdpr.purposes.newsletter`. Empty for the file as a whole."""
     message: str
+    """What is wrong."""
     advice: str = ""
+    """What to write instead; empty when the message says it."""
 
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
@@ -95,7 +123,7 @@ class StoreUnavailableError(StoreError):
 
 
 class DataverseError(DidomiDataverseError):
-    """The other end, or the way to it."""
+    """Dataverse or Microsoft Entra failed, or the way to them did."""
 
 
 class TokenRefusedError(DataverseError):
@@ -103,7 +131,7 @@ class TokenRefusedError(DataverseError):
 
 
 class TokenUnavailableError(DataverseError):
-    """No token can be had now (network, HTTP 5xx, throttled), and no stored one is still good."""
+    """No token can be obtained now (network, HTTP 5xx, throttled), and no stored one is still good."""
 
 
 class ReplyMalformedError(DataverseError):

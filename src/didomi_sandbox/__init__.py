@@ -1,1 +1,1 @@
-"""Didomi on localhost: its webhook bodies and the client that sends them. Imports nothing of the service."""
+"""Didomi on localhost: the bodies of its webhooks, and the client that logs in and posts them."""

@@ -1,20 +1,27 @@
-"""Webhook bodies as Didomi sends them (didomi.md 1.2, 1.3 and 2), built from what a story wants to vary.
+"""Webhook bodies as Didomi sends them (didomi.md 1.2, 1.3 and 2). The caller states only what it varies.
 
-Instants are aware; everything else that a body holds has a neutral default.
+Instants are aware datetimes. Every other part of a body has a neutral default.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 Body = dict[str, object]
+"""A whole webhook body."""
+
 Entity = dict[str, object]
+"""An event, a user, or a part of one."""
 
 ORGANIZATION_ID = "acme"
 DOMAIN = "preferences.example.com"
 
 
-def instant(moment: datetime) -> str:
-    """ISO 8601 with seconds and `Z`, fractions only where there are some (didomi.md 1.6)."""
+def format_instant(moment: datetime) -> str:
+    """ISO 8601 with seconds and `Z`; milliseconds only when the moment has a fraction (didomi.md 1.6).
+
+    >>> format_instant(datetime(2026, 3, 1, 12, 0, tzinfo=UTC))
+    '2026-03-01T12:00:00Z'
+    """
     text = moment.astimezone(UTC).isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
     return text.replace("+00:00", "Z")
 
@@ -26,7 +33,11 @@ def purpose(
     legitimate_interest: bool | None = None,
     values: Mapping[str, str | Sequence[str] | None] | None = None,
 ) -> Entity:
-    """A v2 purpose (didomi.md 2.3). `values`: preference id → value id(s), or None for no choice."""
+    """A purpose (didomi.md 2.3). `values`: preference id → value id(s), or None for no choice.
+
+    >>> purpose("profiling", True, values={"topics": ["sport", "culture"]})
+    {'id': 'profiling', 'enabled': True, 'values': {'topics': {'value': 'sport,culture'}}}
+    """
     entry: Entity = {"id": purpose_id, "enabled": enabled}
     if legitimate_interest is not None:
         entry["enabled_li"] = legitimate_interest
@@ -45,7 +56,7 @@ def purpose_v1(
     preferences: Mapping[str, bool | None] | None = None,
     channels: Mapping[str, bool | None] | None = None,
 ) -> Entity:
-    """A purpose in the older, nested form: preferences and channels are switches (didomi.md 2.3)."""
+    """A purpose in the older, nested form: preferences and channels are yes or no (didomi.md 2.3)."""
     return {
         "id": purpose_id,
         "enabled": enabled,
@@ -54,12 +65,12 @@ def purpose_v1(
             {"id": name, "enabled": chosen, "metadata": {}, "channels": []}
             for name, chosen in (preferences or {}).items()
         ],
-        "channels": switches(channels or {}),
+        "channels": channel_entries(channels or {}),
     }
 
 
-def switches(chosen: Mapping[str, bool | None]) -> list[Entity]:
-    """Channels, as they stand under `consents` or under a purpose."""
+def channel_entries(chosen: Mapping[str, bool | None]) -> list[Entity]:
+    """The list of channels under `consents` or under a purpose, from choices by channel id."""
     return [{"id": name, "enabled": enabled, "metadata": {}} for name, enabled in chosen.items()]
 
 
@@ -67,7 +78,7 @@ def consents(purposes: Sequence[Entity], channels: Mapping[str, bool | None] | N
     """The `consents` object of an event or a user."""
     return {
         "purposes": list(purposes),
-        "channels": switches(channels or {}),
+        "channels": channel_entries(channels or {}),
         "vendors": {"enabled": [], "disabled": [], "enabled_li": [], "disabled_li": []},
         "tcfcs": None,
     }
@@ -80,7 +91,7 @@ def person(
     country: str | None = None,
     metadata: Mapping[str, object] | None = None,
 ) -> Entity:
-    """Who an event is about. The Didomi user id stands for a device; its default comes from the other."""
+    """The user of an event. `didomi_user_id` names a device; by default it follows from the other id."""
     return {
         "id": didomi_user_id or f"didomi-{organization_user_id}",
         "organization_user_id": organization_user_id,
@@ -101,12 +112,12 @@ def event(
     regulation: str = "gdpr",
     organization_id: str = ORGANIZATION_ID,
 ) -> Entity:
-    """An Event (didomi.md 2.1): a partial choice. `status` None leaves it out, which means confirmed."""
+    """An Event (didomi.md 2.1): a partial choice. `status` None leaves the member out: confirmed."""
     entity: Entity = {
         "id": event_id,
         "organization_id": organization_id,
-        "created_at": instant(created_at),
-        "updated_at": instant(updated_at or created_at),
+        "created_at": format_instant(created_at),
+        "updated_at": format_instant(updated_at or created_at),
         "regulation": regulation,
         "domain": DOMAIN,
         "metadata": {},
@@ -134,8 +145,8 @@ def user_state(
         **user,
         "organization_id": organization_id,
         "version": version,
-        "created_at": instant(created_at or updated_at),
-        "updated_at": instant(updated_at),
+        "created_at": format_instant(created_at or updated_at),
+        "updated_at": format_instant(updated_at),
         "consents": consents(purposes, channels),
     }
 
@@ -156,7 +167,9 @@ def event_updated(old: Entity, new: Entity) -> Body:
 
 def event_confirmed(pending: Entity, confirmed_at: datetime) -> Body:
     """`event.updated` from pending approval to confirmed (didomi.md 3.1)."""
-    return event_updated(pending, {**pending, "status": "confirmed", "updated_at": instant(confirmed_at)})
+    return event_updated(
+        pending, {**pending, "status": "confirmed", "updated_at": format_instant(confirmed_at)}
+    )
 
 
 def event_deleted(entity: Entity) -> Body:
@@ -171,7 +184,7 @@ def user_created(entity: Entity, *, regulation: str = "gdpr") -> Body:
 
 
 def user_updated(old: Entity, new: Entity, *, source: Entity | None = None, regulation: str = "gdpr") -> Body:
-    """`user.updated`; `source` is the event that caused it, if any."""
+    """`user.updated`; `source` is the event that caused it, or None."""
     parameters: Entity = {"old_entity": old, "new_entity": new}
     if source is not None:
         parameters["source"] = _source(source)

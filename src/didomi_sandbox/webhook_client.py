@@ -1,4 +1,4 @@
-"""Acts as Didomi: logs in at our token endpoint or sets a static header, then delivers (didomi.md 1)."""
+"""Acts as Didomi: logs in at a token endpoint or sets a static header, then posts (didomi.md 1)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
 
 @dataclass(frozen=True, slots=True)
 class StaticHeader:
-    """A custom request header as the Didomi console lets one set it."""
+    """A custom request header, as the Didomi console lets a customer set it: name and value."""
 
     name: str
     value: str = field(repr=False)
@@ -22,35 +22,53 @@ class StaticHeader:
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """The OAuth client that the customer chose for Didomi; `as_json`: a JSON token request, not a form."""
+    """The OAuth client that the customer chose for Didomi."""
 
     client_id: str
+
     client_secret: str = field(repr=False)
+
     scope: str | None = None
+    """Requested scope; None: the request has no scope."""
+
     as_json: bool = False
+    """Whether the token request is JSON instead of a form."""
+
+
+Credentials = StaticHeader | ClientCredentials
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the service answered: `answer` is the parsed JSON, or None when there was none."""
+    """What the receiver answered to a notification."""
 
     status: int
+    """HTTP status."""
+
     answer: object
+    """The parsed JSON body; None when the body is not JSON."""
+
     headers: Mapping[str, str]
+    """Response headers."""
 
     @property
     def is_accepted(self) -> bool:
-        """Which answers Didomi takes for delivered is not documented: 2xx, we assume (didomi.md 1.5)."""
+        """Whether Didomi takes it for delivered. Which statuses count is not documented: 2xx, we assume.
+
+        didomi.md 1.5.
+        """
         return 200 <= self.status < 300
 
 
-class TokenRefusedError(Exception):
-    """The token endpoint gave no token; `status` and the OAuth `error` say why."""
+class WebhookLoginError(Exception):
+    """The token endpoint of the receiver gave no token."""
 
     def __init__(self, status: int, error: str) -> None:
         super().__init__(f"The token endpoint answered {status} ({error}): {_advice(status)}")
         self.status = status
+        """HTTP status."""
         self.error = error
+        """OAuth error, or the title of a problem document."""
 
 
 def _advice(status: int) -> str:
@@ -67,8 +85,24 @@ def _advice(status: int) -> str:
             return "look at the service's log."
 
 
+async def authenticate(
+    client: "httpx.AsyncClient", base_url: str, credentials: Credentials | None
+) -> dict[str, str]:
+    """The request headers that prove Didomi; OAuth fetches a token for them. None: no headers.
+
+    `base_url` is the address of the receiver. Raises WebhookLoginError, and httpx.HTTPError if it is silent.
+    """
+    match credentials:
+        case None:
+            return {}
+        case StaticHeader(name, value):
+            return {name: value}
+        case ClientCredentials():
+            return {"Authorization": f"Bearer {await fetch_token(client, base_url, credentials)}"}
+
+
 async def fetch_token(client: "httpx.AsyncClient", base_url: str, credentials: ClientCredentials) -> str:
-    """An access token from the service. Raises TokenRefusedError."""
+    """An access token from the receiver. Raises as `authenticate`."""
     fields = {
         "grant_type": "client_credentials",
         "client_id": credentials.client_id,
@@ -81,47 +115,36 @@ async def fetch_token(client: "httpx.AsyncClient", base_url: str, credentials: C
         response = await client.post(url, json=fields)
     else:
         response = await client.post(url, data=fields)
-    answer = _parsed(response)
+    answer = _parse_json(response)
     if response.status_code != 200 or not isinstance(answer, dict) or "access_token" not in answer:
         # What is refused before the login is read is a problem (RFC 9457) with a title, not an OAuth error.
-        named = ("error", "title")
         error = "no JSON"
         if isinstance(answer, dict):
-            error = next((answer[name] for name in named if name in answer), "no error given")
-        raise TokenRefusedError(response.status_code, str(error))
+            error = next((answer[name] for name in ("error", "title") if name in answer), "no error given")
+        raise WebhookLoginError(response.status_code, str(error))
     return str(answer["access_token"])
 
 
-async def proof(
-    client: "httpx.AsyncClient", base_url: str, sender: StaticHeader | ClientCredentials | None
-) -> dict[str, str]:
-    """The request headers that prove who sends; for OAuth this fetches a token."""
-    match sender:
-        case None:
-            return {}
-        case StaticHeader(name, value):
-            return {name: value}
-        case ClientCredentials():
-            return {"Authorization": f"Bearer {await fetch_token(client, base_url, sender)}"}
-
-
-async def deliver(
+async def post_notification(
     client: "httpx.AsyncClient",
     base_url: str,
     body: bytes | Mapping[str, object] | Sequence[Mapping[str, object]],
     headers: Mapping[str, str] | None = None,
 ) -> Receipt:
-    """POST one notification (bytes go out as they are) with the headers from `proof`."""
+    """POST one notification with the headers from `authenticate`; bytes are sent unchanged.
+
+    Raises httpx.HTTPError when there is no answer.
+    """
     content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
     response = await client.post(
         base_url.rstrip("/") + WEBHOOK_PATH,
         content=content,
         headers={"Content-Type": "application/json", **(headers or {})},
     )
-    return Receipt(response.status_code, _parsed(response), dict(response.headers))
+    return Receipt(response.status_code, _parse_json(response), dict(response.headers))
 
 
-def _parsed(response: "httpx.Response") -> object:
+def _parse_json(response: "httpx.Response") -> object:
     try:
         return response.json()
     except ValueError:

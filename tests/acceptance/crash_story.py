@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from didomi_sandbox.bodies import (
     Body,
     Entity,
+    channel_entries,
     event,
     event_confirmed,
     event_created,
     person,
     purpose,
-    switches,
     user_state,
     user_updated,
 )
@@ -128,7 +128,7 @@ class Story:
             entry = purpose(
                 "profiling", self._answer(), legitimate_interest=self._answer(), values=self._values()
             )
-            entry["channels"] = switches({"email": self._answer()})
+            entry["channels"] = channel_entries({"email": self._answer()})
             chosen["profiling"] = entry
         if dice.random() < 0.1:
             chosen["not_mapped"] = purpose("not_mapped", self._answer())

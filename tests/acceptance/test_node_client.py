@@ -1,7 +1,7 @@
 """`dynamics-web-api` of npm, unmodified and in a process of its own, against the sandbox in another.
 
-What it is told is one half of each test; the other is what the sandbox's table holds afterwards. It needs
-what `scripts/install-clients` installs, and is run by `pytest -m node_client`.
+Each test checks what the client returns, and what the sandbox's table holds afterwards. The tests need
+what `scripts/install-clients` installs; `pytest -m node_client` runs them.
 """
 
 from collections.abc import Iterator
@@ -9,31 +9,36 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.foreign import CLIENTS, LABEL, NOBODY, Foreign, Row, started_foreign
 from tests.acceptance.processes import town
+from tests.acceptance.third_party_client import (
+    CLIENTS,
+    LABEL,
+    UNKNOWN_ID,
+    Row,
+    ThirdPartyClient,
+    client_process,
+)
 
 pytestmark = pytest.mark.node_client
 
 BAD = {"donotemail": 1}
 
 
-class NodeClient(Foreign):
-    """The client by its own words."""
+class NodeClient(ThirdPartyClient):
+    """The client, called by its own function names."""
 
     def call(self, function: str, **request: object) -> Any:  # noqa: ANN401 - JSON
-        """What a request came to; it is always about contacts."""
-        return self.given(operation(function, **request))
+        """The result of a request; it is always about contacts."""
+        return self.result(operation(function, **request))
 
-    def refusal(self, function: str, **request: object) -> dict[str, Any]:
-        """What a request failed with."""
-        found = self.outcome(operation(function, **request))
-        assert "raised" in found, found
-        return found
+    def call_error(self, function: str, **request: object) -> dict[str, Any]:
+        """The error of a request."""
+        return self.error(operation(function, **request))
 
 
 def operation(function: str, **request: object) -> dict[str, object]:
-    """A request, as it stands alone or in a batch."""
-    return {"do": function, "with": [{"collection": "contacts", **request}]}
+    """A request by itself or in a batch."""
+    return {"call": function, "arguments": [{"collection": "contacts", **request}]}
 
 
 @pytest.fixture(scope="module")
@@ -42,25 +47,25 @@ def shared_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeClie
     command = ("node", str(CLIENTS / "dynamics_web_api.mjs"))
     with (
         town(tmp_path_factory.mktemp("node")) as sandbox,
-        started_foreign(sandbox, command, trust=("NODE_EXTRA_CA_CERTS",)) as process,
+        client_process(sandbox, command, trust=("NODE_EXTRA_CA_CERTS",)) as process,
     ):
         yield NodeClient(process, sandbox)
 
 
 @pytest.fixture
 def client(shared_client: NodeClient) -> NodeClient:
-    shared_client.empty()
+    shared_client.clear_table()
     return shared_client
 
 
 @pytest.fixture
 def five(client: NodeClient) -> list[str]:
-    """The ids of five people, `p-1` to `p-5`."""
+    """The ids of five contacts, `p-1` to `p-5`."""
     people = [{"new_didomikey": f"p-{number}", "lastname": "Five"} for number in range(1, 6)]
     return [client.call("create", data=person) for person in people]
 
 
-def test_a_created_row_has_the_id_that_the_client_was_told(client: NodeClient) -> None:
+def test_a_created_row_has_the_id_that_the_client_returns(client: NodeClient) -> None:
     created = client.call("create", data={"new_didomikey": "a", "lastname": "Ünal"})
     read = client.call(
         "create",
@@ -79,7 +84,7 @@ def test_a_row_is_read_by_its_id_and_by_its_key(client: NodeClient, five: list[s
     by_key = client.call("retrieve", key="new_didomikey='p-3'", select=columns)
     assert (by_id["contactid"], by_id["new_didomikey"], by_id["donotemail" + LABEL]) == (five[2], "p-3", "No")
     assert (by_key["contactid"], by_key["donotemail"]) == (five[2], False)
-    assert client.refusal("retrieve", key=NOBODY)["status"] == 404
+    assert client.call_error("retrieve", key=UNKNOWN_ID)["status"] == 404
 
 
 @pytest.mark.usefixtures("five")
@@ -92,8 +97,8 @@ def test_more_rows_than_a_page_come_page_by_page(client: NodeClient) -> None:
         "maxPageSize": 3,
         "count": True,
     }
-    first = client.given({"do": "retrieveMultiple", "with": [request]})
-    second = client.given({"do": "retrieveMultiple", "with": [request, first["oDataNextLink"]]})
+    first = client.result({"call": "retrieveMultiple", "arguments": [request]})
+    second = client.result({"call": "retrieveMultiple", "arguments": [request, first["oDataNextLink"]]})
     assert [row["new_didomikey"] for row in first["value"]] == ["p-5", "p-4", "p-3"]
     assert [row["new_didomikey"] for row in second["value"]] == ["p-1"]
     assert (first["oDataCount"], "oDataNextLink" in second) == (4, False)
@@ -115,7 +120,7 @@ def test_an_update_changes_the_columns_it_names(client: NodeClient, five: list[s
 @pytest.mark.parametrize(
     ("key", "data", "status"),
     [
-        pytest.param(NOBODY, {"lastname": "Nobody"}, 404, id="missing"),
+        pytest.param(UNKNOWN_ID, {"lastname": "Unknown"}, 404, id="missing"),
         pytest.param("new_didomikey='p-1'", BAD, 400, id="wrong-value"),
         pytest.param("lastname='Five'", {"donotfax": True}, 400, id="no-such-key"),
     ],
@@ -125,7 +130,7 @@ def test_what_cannot_be_updated_is_refused_and_left(
     client: NodeClient, key: str, data: Row, status: int
 ) -> None:
     before = client.table()
-    assert client.refusal("update", key=key, data=data)["status"] == status
+    assert client.call_error("update", key=key, data=data)["status"] == status
     assert client.table() == before
 
 
@@ -146,7 +151,7 @@ def test_an_upsert_may_be_kept_from_creating_or_from_updating(client: NodeClient
     client.call("upsert", key="new_didomikey='a'", data={"firstname": "Kept"}, ifnonematch="*")
     client.call("upsert", key="new_didomikey='a'", data={"firstname": "Lost"}, ifnonematch="*")
     assert client.column("firstname") == {"a": "Kept"}
-    # What it is refused counts for this client as what it asked for.
+    # This client takes a 404 or 412 to its condition as success.
     assert client.calls()["patch"] == {"404": 1, "204": 1, "412": 1}
 
 
@@ -172,7 +177,7 @@ def test_a_deleted_row_is_gone(client: NodeClient, five: list[str]) -> None:
 
 
 def test_a_batch_answers_each_operation_in_its_order(client: NodeClient, five: list[str]) -> None:
-    answers = client.given(
+    answers = client.result(
         {
             "batch": [
                 operation("create", data={"new_didomikey": "b-1", "lastname": "É"}, inChangeSet=False),
@@ -195,10 +200,10 @@ def test_a_change_set_is_written_whole_or_not_at_all(client: NodeClient) -> None
         operation("update", key="new_didomikey='p-1'", data={"lastname": "Changed"}),
     )
     wrong = operation("update", key="new_didomikey='p-2'", data=BAD)
-    failed = client.outcome({"batch": [create, update, wrong]})
+    failed = client.send({"batch": [create, update, wrong]})
     assert [failure["status"] for failure in failed["failures"]] == [400]
     assert set(client.column("lastname").values()) == {"Five"}
-    created, updated = client.given({"batch": [create, update]})
+    created, updated = client.result({"batch": [create, update]})
     assert (created, updated) == (client.table()["c-1"]["contactid"], True)
     assert client.table()["p-1"]["lastname"] == "Changed"
 
@@ -209,7 +214,7 @@ def test_a_batch_may_go_on_after_a_failure(client: NodeClient) -> None:
         operation("update", key="new_didomikey='p-1'", data=BAD, inChangeSet=False),
         operation("update", key="new_didomikey='p-2'", data={"donotemail": True}, inChangeSet=False),
     ]
-    failed, updated = client.given({"batch": operations, "options": {"continueOnError": True}})
+    failed, updated = client.result({"batch": operations, "options": {"continueOnError": True}})
     assert (failed["status"], failed["error"]["code"], updated) == (400, "0x0", True)
     assert client.table()["p-2"]["donotemail"] is True
 

@@ -1,8 +1,8 @@
 """Microsoft's own Python client, unmodified and in a process of its own, against the sandbox in another.
 
-What it is told is one half of each test; the other is what the sandbox's table holds afterwards. Its token
-comes from the sandbox's sign-in service, through Azure's own credentials. Left out is what the sandbox does
-not simulate: SQL and FetchXML (refused), `BulkDelete`, `RetrieveMetadataChanges`, tables other than Contact.
+Each test checks what the client returns, and what the sandbox's table holds afterwards. Its token comes
+from the sandbox's sign-in service, through Azure's own credentials. Not tested is what the sandbox does not
+simulate: SQL and FetchXML (refused), `BulkDelete`, `RetrieveMetadataChanges`, tables other than Contact.
 """
 
 import re
@@ -13,43 +13,48 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.foreign import CLIENTS, LABEL, NOBODY, Foreign, Row, started_foreign
 from tests.acceptance.processes import Town, town
+from tests.acceptance.third_party_client import (
+    CLIENTS,
+    LABEL,
+    UNKNOWN_ID,
+    Row,
+    ThirdPartyClient,
+    client_process,
+)
 
 EMAIL = 2  # dataverse.md 6.2: preferredcontactmethodcode
 
 
-class OfficialClient(Foreign):
-    """The client by its own words."""
+class OfficialClient(ThirdPartyClient):
+    """The client, called by its own method names."""
 
-    def call(self, path: str, *arguments: object, **named: object) -> Any:  # noqa: ANN401 - JSON
-        """What a method returned."""
-        return self.given({"do": path, "with": arguments, "named": named})
+    def call(self, path: str, *arguments: object, **keywords: object) -> Any:  # noqa: ANN401 - JSON
+        """The result of a method."""
+        return self.result({"call": path, "arguments": arguments, "keywords": keywords})
 
-    def refusal(self, path: str, *arguments: object, **named: object) -> dict[str, Any]:
-        """What a method raised."""
-        found = self.outcome({"do": path, "with": arguments, "named": named})
-        assert "raised" in found, found
-        return found
+    def call_error(self, path: str, *arguments: object, **keywords: object) -> dict[str, Any]:
+        """The error of a method."""
+        return self.error({"call": path, "arguments": arguments, "keywords": keywords})
 
     def pages(self, *steps: list[object]) -> list[list[Row]]:
-        """What a query of the fluent builder brings, page by page."""
-        pages: list[list[Row]] = self.given({"query": "contact", "steps": steps})
+        """The rows of a query of the fluent builder, page by page."""
+        pages: list[list[Row]] = self.result({"query": "contact", "steps": steps})
         return pages
 
     def batch(self, *operations: object, continue_on_error: bool = False) -> list[Row]:
         """The answers of a batch."""
-        named = {"continue_on_error": continue_on_error}
-        answers: list[Row] = self.given({"batch": operations, "named": named})["responses"]
+        keywords = {"continue_on_error": continue_on_error}
+        answers: list[Row] = self.result({"batch": operations, "keywords": keywords})["responses"]
         return answers
 
 
 @contextmanager
-def official(sandbox: Town, kind: str, **changed: str) -> Iterator[OfficialClient]:
-    """The client, in its synchronous or asynchronous form; each trusts what its HTTP library is told."""
+def official(sandbox: Town, kind: str, **replacements: str) -> Iterator[OfficialClient]:
+    """The client in its synchronous or asynchronous form; each HTTP library has its own trust variable."""
     command = (sys.executable, str(CLIENTS / "sdk.py"), kind)
     trust = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-    with started_foreign(sandbox, command, trust=trust, **changed) as process:
+    with client_process(sandbox, command, trust=trust, **replacements) as process:
         yield OfficialClient(process, sandbox)
 
 
@@ -67,8 +72,8 @@ def shared_client(request: pytest.FixtureRequest, shared_sandbox: Town) -> Itera
 
 @pytest.fixture
 def client(shared_client: OfficialClient) -> OfficialClient:
-    """To start a client takes a second, to empty the table a moment."""
-    shared_client.empty()
+    """Starting a client takes a second, so that all tests share one and clear the table."""
+    shared_client.clear_table()
     return shared_client
 
 
@@ -77,13 +82,13 @@ def person(key: str, **columns: object) -> dict[str, object]:
 
 
 def item(key: str, **columns: object) -> dict[str, object]:
-    """What an upsert takes."""
+    """One item of an upsert."""
     return {"alternate_key": {"new_didomikey": key}, "record": columns}
 
 
 @pytest.fixture
 def five(client: OfficialClient) -> list[str]:
-    """The ids of five people, `p-1` to `p-5`."""
+    """The ids of five contacts, `p-1` to `p-5`."""
     people = [person(f"p-{number}", firstname=f"{number}", lastname="Five") for number in range(1, 6)]
     ids: list[str] = client.call("records.create", "contact", people)
     return ids
@@ -97,22 +102,22 @@ def test_a_token_is_asked_for_once(shared_sandbox: Town, kind: str) -> None:
     shared_sandbox.control("POST", "reset")
     with official(shared_sandbox, kind) as client:
         assert len(client.call("tables.list")) == 1
-        assert client.call("records.retrieve", "contact", NOBODY) is None
+        assert client.call("records.retrieve", "contact", UNKNOWN_ID) is None
         assert client.calls()["token"] == {"200": 1}
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_wrong_secret_is_told_as_entra_tells_it(shared_sandbox: Town, kind: str) -> None:
+def test_a_wrong_secret_is_reported_as_by_entra(shared_sandbox: Town, kind: str) -> None:
     with official(shared_sandbox, kind, client_secret="not-the-secret") as client:
-        refused = client.refusal("tables.list")
-        assert refused["raised"] == "ClientAuthenticationError"
-        assert "AADSTS7000215" in refused["message"]
+        error = client.call_error("tables.list")
+        assert error["raised"] == "ClientAuthenticationError"
+        assert "AADSTS7000215" in error["message"]
 
 
 # --- One row ------------------------------------------------------------------------------------------------
 
 
-def test_a_created_row_has_the_id_that_the_client_was_told(client: OfficialClient) -> None:
+def test_a_created_row_has_the_id_that_the_client_returns(client: OfficialClient) -> None:
     found = client.call("records.create", "contact", person("a", lastname="O'Neil", donotemail=True))
     row = client.table()["a"]
     assert row["contactid"] == found
@@ -134,8 +139,8 @@ def test_an_update_changes_the_columns_it_names(client: OfficialClient, five: li
 
 
 def test_an_update_of_a_missing_row_creates_none(client: OfficialClient) -> None:
-    refused = client.refusal("records.update", "contact", NOBODY, {"lastname": "Nobody"})
-    assert (refused["status"], refused["code"]) == (404, "0x80040217")
+    error = client.call_error("records.update", "contact", UNKNOWN_ID, {"lastname": "Unknown"})
+    assert (error["status"], error["code"]) == (404, "0x80040217")
     assert client.table() == {}
 
 
@@ -151,26 +156,26 @@ def test_an_upsert_creates_and_then_updates_the_same_row(client: OfficialClient)
 
 
 def test_a_wrong_value_is_refused_with_its_code(client: OfficialClient, five: list[str]) -> None:
-    refused = client.refusal("records.update", "contact", five[0], {"preferredcontactmethodcode": 77})
-    assert (refused["status"], refused["code"]) == (400, "0x8004431a")
+    error = client.call_error("records.update", "contact", five[0], {"preferredcontactmethodcode": 77})
+    assert (error["status"], error["code"]) == (400, "0x8004431a")
     assert client.table()["p-1"]["preferredcontactmethodcode"] == 1
 
 
 @pytest.mark.parametrize("key", ["a+b@example.com", "a/b", "a#b"])
 @pytest.mark.parametrize("others", [0, 1], ids=["alone", "in-bulk"])
 def test_a_key_that_no_url_can_carry_is_refused(client: OfficialClient, key: str, others: int) -> None:
-    """dataverse.md 1.4. This client sends such a key as it is."""
+    """dataverse.md 1.4. This client sends such a key unchanged."""
     items = [item(key, lastname="Lost"), *[item("b", lastname="Other")] * others]
-    assert client.refusal("records.upsert", "contact", items)["status"] in {400, 404}
+    assert client.call_error("records.upsert", "contact", items)["status"] in {400, 404}
     assert client.table() == {}
 
 
-def test_a_throttled_call_is_told_as_such_with_the_wait(client: OfficialClient) -> None:
+def test_a_throttled_call_is_reported_with_its_wait(client: OfficialClient) -> None:
     client.call("tables.list")
     client.sandbox.control("PUT", "limits", {"enforce": True, "requests": 1, "window_seconds": 300})
-    refused = client.refusal("records.create", "contact", person("a"))
-    assert (refused["status"], refused["code"], refused["is_transient"]) == (429, "0x80072322", True)
-    assert 0 < refused["retry_after"] <= 300
+    error = client.call_error("records.create", "contact", person("a"))
+    assert (error["status"], error["code"], error["is_transient"]) == (429, "0x80072322", True)
+    assert 0 < error["retry_after"] <= 300
     assert client.table() == {}
 
 
@@ -178,13 +183,13 @@ def test_a_deleted_row_is_gone(client: OfficialClient, five: list[str]) -> None:
     client.call("records.delete", "contact", five[0])
     client.call("records.delete", "contact", five[2:4], use_bulk_delete=False)
     assert client.table().keys() == {"p-2", "p-5"}
-    assert client.refusal("records.delete", "contact", five[0])["status"] == 404
+    assert client.call_error("records.delete", "contact", five[0])["status"] == 404
 
 
 # --- Many rows ----------------------------------------------------------------------------------------------
 
 
-def test_rows_created_together_have_the_ids_told_in_their_order(
+def test_rows_created_together_have_the_returned_ids_in_order(
     client: OfficialClient, five: list[str]
 ) -> None:
     assert list(client.column("contactid").values()) == five
@@ -223,8 +228,8 @@ def test_a_bulk_upsert_creates_some_and_updates_others(client: OfficialClient, f
 def test_a_bulk_upsert_writes_all_or_nothing(
     client: OfficialClient, second: dict[str, object], status: int
 ) -> None:
-    refused = client.refusal("records.upsert", "contact", [item("p-1", donotemail=True), second])
-    assert refused["status"] == status
+    error = client.call_error("records.upsert", "contact", [item("p-1", donotemail=True), second])
+    assert error["status"] == status
     assert client.table() == {}
 
 
@@ -235,7 +240,7 @@ def test_a_row_is_read_by_its_id_with_the_columns_asked_for(client: OfficialClie
     found = client.call("records.retrieve", "contact", five[2], select=["New_DidomiKey", "donotemail"])
     assert found.pop("etag").startswith('W/"')
     assert found == {"id": five[2], "contactid": five[2], "new_didomikey": "p-3", "donotemail": False}
-    assert client.call("records.retrieve", "contact", NOBODY) is None
+    assert client.call("records.retrieve", "contact", UNKNOWN_ID) is None
 
 
 def test_labels_come_beside_the_values(client: OfficialClient, five: list[str]) -> None:
@@ -306,10 +311,10 @@ def test_the_query_builder_is_understood(client: OfficialClient) -> None:
     assert {row["donotemail" + LABEL] for page in pages for row in page} == {"No"}
 
 
-def test_sql_is_said_to_be_missing(client: OfficialClient) -> None:
-    """Rather than answered with every row."""
-    refused = client.refusal("query.sql", "SELECT fullname FROM contact")
-    assert (refused["status"], "not simulated" in refused["message"]) == (501, True)
+def test_sql_is_reported_as_not_simulated(client: OfficialClient) -> None:
+    """It is not answered with every row."""
+    error = client.call_error("query.sql", "SELECT fullname FROM contact")
+    assert (error["status"], "not simulated" in error["message"]) == (501, True)
 
 
 # --- Batches ------------------------------------------------------------------------------------------------
@@ -317,18 +322,18 @@ def test_sql_is_said_to_be_missing(client: OfficialClient) -> None:
 
 def test_a_batch_answers_each_operation_in_its_order(client: OfficialClient, five: list[str]) -> None:
     answers = client.batch(
-        {"do": "records.create", "with": ["contact", person("b-1", lastname="Batch")]},
-        {"do": "records.update", "with": ["contact", five[0], {"lastname": "Batch"}]},
-        {"do": "records.upsert", "with": ["contact", [item("b 2", lastname="Batch")]]},
-        {"do": "records.upsert", "with": ["contact", [item("b-3", lastname="Batch"), item("b-4")]]},
-        {"do": "records.retrieve", "with": ["contact", five[0]], "named": {"select": ["lastname"]}},
+        {"call": "records.create", "arguments": ["contact", person("b-1", lastname="Batch")]},
+        {"call": "records.update", "arguments": ["contact", five[0], {"lastname": "Batch"}]},
+        {"call": "records.upsert", "arguments": ["contact", [item("b 2", lastname="Batch")]]},
+        {"call": "records.upsert", "arguments": ["contact", [item("b-3", lastname="Batch"), item("b-4")]]},
+        {"call": "records.retrieve", "arguments": ["contact", five[0]], "keywords": {"select": ["lastname"]}},
         {
-            "do": "records.list",
-            "with": ["contact"],
-            "named": {"filter": "lastname eq 'Batch'", "orderby": ["new_didomikey desc"], "top": 3},
+            "call": "records.list",
+            "arguments": ["contact"],
+            "keywords": {"filter": "lastname eq 'Batch'", "orderby": ["new_didomikey desc"], "top": 3},
         },
-        {"do": "records.delete", "with": ["contact", five[1]]},
-        {"do": "tables.get", "with": ["contact"]},
+        {"call": "records.delete", "arguments": ["contact", five[1]]},
+        {"call": "tables.get", "arguments": ["contact"]},
     )
     rows = client.table()
     assert [answer["status_code"] for answer in answers] == [204, 204, 204, 204, 200, 200, 204, 200]
@@ -354,9 +359,9 @@ def test_a_failure_in_a_batch_stands_in_its_place(
     client: OfficialClient, five: list[str], goes_on: bool, statuses: list[int], expected: list[str]
 ) -> None:
     answers = client.batch(
-        {"do": "records.update", "with": ["contact", five[0], {"lastname": "Before"}]},
-        {"do": "records.update", "with": ["contact", five[1], BAD_UPDATE]},
-        {"do": "records.update", "with": ["contact", five[2], {"lastname": "After"}]},
+        {"call": "records.update", "arguments": ["contact", five[0], {"lastname": "Before"}]},
+        {"call": "records.update", "arguments": ["contact", five[1], BAD_UPDATE]},
+        {"call": "records.update", "arguments": ["contact", five[2], {"lastname": "After"}]},
         continue_on_error=goes_on,
     )
     assert [answer["status_code"] for answer in answers] == statuses
@@ -368,8 +373,8 @@ def test_a_change_set_is_written_whole(client: OfficialClient) -> None:
     answers = client.batch(
         {
             "changes": [
-                {"do": "records.create", "with": ["contact", person("c-1", lastname="Ünal")]},
-                {"do": "records.update", "with": ["contact", "$1", {"donotemail": True}]},
+                {"call": "records.create", "arguments": ["contact", person("c-1", lastname="Ünal")]},
+                {"call": "records.update", "arguments": ["contact", "$1", {"donotemail": True}]},
             ]
         }
     )
@@ -382,12 +387,12 @@ def test_a_change_set_that_fails_leaves_nothing(client: OfficialClient, five: li
     answers = client.batch(
         {
             "changes": [
-                {"do": "records.create", "with": ["contact", person("c-1")]},
-                {"do": "records.delete", "with": ["contact", five[0]]},
-                {"do": "records.update", "with": ["contact", five[1], BAD_UPDATE]},
+                {"call": "records.create", "arguments": ["contact", person("c-1")]},
+                {"call": "records.delete", "arguments": ["contact", five[0]]},
+                {"call": "records.update", "arguments": ["contact", five[1], BAD_UPDATE]},
             ]
         },
-        {"do": "records.update", "with": ["contact", five[2], {"lastname": "After"}]},
+        {"call": "records.update", "arguments": ["contact", five[2], {"lastname": "After"}]},
         continue_on_error=True,
     )
     assert [answer["status_code"] for answer in answers] == [400, 204]

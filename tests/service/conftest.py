@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dataverse_sandbox.server import SandboxServer, running_sandbox
+from dataverse_sandbox import SandboxServer, running_sandbox
 from tests.service.harness import Harness, open_house
 
 

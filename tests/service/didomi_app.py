@@ -1,4 +1,4 @@
-"""The two routes of stage 1 in an application of their own, with a store that only remembers."""
+"""The two POST routes in an application of their own, with a store in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
@@ -14,7 +14,7 @@ from structlog.testing import LogCapture
 
 from didomi_dataverse.didomi.auth.access_tokens import create_issuer
 from didomi_dataverse.didomi.auth.authenticator import WebhookAuthenticator
-from didomi_dataverse.didomi.http.webhook import build_router
+from didomi_dataverse.didomi.http.routes import add_routes
 from didomi_dataverse.didomi.interpret import InterpretationPolicy
 from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
 from didomi_dataverse.errors import StoreError
@@ -29,7 +29,7 @@ Headers = dict[str, str] | list[tuple[str, str]] | None
 
 
 @dataclass(frozen=True)
-class Kept:
+class Result:
     disposition: Disposition
     reason: Reason | None
     duplicate: bool
@@ -37,42 +37,42 @@ class Kept:
 
 @dataclass
 class Store:
-    """Keeps every reading by its digest; `fails_with` makes the next call fail."""
+    """Keeps every notification by its digest; `fails_with` makes calls fail."""
 
-    readings: list[InterpretedNotification] = field(default_factory=list)
+    notifications: list[InterpretedNotification] = field(default_factory=list)
     calls: int = 0
     fails_with: StoreError | None = None
 
-    async def receive(self, readings: Sequence[InterpretedNotification]) -> Sequence[Kept]:
+    async def ingest(self, notifications: Sequence[InterpretedNotification]) -> Sequence[Result]:
         self.calls += 1
         if self.fails_with is not None:
             raise self.fails_with
-        kept = []
-        for reading in readings:
-            duplicate = any(known.digest == reading.digest for known in self.readings)
+        results = []
+        for interpreted in notifications:
+            duplicate = any(known.digest == interpreted.digest for known in self.notifications)
             if not duplicate:
-                self.readings.append(reading)
-            kept.append(Kept(reading.disposition, reading.reason, duplicate))
-        return kept
+                self.notifications.append(interpreted)
+            results.append(Result(interpreted.disposition, interpreted.reason, duplicate))
+        return results
 
 
 @dataclass
 class Tally:
-    """What the metrics would be told."""
+    """Counts in place of the metrics."""
 
     notifications: list[tuple[str, str, str]] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
 
-    def notification(self, kind: str, disposition: str, reason: str) -> None:
+    def count_notification(self, kind: str, disposition: str, reason: str) -> None:
         self.notifications.append((kind, disposition, reason))
 
-    def refused(self, status: int) -> None:
+    def count_refusal(self, status: int) -> None:
         self.refusals.append(status)
 
 
 @dataclass
 class Chunks:
-    """A body that comes in pieces, and knows how many of them were taken."""
+    """A body that comes in pieces, and knows how many of them were read."""
 
     pieces: list[bytes]
     taken: int = 0
@@ -87,7 +87,9 @@ class Chunks:
 class Receiver:
     """A running application and everything around it."""
 
-    gate: WebhookAuthenticator = field(default_factory=lambda: WebhookAuthenticator(anonymous=True))
+    authenticator: WebhookAuthenticator = field(
+        default_factory=lambda: WebhookAuthenticator(allow_anonymous=True)
+    )
     clock: FrozenClock = field(default_factory=FrozenClock)
     store: Store = field(default_factory=Store)
     tally: Tally = field(default_factory=Tally)
@@ -96,16 +98,15 @@ class Receiver:
 
     def app(self) -> FastAPI:
         app = FastAPI(redirect_slashes=False)
-        app.include_router(
-            build_router(
-                receive=self.store.receive,
-                gate=self.gate,
-                policy=self.policy,
-                clock=self.clock,
-                max_body_bytes=MAX_BODY_BYTES,
-                body_timeout=self.body_timeout,
-                counts=self.tally,
-            )
+        add_routes(
+            app,
+            ingest=self.store.ingest,
+            authenticator=self.authenticator,
+            policy=self.policy,
+            clock=self.clock,
+            max_body_bytes=MAX_BODY_BYTES,
+            body_timeout=self.body_timeout,
+            metrics=self.tally,
         )
         return app
 
@@ -126,10 +127,9 @@ class Receiver:
             return await client.post(path, content=content, headers=headers)
 
 
-def with_own_tokens() -> Receiver:
-    return Receiver(
-        gate=WebhookAuthenticator(own_tokens=create_issuer(client_id=CLIENT_ID, client_secrets=[SECRET]))
-    )
+def with_token_endpoint() -> Receiver:
+    issuer = create_issuer(client_id=CLIENT_ID, client_secrets=[SECRET])
+    return Receiver(authenticator=WebhookAuthenticator(access_tokens=issuer))
 
 
 async def ask(

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from dataverse_sandbox.server import SandboxServer
+from dataverse_sandbox import SandboxServer
 from didomi_dataverse.admin.explain import read_body
 from didomi_dataverse.dataverse.calls import CallKind, Exchange
 from didomi_dataverse.dataverse.requests import Request
@@ -34,6 +34,7 @@ from didomi_dataverse.mapping.apply import Finding
 from didomi_dataverse.observability.metrics import Metrics
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
 from didomi_dataverse.wiring.delivery import build_senders, open_clients
+from didomi_dataverse.wiring.ledger import open_ledger_for_serving
 from didomi_dataverse.wiring.policies import mapping_fingerprint, target_fingerprint
 from didomi_sandbox.bodies import Body, event, event_created, person, purpose
 from tests.clocks import FrozenClock
@@ -96,7 +97,7 @@ class Harness:
             for body in bodies
             for reading in read_body(self.configuration, json.dumps(body).encode(), now=self.clock.now())
         ]
-        return await self.ledger.record(readings)
+        return await self.ledger.inbox.ingest(readings)
 
     async def deliver(self) -> list[str]:
         """Lets the sender work until nothing is due now. Returns the outcomes, in order."""
@@ -119,7 +120,7 @@ class Harness:
 
     async def contact(self, key: str) -> Contact:
         """What the ledger knows of somebody it must know."""
-        found = await self.ledger.contact(key)
+        found = await self.ledger.reader.contact(key)
         assert found is not None
         return found
 
@@ -173,9 +174,9 @@ async def open_house(
     path.write_text(change(text.replace("dataverse:\n", f"dataverse:\n  bulk: {mode}\n", 1)))
     configuration = load_configuration(path, {})
     settings = configuration.settings
-    ledger = await Ledger.open_for_serving(settings.store.url.get_secret_value(), clock=clock)
-    await ledger.retarget(target_fingerprint(settings), now=clock.now())
-    await ledger.remap(mapping_fingerprint(configuration), now=clock.now())
+    ledger = await open_ledger_for_serving(settings, clock=clock)
+    await ledger.maintenance.retarget(target_fingerprint(settings), now=clock.now())
+    await ledger.maintenance.remap(mapping_fingerprint(configuration), now=clock.now())
     clients = open_clients(settings.dataverse, clock=clock)
     heard = Heard()
     senders = build_senders(
@@ -190,7 +191,7 @@ async def open_house(
     )
     for sender in senders:
         sender._rate_limiter._sleep = _passing(clock)
-    worker = DeliveryWorker(ledger=ledger, senders=senders, clock=clock)
+    worker = DeliveryWorker(ledger=ledger.queue, senders=senders, clock=clock)
     async with httpx.AsyncClient(verify=tls_context(sandbox)) as http:
         try:
             yield Harness(sandbox, configuration, ledger, senders, worker, clock, heard, http)

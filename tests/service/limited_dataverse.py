@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 
-from dataverse_sandbox.errors import Refusal
-from dataverse_sandbox.limits import Limits, Usage, admit, charge
+from dataverse_sandbox import Limits, ODataError, Usage
 from didomi_dataverse.dataverse.calls import AvailabilityCall, BatchCall, BulkCall, Call, Exchange, SingleCall
 from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.dispatch.base import NOT_ATTEMPTED
@@ -27,7 +26,7 @@ from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
 from didomi_dataverse.delivery.sender import Lease, Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
-from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.ledger.claims import DeliveryQueue
 from tests.virtual_time import LoopClock
 
 STORE_S = 0.005
@@ -73,8 +72,8 @@ class LimitedDataverse:
             self._admit(now)
             cost = self.limits.cost_seconds(mode, rows) * self.dice.uniform(0.7, 1.3)
             await asyncio.sleep(cost)
-            charge(self.usage, cost, now + cost)
-        except Refusal as refused:
+            self.usage.charge(cost, now + cost)
+        except ODataError as refused:
             self.calls.append(CountedCall(now, is_refused=True))
             wait = timedelta(seconds=int(dict(refused.headers)["Retry-After"]))
             return Answered(
@@ -87,8 +86,8 @@ class LimitedDataverse:
 
     def _admit(self, now: float) -> None:
         if self.closed_at <= now < self.closed_until:
-            raise Refusal(429, "0x80072322", "", (("Retry-After", str(self.retry_after)),))
-        admit(self.usage, self.limits, now)
+            raise ODataError(429, "0x80072322", "", (("Retry-After", str(self.retry_after)),))
+        self.usage.admit(self.limits, now)
 
     def between(self, start: float, end: float) -> list[CountedCall]:
         """The calls of a time."""
@@ -216,7 +215,7 @@ class Replica:
     async def run(self, seconds: float) -> None:
         """Delivers for so long."""
         worker = DeliveryWorker(
-            ledger=cast("Ledger", EndlessLedger()), senders=[cast("Sender", self)], clock=LoopClock()
+            ledger=cast("DeliveryQueue", EndlessLedger()), senders=[cast("Sender", self)], clock=LoopClock()
         )
         stop = asyncio.Event()
         asyncio.get_running_loop().call_later(seconds, stop.set)

@@ -13,8 +13,7 @@ import pytest
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
-from dataverse_sandbox.app_registration import Application
-from dataverse_sandbox.server import SandboxServer
+from dataverse_sandbox import AppRegistration, SandboxServer
 from didomi_dataverse.delivery.rate_limit.state import ALERT_PAUSE
 from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_dataverse.observability.health import Lifecycle, build_health_router
@@ -68,7 +67,7 @@ async def nothing(house: Harness) -> None:
 
 async def secret_accepted(house: Harness) -> None:
     identity = house.sandbox.identity
-    house.sandbox.app.entra.register(identity.client_id, Application(client_secret=WRONG_SECRET))
+    house.sandbox.app.entra.register(identity.client_id, AppRegistration(client_secret=WRONG_SECRET))
 
 
 TROUBLES = {
@@ -104,7 +103,7 @@ async def readyz(house: Harness) -> httpx.Response:
     """The probe over the senders of this house."""
 
     async def check_store() -> None:
-        await house.ledger.check()
+        await house.ledger.maintenance.probe()
 
     lifecycle = Lifecycle()
     lifecycle.started.set()
@@ -151,7 +150,7 @@ async def test_the_sender_stops_says_what_to_do_and_goes_on_by_itself(
         assert "written" not in house.heard.outcomes
         for contact in (ONE, TWO):
             assert (await house.contact(contact)).state is DeliveryState.DUE
-        attempts = await house.ledger.attempts_of((await house.contact(ONE)).contact_id, 1)
+        attempts = await house.ledger.reader.attempts_of((await house.contact(ONE)).contact_id, 1)
         assert trouble.says in attempts[0].message
 
         probe = await readyz(house)

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from didomi_dataverse.delivery.outcome import AlertReason
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState, apply_throttle, raise_alert
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
-from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.ledger.queries import LedgerReader
 from didomi_dataverse.observability.health import Lifecycle, build_health_router
 from didomi_dataverse.service.app import build_app
 from didomi_dataverse.wiring.configuration import load_configuration
@@ -72,12 +72,12 @@ async def test_metrics_count_notifications_by_what_became_of_them(tmp_path: Path
 async def test_metrics_are_told_while_the_store_is_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fails(_: Ledger) -> None:
+    async def fails(_: LedgerReader) -> None:
         raise StoreUnavailableError("The server is gone.")
 
     async with application(tmp_path, Lifecycle()) as client:
         assert "didomi_dataverse_store_up 1.0" in (await client.get("/metrics")).text
-        monkeypatch.setattr(Ledger, "counts", fails)
+        monkeypatch.setattr(LedgerReader, "count_contacts", fails)
         await client.post("/webhooks/didomi", content=b"{}")
         page = await client.get("/metrics")
     assert page.status_code == 200

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dataverse_sandbox.app_registration import Application
-from dataverse_sandbox.server import SandboxServer
+from dataverse_sandbox import AppRegistration, SandboxServer
 from didomi_dataverse.ledger.delivery_state import DeliveryState
 from tests.service.harness import Harness, open_house, says
 
@@ -24,7 +23,7 @@ def two_users(text: str) -> str:
 @pytest.fixture
 async def house(sandbox: SandboxServer, tmp_path: Path) -> AsyncIterator[Harness]:
     """One row per call, so that it shows who makes it."""
-    sandbox.app.entra.register(SECOND, Application(client_secret=SECRET))
+    sandbox.app.entra.register(SECOND, AppRegistration(client_secret=SECRET))
     async with open_house(sandbox, tmp_path, change=two_users, max_rows=1) as opened:
         await opened.control("PUT", "contacts", [{"new_didomikey": key} for key in KEYS])
         yield opened
@@ -64,11 +63,11 @@ async def test_all_wait_when_all_are_throttled(house: Harness) -> None:
 
 
 async def test_the_alert_of_one_stops_nobody_else(house: Harness) -> None:
-    house.sandbox.app.entra.register(SECOND, Application(client_secret="renewed and not told"))
+    house.sandbox.app.entra.register(SECOND, AppRegistration(client_secret="renewed and not told"))
     first, second = house.senders
     await house.receive(*(says(key, minute=1, newsletter=False) for key in KEYS))
     # The first is busy, so the second is asked.
-    claims = await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
+    claims = await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
     await second.deliver(claims, claimed_at=house.clock.monotonic())
     assert second.rate_limit.alert is not None
 
@@ -86,7 +85,7 @@ async def test_the_alert_of_one_stops_nobody_else(house: Harness) -> None:
 async def test_a_contact_is_claimed_by_one_of_them_only(house: Harness) -> None:
     """Promise 3 rests on the claim, whoever sends."""
     await house.receive(says(KEYS[0], minute=1, newsletter=False))
-    claims = await house.ledger.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))
+    claims = await house.ledger.queue.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))
 
     assert len(claims) == 1
     assert await house.worker.run_once() == 0

@@ -11,9 +11,9 @@ import pytest
 
 from didomi_dataverse.didomi.notification import parse_notifications
 from didomi_dataverse.errors import NotJsonError
-from didomi_dataverse.ledger.browsing import NotificationFilter
-from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.ledger.read_models import NotificationFilter
 from tests.clocks import FrozenClock
+from tests.contract.ledger.steps import open_ledger
 from tests.service.whole_app import LET_IN, open_app
 from tests.unit.didomi.bodies import created, encoded, event
 
@@ -28,9 +28,9 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 async def last(folder: Path) -> tuple[str, str | None]:
     """What became of the notification that was stored last, as `notifications list` would say it."""
-    ledger = await Ledger.open(f"sqlite:///{folder}/ledger.db", clock=FrozenClock())
+    ledger = await open_ledger(f"sqlite:///{folder}/ledger.db", clock=FrozenClock())
     try:
-        (logged,) = await ledger.listed(NotificationFilter(limit=1))
+        (logged,) = await ledger.reader.list_notifications(NotificationFilter(limit=1))
     finally:
         await ledger.close()
     return logged.disposition.value, None if logged.reason is None else logged.reason.value

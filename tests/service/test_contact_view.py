@@ -15,7 +15,7 @@ MINUTE = timedelta(minutes=1)
 
 async def seen(house: Harness, key: str = ONE) -> tuple[dict[str, Any], str]:
     """What is known of somebody: as JSON, and as text."""
-    view = await contact_view(house.ledger, house.configuration.mapping, key)
+    view = await contact_view(house.ledger.reader, house.configuration.mapping, key)
     assert view is not None
     return view, readable(view)
 
@@ -33,7 +33,7 @@ def deleted(event_id: str) -> Body:
 async def test_a_written_column_names_rule_event_time_and_answer(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, event_id="E1", newsletter=False))
     await house.deliver()
-    view = await contact_view(house.ledger, house.configuration.mapping, ONE)
+    view = await contact_view(house.ledger.reader, house.configuration.mapping, ONE)
     assert view is not None
     column = view["columns"]["new_newsletter"]
     assert column["value"] is False
@@ -49,7 +49,7 @@ async def test_a_written_column_names_rule_event_time_and_answer(house: Harness)
 async def test_a_column_that_dataverse_was_not_told_yet_says_so(house: Harness) -> None:
     await house.receive(says("customer-9999", minute=1, newsletter=False))
     await house.deliver()
-    view = await contact_view(house.ledger, house.configuration.mapping, "customer-9999")
+    view = await contact_view(house.ledger.reader, house.configuration.mapping, "customer-9999")
     assert view is not None
     assert (view["state"], view["reason"]) == ("unmatched", "unmatched")
     text = readable(view)
@@ -61,14 +61,14 @@ async def test_a_column_that_still_holds_the_last_value_shows_both(house: Harnes
     await house.receive(says(ONE, minute=1, newsletter=True))
     await house.deliver()
     await house.receive(says(ONE, minute=2, newsletter=False))
-    view = await contact_view(house.ledger, house.configuration.mapping, ONE)
+    view = await contact_view(house.ledger.reader, house.configuration.mapping, ONE)
     assert view is not None
     assert "new_newsletter = no: mapping.gdpr.purposes.newsletter" in readable(view)
     assert "Dataverse still has yes" in readable(view)
 
 
 async def test_nobody_is_found_under_an_unknown_identifier(house: Harness) -> None:
-    assert await contact_view(house.ledger, house.configuration.mapping, "nobody") is None
+    assert await contact_view(house.ledger.reader, house.configuration.mapping, "nobody") is None
 
 
 async def test_what_a_deletion_left_is_explained(house: Harness) -> None:
@@ -77,7 +77,7 @@ async def test_what_a_deletion_left_is_explained(house: Harness) -> None:
     for event_id in ("E1", "E2"):
         await house.receive({"type": "event.deleted", "parameters": {"entity": {"id": event_id}}})
     await house.receive(says(ONE, minute=0, event_id="E0", newsletter=True))
-    view = await contact_view(house.ledger, house.configuration.mapping, ONE)
+    view = await contact_view(house.ledger.reader, house.configuration.mapping, ONE)
     assert view is not None
     text = readable(view)
     assert "gdpr.purposes.newsletter.consent = no (deleted, but a refusal stays in force)" in text
@@ -217,6 +217,6 @@ async def test_a_column_that_is_sent_again_was_told_before(house: Harness) -> No
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.deliver()
     now = house.clock.now().isoformat(timespec="milliseconds")
-    await house.ledger.resync([(await house.contact(ONE)).contact_id], now=house.clock.now())
+    await house.ledger.commands.resync([(await house.contact(ONE)).contact_id], now=house.clock.now())
     _, text = await seen(house)
     assert line_of(text, "new_newsletter").endswith(f"written {now}, and to be written again")

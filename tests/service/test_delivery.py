@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dataverse_sandbox.server import SandboxServer
+from dataverse_sandbox import SandboxServer
 from didomi_dataverse.delivery.rate_limit.state import ALERT_PAUSE
 from didomi_dataverse.delivery.settle import FIRST_LOOK_AGAIN
 from didomi_dataverse.ledger.delivery_state import DeliveryState
@@ -327,7 +327,7 @@ async def test_a_rejected_row_is_parked_and_its_neighbours_are_delivered(house: 
     assert sorted(await house.deliver()) == ["parked", "written", "written"]
     parked = await house.contact(TWO)
     assert (parked.state, parked.reason) == (DeliveryState.PARKED, "rejected")
-    attempt = (await house.ledger.attempts_of(parked.contact_id, 1))[0]
+    attempt = (await house.ledger.reader.attempts_of(parked.contact_id, 1))[0]
     assert (attempt.status, attempt.code) == (400, "0x80044331")
     assert "x" * 101 not in attempt.message
     assert (await house.row(TWO))["new_newsletter"] is False
@@ -468,7 +468,7 @@ async def test_withdrawals_are_written_before_everything_else(
 
 async def test_a_choice_that_arrives_during_a_write_is_written_next(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=True))
-    claims = await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
+    claims = await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
     await house.receive(says(ONE, minute=2, newsletter=False))
     await house.sender.deliver(claims, claimed_at=house.clock.monotonic())
     assert (await house.contact(ONE)).state is DeliveryState.DUE
@@ -478,7 +478,7 @@ async def test_a_choice_that_arrives_during_a_write_is_written_next(house: Harne
 
 async def test_a_worker_whose_lease_ended_cannot_settle(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=True))
-    stalled = await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
+    stalled = await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
     began = house.clock.monotonic()
     house.clock.advance(timedelta(minutes=10))
     await house.receive(says(ONE, minute=2, newsletter=False))
@@ -508,7 +508,7 @@ async def test_what_a_crash_left_undone_is_done_at_the_next_start(
     """The only process of its store need not wait for the leases of its predecessor."""
     async with open_house(sandbox, tmp_path, mode=mode) as house:
         await house.receive(says(ONE, minute=1, newsletter=False))
-        await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
+        await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
         clock = house.clock
     async with open_house(sandbox, tmp_path, mode=mode, clock=clock) as restarted:
         assert await restarted.deliver() == ["written"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dataverse_sandbox.server import running_sandbox
+from dataverse_sandbox import running_sandbox
 from didomi_dataverse.admin.explain import read_body
 from tests.clocks import START
 from tests.service.harness import open_house, replaced
@@ -342,7 +342,7 @@ CASES = [
         {NEWS: False},
     ),
     Case(
-        "1.7 two readings",
+        "1.7 two structures",
         flat("event.created", **{"newsletter__enabled": True, "0__id": "newsletter", "0__enabled": False}),
         became="parked malformed",
     ),
@@ -667,8 +667,10 @@ async def _play(folder: Path, certificates: Path) -> dict[str, Played]:
         before = {row["new_didomikey"]: row for row in await house.rows()}
         for case in CASES:
             for body in case.bodies(About(keys[case.name])):
-                readings = read_body(house.configuration, json.dumps(body).encode(), now=house.clock.now())
-                recorded = await house.ledger.record(readings)
+                notifications = read_body(
+                    house.configuration, json.dumps(body).encode(), now=house.clock.now()
+                )
+                recorded = await house.ledger.inbox.ingest(notifications)
                 last = recorded[-1]
                 became[case.name] = f"{last.disposition} {last.reason or ''}".strip()
         await house.deliver()

@@ -147,7 +147,7 @@ async def assert_told(house: Harness, answered: Answered, outcome: str) -> None:
     """What an operator sees: where the contact stands, what was answered, and what to do about it."""
     contact = await house.contact(ONE)
     assert contact.state is STATES[outcome]
-    (attempt,) = await house.ledger.attempts_of(contact.contact_id, 5)
+    (attempt,) = await house.ledger.reader.attempts_of(contact.contact_id, 5)
     assert attempt.outcome == outcome
     if outcome == "unmatched":
         assert contact.reason == "unmatched"

@@ -9,7 +9,7 @@ from typing import cast
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
 from didomi_dataverse.delivery.sender import Lease, Sender
 from didomi_dataverse.delivery.worker import GATHER_FOR, DeliveryWorker
-from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.ledger.claims import DeliveryQueue
 from tests.service.limited_dataverse import Tenure
 from tests.virtual_time import LoopClock, run
 
@@ -60,7 +60,7 @@ def delivered(arriving_s: Sequence[float]) -> Calls:
     """What became of contacts that become due at these times, each of which wakes the worker."""
     arrivals, calls = Arrivals(), Calls()
     worker = DeliveryWorker(
-        ledger=cast("Ledger", arrivals), senders=[cast("Sender", calls)], clock=LoopClock()
+        ledger=cast("DeliveryQueue", arrivals), senders=[cast("Sender", calls)], clock=LoopClock()
     )
 
     async def story() -> None:

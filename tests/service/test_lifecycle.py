@@ -15,12 +15,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from dataverse_sandbox.server import running_sandbox
+from dataverse_sandbox import running_sandbox
 from didomi_dataverse.ledger.delivery_state import Claim, DeliveryState, Settlement
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_sandbox.bodies import Body, event, event_created, person, purpose, user_state, user_updated
 from tests.clocks import START, FrozenClock
-from tests.reference_fold import Deletion, Told, expected
+from tests.reference_fold import Deletion, Told, expected_values
 from tests.service.harness import Harness, open_house, replaced
 
 _T = TypeVar("_T")
@@ -232,7 +232,7 @@ class DeliveryLife(RuleBasedStateMachine):
 
     async def _claimed(self, limit: int) -> _Held:
         claimed_at, sender = self._clock.monotonic(), self._house.sender
-        claims = await self._house.ledger.claim(
+        claims = await self._house.ledger.queue.claim(
             now=self._clock.now(), limit=limit, lease=sender.lease.holds_for, holder=sender.tenure.holder
         )
         return _Held(claims, claimed_at, sender.tenure.holder)
@@ -280,10 +280,10 @@ class DeliveryLife(RuleBasedStateMachine):
             stalling = _Stalling()
             sender._ledger = stalling  # type: ignore[assignment]
             await self._deliver_held(held)
-            sender._ledger = self._house.ledger
+            sender._ledger = self._house.ledger.queue
             await self._receive(_opposite(said))
             await self._house.after(timedelta(minutes=minutes))
-            await self._house.ledger.settle(stalling.kept, now=self._clock.now())
+            await self._house.ledger.queue.settle(stalling.kept, now=self._clock.now())
 
         self._run(late())
 
@@ -332,8 +332,8 @@ class DeliveryLife(RuleBasedStateMachine):
     @rule(key=_people)
     def resync(self, key: str) -> None:
         async def resynced(ledger: Ledger) -> None:
-            ids = await ledger.contact_ids([key])
-            await ledger.resync(ids, now=self._clock.now())
+            ids = await ledger.reader.contact_ids([key])
+            await ledger.commands.resync(ids, now=self._clock.now())
 
         self._run(resynced(self._house.ledger))
 
@@ -374,11 +374,11 @@ class DeliveryLife(RuleBasedStateMachine):
         rows = {row["new_didomikey"]: row for row in await self._house.rows()}
         settled = 0
         for key in PEOPLE:
-            contact = await self._house.ledger.contact(key)
+            contact = await self._house.ledger.reader.contact(key)
             if contact is None or contact.state is not DeliveryState.SETTLED:
                 continue
             settled += 1
-            for item, chosen in expected(self._told[key], self._deletions).items():
+            for item, chosen in expected_values(self._told[key], self._deletions).items():
                 # Of what was taken back nothing is left, and nothing is no consent.
                 consents = chosen is True
                 is_opposite = item in INVERTED[self._is_other_mapping]
@@ -389,9 +389,9 @@ class DeliveryLife(RuleBasedStateMachine):
         """With nothing in the way any more, everybody who was ever spoken of is right in the end."""
         await self._house.put_faults()
         await self._create_late_row()
-        await self._house.ledger.retry_parked(now=self._clock.now())
+        await self._house.ledger.commands.retry_parked(now=self._clock.now())
         give_up_at = self._clock.now() + ALL_DAY
-        while (due_at := await self._house.ledger.next_due_at()) is not None:
+        while (due_at := await self._house.ledger.queue.next_due_at()) is not None:
             assert due_at < give_up_at
             self._clock.advance(max(due_at - self._clock.now(), timedelta(seconds=1)))
             await self._house.deliver()

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from dataverse_sandbox.limits import Limits
+from dataverse_sandbox import Limits
 from tests.service.limited_dataverse import CountedCall, LimitedDataverse, Replica
 from tests.virtual_time import run
 

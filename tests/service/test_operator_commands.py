@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from dataverse_sandbox.server import SandboxServer
+from dataverse_sandbox import SandboxServer
 from didomi_dataverse.cli.main import main
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_sandbox.bodies import Body, event, event_created, person, purpose
 from tests.clocks import START
-from tests.notifications import reading
+from tests.contract.ledger.steps import find_notification
+from tests.notifications import interpreted
 from tests.service.harness import Harness, open_house, replaced, says
 
 ONE, TWO = "customer-0001", "customer-0002"
@@ -158,7 +159,7 @@ async def test_a_replay_lets_count_what_todays_configuration_accepts(
         (replayed,) = await answer(path, "notifications", "replay", "--all-parked")
 
         assert (replayed["before"], replayed["disposition"]) == ("parked", "applied")
-        logged = await house.ledger.notification(recorded.digest)
+        logged = await find_notification(house.ledger, recorded.digest)
         assert logged is not None
         assert (logged.disposition, logged.reason, logged.source_id) == (
             Disposition.APPLIED,
@@ -179,7 +180,7 @@ async def test_replaying_again_changes_nothing_but_delivers(house: Harness, conf
         assert replayed["disposition"] == "unchanged"
     after = await house.contact(ONE)
     assert (after.registers, after.state) == (before.registers, DeliveryState.DUE)
-    logged = await house.ledger.notification(recorded.digest)
+    logged = await find_notification(house.ledger, recorded.digest)
     assert logged is not None
     assert logged.disposition is Disposition.APPLIED
     assert await house.after(LATER) == ["nothing_to_write"]
@@ -199,8 +200,8 @@ async def test_a_replayed_deletion_is_worked_out_again(house: Harness, config: P
 
 
 async def test_a_body_that_still_cannot_be_read_stays_parked(house: Harness, config: Path) -> None:
-    kept = reading(key=None, body=b"not JSON", disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
-    await house.ledger.record([kept])
+    kept = interpreted(key=None, body=b"not JSON", disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
+    await house.ledger.inbox.ingest([kept])
     (replayed,) = await answer(config, "notifications", "replay", "--all-parked", exit_code=1)
     assert (replayed["readable"], replayed["disposition"]) == (False, "parked")
     shown = await answer(config, "notifications", "show", kept.digest)
@@ -322,7 +323,7 @@ async def test_everything_is_sent_again_after_a_resync(house: Harness, config: P
 async def test_who_is_being_written_is_not_resynced(house: Harness, config: Path) -> None:
     """What is on its way would be remembered as confirmed, and the resync forgotten."""
     await house.receive(says(ONE, minute=1, newsletter=False))
-    await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
+    await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
     assert await answer(config, "contacts", "resync", ONE, exit_code=1) == {"due": 0, "being_written": 1}
 
 

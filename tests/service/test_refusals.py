@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from dataverse_sandbox.server import SandboxServer, running_sandbox
+from dataverse_sandbox import SandboxServer, running_sandbox
 from didomi_dataverse.errors import StoreUnavailableError
+from didomi_dataverse.ledger.claims import DeliveryQueue
 from didomi_dataverse.ledger.delivery_state import DeliveryState
-from didomi_dataverse.ledger.ledger import Ledger
 from didomi_sandbox.bodies import (
     Body,
     Entity,
@@ -58,7 +58,7 @@ async def test_a_kill_between_write_and_settlement_leaves_nothing_taken_for_know
         await house.receive(says(ONE, minute=1, newsletter=False))
         await house.deliver()
     async with open_house(sandbox, tmp_path, change=wrong) as house:
-        claims = await house.ledger.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))
+        claims = await house.ledger.queue.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))
         house.sender._ledger = _Dying()  # type: ignore[assignment]
         with pytest.raises(asyncio.CancelledError):
             await house.sender.deliver(claims, claimed_at=house.clock.monotonic())
@@ -80,9 +80,9 @@ async def test_a_lease_that_ended_leaves_nothing_taken_for_known(house: Harness)
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.deliver()
     await house.receive(says(ONE, minute=2, email_ads=True))
-    await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=1))
+    await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=1))
     house.clock.advance(timedelta(minutes=2))
-    (taken_over,) = await house.ledger.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=1))
+    (taken_over,) = await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=1))
     assert taken_over.contact.written == {}
     assert (await house.contact(ONE)).written == {}
 
@@ -121,7 +121,7 @@ async def test_what_a_call_that_was_given_up_sent_is_not_taken_for_known(house: 
 
 async def test_a_call_is_not_begun_for_a_name_that_lost_its_claims(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=False))
-    claims = await house.ledger.claim(
+    claims = await house.ledger.queue.claim(
         now=house.clock.now(), limit=1, lease=timedelta(minutes=5), holder=Ending.holder
     )
     claimed_at = house.clock.monotonic()
@@ -303,10 +303,10 @@ async def test_people_parked_as_unmatched_are_created_once_that_is_allowed(
 async def test_a_claim_whose_answer_was_lost_is_given_back_and_delivered(house: Harness) -> None:
     """A lease of somebody who is at work does not end, so nobody else would ever take it."""
     await house.receive(says(ONE, minute=1, newsletter=False))
-    house.worker._ledger = _Forgetful(house.ledger)  # type: ignore[assignment]
+    house.worker._ledger = _Forgetful(house.ledger.queue)  # type: ignore[assignment]
     assert await house.worker._advance() is not None
     assert (await house.contact(ONE)).state is DeliveryState.DELIVERING
-    house.worker._ledger = house.ledger
+    house.worker._ledger = house.ledger.queue
     await house.worker._advance()
     await asyncio.gather(*house.worker._running)
     assert (await house.row(ONE))["new_newsletter"] is False
@@ -315,7 +315,7 @@ async def test_a_claim_whose_answer_was_lost_is_given_back_and_delivered(house: 
 class _Forgetful:
     """A store that commits a claim and loses the connection before it can say so."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: DeliveryQueue) -> None:
         self._ledger = ledger
 
     async def claim(self, **claim: Any) -> None:  # noqa: ANN401 - as the ledger's

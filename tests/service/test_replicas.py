@@ -18,8 +18,8 @@ from didomi_dataverse.errors import StoreUnavailableError
 from didomi_dataverse.ledger.delivery_state import Claim, DeliveryState, Move
 from didomi_dataverse.ledger.ledger import Ledger
 from tests.clocks import START, FrozenClock
-from tests.contract.ledger.steps import LEASE, contact_of, record_one, settlement
-from tests.notifications import choice, reading
+from tests.contract.ledger.steps import LEASE, contact_of, ingest_one, open_ledger, settlement
+from tests.notifications import choice, interpreted
 
 _T = TypeVar("_T")
 
@@ -61,7 +61,7 @@ class ReplicasLife(RuleBasedStateMachine):
         self._runner = asyncio.Runner()
         self._folder = Path(tempfile.mkdtemp(prefix="replicas-life-"))
         self._true = FrozenClock()
-        self._ledger = self._run(Ledger.open(f"sqlite:///{self._folder / 'ledger.db'}", clock=self._true))
+        self._ledger = self._run(open_ledger(f"sqlite:///{self._folder / 'ledger.db'}", clock=self._true))
         self._replicas = [self._started(0), self._started(5_000)]
         self._echoes: dict[str, float] = {}
         self._number = 0
@@ -76,7 +76,7 @@ class ReplicasLife(RuleBasedStateMachine):
 
     def _started(self, started_at: float) -> Replica:
         clock = OwnClock(self._true, started_at)
-        tenure = ReplicaMember(self._ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+        tenure = ReplicaMember(self._ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
         self._run(tenure.begin())
         return Replica(clock, tenure)
 
@@ -87,7 +87,9 @@ class ReplicasLife(RuleBasedStateMachine):
     @rule(key=st.sampled_from(KEYS), value=st.booleans())
     def receive(self, key: str, value: bool) -> None:
         self._number += 1
-        self._run(self._ledger.record([reading(choice(value, after=self._number * SECOND), key=key)]))
+        self._run(
+            self._ledger.inbox.ingest([interpreted(choice(value, after=self._number * SECOND), key=key)])
+        )
 
     @rule(which=st.integers(0, 1))
     def beat(self, which: int) -> None:
@@ -131,7 +133,7 @@ class ReplicasLife(RuleBasedStateMachine):
         if not replica.tenure.may_begin:
             return
         now = replica.clock.now()
-        for claim in self._run(self._ledger.claim(now=now, limit=limit, lease=LEASE, holder=holder)):
+        for claim in self._run(self._ledger.queue.claim(now=now, limit=limit, lease=LEASE, holder=holder)):
             key = claim.contact.key
             assert not [
                 held for other in self._replicas for held, _ in other.calls if held.contact.key == key
@@ -147,7 +149,7 @@ class ReplicasLife(RuleBasedStateMachine):
             move, after = (Move.SETTLED, None) if settled else (Move.POSTPONED, timedelta(0))
             stored = [settlement(claim, move, after=after)]
             # Its tenure has not ended, or the call would have been given up: so it is still the holder.
-            assert self._run(self._ledger.settle(stored, now=replica.clock.now())) == [True]
+            assert self._run(self._ledger.queue.settle(stored, now=replica.clock.now())) == [True]
 
     @rule(which=st.integers(0, 1))
     def is_killed_and_started_again(self, which: int) -> None:
@@ -164,7 +166,7 @@ class ReplicasLife(RuleBasedStateMachine):
     @invariant()
     def who_waits_has_a_time(self) -> None:
         for key in KEYS:
-            contact = self._run(self._ledger.contact(key))
+            contact = self._run(self._ledger.reader.contact(key))
             if contact is not None:
                 at_rest = contact.state in {DeliveryState.SETTLED, DeliveryState.PARKED}
                 assert (contact.due_at is None) == at_rest
@@ -175,18 +177,18 @@ TestReplicasLife = ReplicasLife.TestCase
 
 
 async def opened(folder: Path, clock: FrozenClock) -> Ledger:
-    return await Ledger.open(f"sqlite:///{folder / 'ledger.db'}", clock=clock)
+    return await open_ledger(f"sqlite:///{folder / 'ledger.db'}", clock=clock)
 
 
 async def test_what_a_dead_replica_held_is_due_after_the_takeover_and_not_before(tmp_path: Path) -> None:
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
-    await record_one(ledger)
-    dead = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
-    heir = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    await ingest_one(ledger)
+    dead = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
+    heir = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
     await dead.begin()
     await heir.begin()
-    await ledger.claim(now=clock.now(), limit=1, lease=timedelta(days=1), holder=dead.holder)
+    await ledger.queue.claim(now=clock.now(), limit=1, lease=timedelta(days=1), holder=dead.holder)
     for _ in range(11):
         clock.advance(5 * SECOND)
         await heir.beat_once()
@@ -203,12 +205,12 @@ async def test_nobody_is_taken_for_gone_before_the_time_that_it_gave_itself(tmp_
     """While another `takeover_after` is rolled out, replicas with the old and the new one work together."""
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
-    await record_one(ledger)
-    patient = ReplicaMember(ledger, clock=clock, takeover_after=15 * TAKEOVER_AFTER)
-    other = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    await ingest_one(ledger)
+    patient = ReplicaMember(ledger.replicas, clock=clock, takeover_after=15 * TAKEOVER_AFTER)
+    other = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
     await patient.begin()
     await other.begin()
-    await ledger.claim(now=clock.now(), limit=1, lease=timedelta(days=1), holder=patient.holder)
+    await ledger.queue.claim(now=clock.now(), limit=1, lease=timedelta(days=1), holder=patient.holder)
     for _ in range(13):
         clock.advance(5 * SECOND)
         await other.beat_once()
@@ -221,8 +223,8 @@ async def test_nobody_is_taken_for_gone_before_the_time_that_it_gave_itself(tmp_
 async def test_who_was_taken_for_gone_goes_on_under_another_name(tmp_path: Path) -> None:
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
-    stalled = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
-    other = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    stalled = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
+    other = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
     await stalled.begin()
     await other.begin()
     clock.advance(TAKEOVER_AFTER)
@@ -242,7 +244,7 @@ async def test_who_was_taken_for_gone_goes_on_under_another_name(tmp_path: Path)
 async def test_a_store_that_fails_ends_the_tenure_by_itself(tmp_path: Path) -> None:
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
-    replica = ReplicaMember(ledger, clock=clock, takeover_after=TAKEOVER_AFTER)
+    replica = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
     await replica.begin()
     assert replica.left(replica.holder) == AFTERWORK
     await ledger.close()
@@ -264,7 +266,7 @@ async def test_a_call_is_given_up_when_the_tenure_ends(tmp_path: Path) -> None:
     ledger = await opened(tmp_path, clock)
     # The one wait here that is real: as long as the tenure has left when the call begins.
     moment = timedelta(milliseconds=20)
-    replica = ReplicaMember(ledger, clock=clock, takeover_after=moment)
+    replica = ReplicaMember(ledger.replicas, clock=clock, takeover_after=moment)
     await replica.begin()
     ended = asyncio.Event()
 
@@ -285,15 +287,15 @@ async def test_a_process_alone_with_its_store_takes_nothing_over_from_itself(tmp
     """Its clock may jump as it likes: what it is writing is never handed out a second time."""
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
-    await record_one(ledger)
-    alone = SingleProcess(ledger, clock=clock)
+    await ingest_one(ledger)
+    alone = SingleProcess(ledger.replicas, clock=clock)
     await alone.begin()
-    (claim,) = await ledger.claim(now=clock.now(), limit=1, lease=LEASE, holder=alone.holder)
+    (claim,) = await ledger.queue.claim(now=clock.now(), limit=1, lease=LEASE, holder=alone.holder)
 
     for jumped in (START + timedelta(days=1), START - timedelta(days=1)):
-        assert await ledger.claim(now=jumped, limit=1, lease=LEASE, holder=alone.holder) == []
+        assert await ledger.queue.claim(now=jumped, limit=1, lease=LEASE, holder=alone.holder) == []
 
-    assert await ledger.settle([settlement(claim)], now=START - timedelta(days=1)) == [True]
+    assert await ledger.queue.settle([settlement(claim)], now=START - timedelta(days=1)) == [True]
     assert alone.left(alone.holder) is None
     await alone.leave()
     await ledger.close()

@@ -1,4 +1,4 @@
-"""POST /oauth/token: Didomi logs in, and calls with what it got (didomi.md 1.8)."""
+"""POST /oauth/token: Didomi logs in, and calls with the token that it got (didomi.md 1.8)."""
 
 import base64
 import ipaddress
@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 from didomi_dataverse.didomi.auth.access_tokens import create_issuer
 from didomi_dataverse.didomi.auth.authenticator import WebhookAuthenticator
-from didomi_dataverse.didomi.auth.ip_allowlist import AddressList
-from tests.service.didomi_app import CLIENT_ID, SECRET, Chunks, Receiver, captured_log, with_own_tokens
+from didomi_dataverse.didomi.auth.ip_allowlist import IpAllowlist
+from tests.service.didomi_app import CLIENT_ID, SECRET, Chunks, Receiver, captured_log, with_token_endpoint
 from tests.unit.didomi.bodies import created, encoded, event
 
 RIGHT = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": SECRET}
@@ -32,7 +32,7 @@ async def log_in(
     "path", ["/oauth/token", "/oauth/token/"], ids=["as documented", "with a slash at its end"]
 )
 async def test_didomi_logs_in_and_delivers(path: str) -> None:
-    receiver = with_own_tokens()
+    receiver = with_token_endpoint()
 
     login = await receiver.post(json.dumps(RIGHT), path=path, headers={"Content-Type": "application/json"})
     headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
@@ -47,7 +47,7 @@ async def test_didomi_logs_in_and_delivers(path: str) -> None:
 
 async def test_a_token_is_good_at_another_replica() -> None:
     """Two applications that share nothing but the configuration."""
-    here, there = with_own_tokens(), with_own_tokens()
+    here, there = with_token_endpoint(), with_token_endpoint()
     login = await here.post(json.dumps(RIGHT), path="/oauth/token")
 
     delivery = await there.post(
@@ -58,13 +58,13 @@ async def test_a_token_is_good_at_another_replica() -> None:
 
 
 async def test_basic_login_needs_no_body() -> None:
-    answer = await with_own_tokens().post(b"", path="/oauth/token", headers={"Authorization": BASIC})
+    answer = await with_token_endpoint().post(b"", path="/oauth/token", headers={"Authorization": BASIC})
 
     assert answer.status_code == 200
 
 
 async def test_wrong_credentials_are_refused_in_the_words_of_the_rfc() -> None:
-    receiver = with_own_tokens()
+    receiver = with_token_endpoint()
 
     answer = await log_in(receiver, receiver.app(), WRONG)
 
@@ -72,7 +72,7 @@ async def test_wrong_credentials_are_refused_in_the_words_of_the_rfc() -> None:
 
 
 async def test_two_authorization_headers_are_refused() -> None:
-    answer = await with_own_tokens().post(
+    answer = await with_token_endpoint().post(
         b"", path="/oauth/token", headers=[("Authorization", BASIC), ("Authorization", BASIC)]
     )
 
@@ -82,13 +82,13 @@ async def test_two_authorization_headers_are_refused() -> None:
 async def test_an_endless_request_is_refused() -> None:
     body = Chunks([b"x" * 10_000] * 100)
 
-    answer = await with_own_tokens().post(body, path="/oauth/token")
+    answer = await with_token_endpoint().post(body, path="/oauth/token")
 
     assert (answer.status_code, body.taken) == (413, 4)
 
 
 async def test_an_address_that_guesses_has_to_wait_even_with_the_right_secret() -> None:
-    receiver = with_own_tokens()
+    receiver = with_token_endpoint()
     app = receiver.app()
 
     guesses = [(await log_in(receiver, app, WRONG)).status_code for _ in range(11)]
@@ -99,7 +99,7 @@ async def test_an_address_that_guesses_has_to_wait_even_with_the_right_secret() 
 
 
 async def test_after_the_wait_the_right_secret_is_accepted() -> None:
-    receiver = with_own_tokens()
+    receiver = with_token_endpoint()
     app = receiver.app()
     for _ in range(11):
         await log_in(receiver, app, WRONG)
@@ -109,7 +109,7 @@ async def test_after_the_wait_the_right_secret_is_accepted() -> None:
 
 
 async def test_guesses_from_elsewhere_do_not_keep_didomi_out() -> None:
-    receiver = with_own_tokens()
+    receiver = with_token_endpoint()
     app = receiver.app()
     for _ in range(11):
         await log_in(receiver, app, WRONG)
@@ -118,7 +118,7 @@ async def test_guesses_from_elsewhere_do_not_keep_didomi_out() -> None:
 
 
 async def test_unreadable_requests_do_not_count_as_guesses() -> None:
-    receiver = with_own_tokens()
+    receiver = with_token_endpoint()
     app = receiver.app()
     for _ in range(20):
         await log_in(receiver, app, {})
@@ -128,7 +128,7 @@ async def test_unreadable_requests_do_not_count_as_guesses() -> None:
 
 async def test_expired_tokens_do_not_keep_didomi_from_logging_in() -> None:
     """Deliveries with the old token fail by the hundred; the way to a new one must stay open."""
-    receiver = with_own_tokens()
+    receiver = with_token_endpoint()
     app = receiver.app()
     async with receiver.client(app=app) as client:
         for _ in range(50):
@@ -139,11 +139,11 @@ async def test_expired_tokens_do_not_keep_didomi_from_logging_in() -> None:
 
 
 async def test_an_address_that_is_not_on_the_list_cannot_log_in() -> None:
-    gate = WebhookAuthenticator(
-        own_tokens=create_issuer(client_id=CLIENT_ID, client_secrets=[SECRET]),
-        addresses=AddressList(allowed=(ipaddress.ip_network("35.159.1.63"),)),
+    authenticator = WebhookAuthenticator(
+        access_tokens=create_issuer(client_id=CLIENT_ID, client_secrets=[SECRET]),
+        ip_allowlist=IpAllowlist(allowed=(ipaddress.ip_network("35.159.1.63"),)),
     )
-    receiver = Receiver(gate=gate)
+    receiver = Receiver(authenticator=authenticator)
 
     with captured_log() as log:
         refused = await log_in(receiver, receiver.app(), RIGHT)
@@ -158,7 +158,7 @@ async def test_an_address_that_is_not_on_the_list_cannot_log_in() -> None:
 
 @pytest.mark.parametrize("fields", [RIGHT, WRONG], ids=["right", "wrong"])
 async def test_no_secret_and_no_token_is_logged(fields: dict[str, str]) -> None:
-    receiver = with_own_tokens()
+    receiver = with_token_endpoint()
 
     with captured_log() as log:
         answer = await log_in(receiver, receiver.app(), fields)

@@ -1,6 +1,4 @@
-"""POST /webhooks/didomi (docs/reference/http.md): what is answered, what is stored, and what is told to
-nobody.
-"""
+"""POST /webhooks/didomi (docs/reference/http.md): what is answered, stored, and never shown."""
 
 import hashlib
 import ipaddress
@@ -11,9 +9,9 @@ from typing import Any
 import pytest
 
 from didomi_dataverse.didomi.auth.access_tokens import create_issuer
-from didomi_dataverse.didomi.auth.authenticator import MAX_KNOWN_TOKENS, AuthMethod, WebhookAuthenticator
+from didomi_dataverse.didomi.auth.authenticator import WebhookAuthenticator
 from didomi_dataverse.didomi.auth.credentials import StaticHeader
-from didomi_dataverse.didomi.auth.ip_allowlist import AddressList
+from didomi_dataverse.didomi.auth.ip_allowlist import IpAllowlist
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
 from tests.clocks import FrozenClock
@@ -25,7 +23,7 @@ from tests.service.didomi_app import (
     Receiver,
     ask,
     captured_log,
-    with_own_tokens,
+    with_token_endpoint,
 )
 from tests.unit.didomi.auth.keys import AUDIENCE, ISSUER, Provider, ec_jwk, ec_key, key_set, token
 from tests.unit.didomi.bodies import created, encoded, event
@@ -42,9 +40,13 @@ async def test_a_notification_is_stored_and_then_acknowledged() -> None:
     answer = await receiver.post(GOOD)
 
     assert (answer.status_code, answer.json()) == (202, {"received": 1, "duplicates": 0})
-    (reading,) = receiver.store.readings
-    assert (reading.disposition, reading.body, reading.caller) == (Disposition.APPLIED, GOOD, "anonymous")
-    assert reading.received_at == receiver.clock.now()
+    (interpreted,) = receiver.store.notifications
+    assert (interpreted.disposition, interpreted.body, interpreted.caller) == (
+        Disposition.APPLIED,
+        GOOD,
+        "anonymous",
+    )
+    assert interpreted.received_at == receiver.clock.now()
 
 
 @pytest.mark.parametrize(
@@ -64,8 +66,8 @@ async def test_what_cannot_be_applied_is_stored_and_acknowledged_too(body: bytes
     answer = await receiver.post(body)
 
     assert answer.status_code == 202
-    assert [reading.body for reading in receiver.store.readings] == [body]
-    assert receiver.store.readings[0].disposition is not Disposition.APPLIED
+    assert [interpreted.body for interpreted in receiver.store.notifications] == [body]
+    assert receiver.store.notifications[0].disposition is not Disposition.APPLIED
 
 
 async def test_the_notifications_of_a_list_are_stored_together() -> None:
@@ -76,7 +78,7 @@ async def test_the_notifications_of_a_list_are_stored_together() -> None:
 
     assert (answer.status_code, answer.json()) == (202, {"received": 3, "duplicates": 1})
     assert receiver.store.calls == 1
-    assert [reading.source_id for reading in receiver.store.readings] == ["E1", "E2"]
+    assert [interpreted.source_id for interpreted in receiver.store.notifications] == ["E1", "E2"]
 
 
 async def test_an_empty_list_is_fine_and_stores_nothing() -> None:
@@ -129,7 +131,7 @@ async def test_a_body_in_pieces_is_put_together() -> None:
     answer = await receiver.post(Chunks([GOOD[:7], b"", GOOD[7:]]))
 
     assert answer.status_code == 202
-    assert receiver.store.readings[0].body == GOOD
+    assert receiver.store.notifications[0].body == GOOD
 
 
 # --- not JSON -----------------------------------------------------------------------------------------------
@@ -154,9 +156,9 @@ async def test_what_is_not_json_goes_to_quarantine_and_is_answered_400(body: byt
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["title"] == "The body is not a JSON object or a list of JSON objects."
-    (reading,) = receiver.store.readings
-    assert (reading.disposition, reading.reason) == (Disposition.PARKED, Reason.NOT_JSON)
-    assert (reading.body, reading.digest) == (body, hashlib.sha256(body).hexdigest())
+    (interpreted,) = receiver.store.notifications
+    assert (interpreted.disposition, interpreted.reason) == (Disposition.PARKED, Reason.NOT_JSON)
+    assert (interpreted.body, interpreted.digest) == (body, hashlib.sha256(body).hexdigest())
     assert receiver.tally.notifications == [("other", "parked", "not_json")]
     assert receiver.tally.refusals == [400]
 
@@ -186,7 +188,7 @@ async def test_a_store_that_cannot_commit_is_answered_503(failure: StoreError) -
 
 
 class BrokenPolicy:
-    """A configuration that makes reading fail: a mistake of ours, whatever it is."""
+    """A configuration that makes interpretation fail: any mistake of ours."""
 
     @property
     def organization_id(self) -> str:
@@ -200,7 +202,7 @@ async def test_a_notification_that_we_fail_on_is_kept_to_be_replayed() -> None:
         answer = await receiver.post(encoded([created(event()), created(event(), kind="event.archived")]))
 
     assert answer.status_code == 202
-    failed, fine = receiver.store.readings
+    failed, fine = receiver.store.notifications
     assert (failed.disposition, failed.reason) == (Disposition.PARKED, Reason.INTERNAL_ERROR)
     assert json.loads(failed.body) == created(event())
     assert fine.reason is Reason.UNKNOWN_TYPE
@@ -230,7 +232,7 @@ async def test_a_body_is_refused_as_soon_as_it_exceeds_the_limit() -> None:
     answer = await receiver.post(body)
 
     assert (answer.status_code, body.taken) == (413, 5)
-    assert receiver.store.readings == []
+    assert receiver.store.notifications == []
     assert receiver.tally.refusals == [413]
 
 
@@ -251,7 +253,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     start, _ = await ask(receiver.app(), {}, {"type": "http.request", "body": b"{", "more_body": True})
 
     assert start["status"] == 408
-    assert receiver.store.readings == []
+    assert receiver.store.notifications == []
 
 
 async def test_a_caller_who_leaves_stores_nothing() -> None:
@@ -277,13 +279,14 @@ def own_token(clock: FrozenClock) -> str:
     return tokens.issue(tokens.keys[0], clock.now())
 
 
-def gate_of(ways: str) -> WebhookAuthenticator:
-    """A gate with these ways, named by their first letters."""
+def authenticator_with(methods: str) -> WebhookAuthenticator:
+    """An authenticator with these methods, named by their first letters."""
+    issuer = create_issuer(client_id=CLIENT_ID, client_secrets=[SECRET])
     return WebhookAuthenticator(
-        own_tokens=create_issuer(client_id=CLIENT_ID, client_secrets=[SECRET]) if "o" in ways else None,
-        customer_tokens=Provider().verifier() if "j" in ways else None,
-        header=HEADER if "h" in ways else None,
-        anonymous="a" in ways,
+        access_tokens=issuer if "o" in methods else None,
+        verify_jwt=Provider().verifier().verify if "j" in methods else None,
+        static_header=HEADER if "h" in methods else None,
+        allow_anonymous="a" in methods,
     )
 
 
@@ -303,29 +306,29 @@ def credentials(which: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("ways", "presented", "caller"),
+    ("methods", "presented", "caller"),
     [
         pytest.param("o", "own token", "oauth", id="own token"),
         pytest.param("j", "customer's token", "jwt", id="customer's token"),
         pytest.param("h", "header", "header", id="header"),
-        pytest.param("ojh", "own token", "oauth", id="all ways, own token"),
-        pytest.param("ojh", "customer's token", "jwt", id="all ways, customer's token"),
-        pytest.param("ojh", "header", "header", id="all ways, header"),
-        pytest.param("a", "nothing", "anonymous", id="everybody"),
-        pytest.param("a", "forged token", "anonymous", id="everybody, with something"),
+        pytest.param("ojh", "own token", "oauth", id="all methods, own token"),
+        pytest.param("ojh", "customer's token", "jwt", id="all methods, customer's token"),
+        pytest.param("ojh", "header", "header", id="all methods, header"),
+        pytest.param("a", "nothing", "anonymous", id="every caller"),
+        pytest.param("a", "forged token", "anonymous", id="every caller, with a wrong token"),
     ],
 )
-async def test_every_configured_way_is_accepted(ways: str, presented: str, caller: str) -> None:
-    receiver = Receiver(gate=gate_of(ways))
+async def test_every_configured_method_is_accepted(methods: str, presented: str, caller: str) -> None:
+    receiver = Receiver(authenticator=authenticator_with(methods))
 
     answer = await receiver.post(GOOD, headers=credentials(presented))
 
     assert answer.status_code == 202
-    assert [reading.caller for reading in receiver.store.readings] == [caller]
+    assert [interpreted.caller for interpreted in receiver.store.notifications] == [caller]
 
 
 @pytest.mark.parametrize(
-    ("ways", "presented"),
+    ("methods", "presented"),
     [
         pytest.param("ojh", "nothing", id="nothing"),
         pytest.param("ojh", "wrong header", id="wrong header"),
@@ -336,11 +339,11 @@ async def test_every_configured_way_is_accepted(ways: str, presented: str, calle
         pytest.param("o", "header", id="a header where only tokens count"),
         pytest.param("o", "customer's token", id="a customer's token where only ours count"),
         pytest.param("j", "own token", id="our token where only the customer's count"),
-        pytest.param("", "nothing", id="no way at all"),
+        pytest.param("", "nothing", id="no method at all"),
     ],
 )
-async def test_anybody_else_is_refused_before_the_body_is_read(ways: str, presented: str) -> None:
-    receiver, body = Receiver(gate=gate_of(ways)), Chunks([GOOD])
+async def test_any_other_caller_is_refused_before_the_body_is_read(methods: str, presented: str) -> None:
+    receiver, body = Receiver(authenticator=authenticator_with(methods)), Chunks([GOOD])
 
     answer = await receiver.post(body, headers=credentials(presented))
 
@@ -352,7 +355,7 @@ async def test_anybody_else_is_refused_before_the_body_is_read(ways: str, presen
 
 
 async def test_two_authorization_headers_are_refused() -> None:
-    receiver = with_own_tokens()
+    receiver = with_token_endpoint()
     good = f"Bearer {own_token(receiver.clock)}"
 
     answer = await receiver.post(GOOD, headers=[("Authorization", good), ("Authorization", good)])
@@ -361,7 +364,7 @@ async def test_two_authorization_headers_are_refused() -> None:
 
 
 async def test_an_expired_token_is_refused() -> None:
-    receiver = with_own_tokens()
+    receiver = with_token_endpoint()
     headers = {"Authorization": f"Bearer {own_token(receiver.clock)}"}
     receiver.clock.advance(timedelta(hours=25))
 
@@ -369,8 +372,8 @@ async def test_an_expired_token_is_refused() -> None:
 
 
 async def test_a_remembered_token_ends_when_it_ends() -> None:
-    """It is checked a minute before the leeway runs out; being remembered must not make it live longer."""
-    receiver = Receiver(gate=gate_of("j"))
+    """It is verified a minute before the leeway ends; being remembered must not make it good for longer."""
+    receiver = Receiver(authenticator=authenticator_with("j"))
     end = receiver.clock.now() - timedelta(minutes=4)
     headers = {"Authorization": f"Bearer {token(exp=end.timestamp())}"}
 
@@ -383,10 +386,12 @@ async def test_a_remembered_token_ends_when_it_ends() -> None:
     assert [answer.status_code for answer in answers] == [202, 202, 401]
 
 
-async def test_a_withdrawn_key_closes_the_gate_to_a_remembered_token() -> None:
-    """Keys are looked at again after an hour, and a token is not remembered for much longer than that."""
+async def test_a_withdrawn_key_ends_a_remembered_token() -> None:
+    """Keys are fetched again after an hour, and a token is remembered for a few minutes only."""
     provider, clock = Provider(), FrozenClock()
-    receiver = Receiver(gate=WebhookAuthenticator(customer_tokens=provider.verifier(clock)), clock=clock)
+    receiver = Receiver(
+        authenticator=WebhookAuthenticator(verify_jwt=provider.verifier(clock).verify), clock=clock
+    )
     end = clock.now() + timedelta(hours=9)
     headers = {"Authorization": f"Bearer {token(exp=end.timestamp())}"}
     app = receiver.app()
@@ -400,19 +405,8 @@ async def test_a_withdrawn_key_closes_the_gate_to_a_remembered_token() -> None:
     assert [first.status_code, second.status_code] == [202, 401]
 
 
-async def test_many_tokens_do_not_fill_the_memory() -> None:
-    gate = gate_of("j")
-    now = FrozenClock().now()
-    for number in range(3):
-        gate._known_tokens.remember(f"token {number}", AuthMethod.CUSTOMER_TOKEN, good_until=now, now=now)
-    for number in range(MAX_KNOWN_TOKENS):
-        gate._known_tokens.remember(f"other {number}", AuthMethod.CUSTOMER_TOKEN, good_until=now, now=now)
-
-    assert len(gate._known_tokens._known) <= MAX_KNOWN_TOKENS
-
-
 async def test_a_token_that_cannot_be_checked_now_is_asked_for_again() -> None:
-    receiver = Receiver(gate=WebhookAuthenticator(customer_tokens=Provider(None).verifier()))
+    receiver = Receiver(authenticator=WebhookAuthenticator(verify_jwt=Provider(None).verifier().verify))
 
     answer = await receiver.post(GOOD, headers=credentials("customer's token"))
 
@@ -432,10 +426,10 @@ async def test_a_token_that_cannot_be_checked_now_is_asked_for_again() -> None:
     ],
 )
 async def test_addresses_are_checked_in_addition(peer: str, forwarded_for: str | None, status: int) -> None:
-    addresses = AddressList(
+    allowlist = IpAllowlist(
         allowed=(ipaddress.ip_network("35.159.1.63"),), trusted_proxies=(ipaddress.ip_network("10.0.0.0/8"),)
     )
-    receiver = Receiver(gate=WebhookAuthenticator(header=HEADER, addresses=addresses))
+    receiver = Receiver(authenticator=WebhookAuthenticator(static_header=HEADER, ip_allowlist=allowlist))
     headers = credentials("header") | ({} if forwarded_for is None else {"X-Forwarded-For": forwarded_for})
 
     answer = await receiver.post(GOOD, headers=headers, peer=peer)
@@ -445,13 +439,13 @@ async def test_addresses_are_checked_in_addition(peer: str, forwarded_for: str |
 
 async def test_a_good_address_alone_proves_nothing() -> None:
     """didomi.md 1.9: never "address or token"."""
-    addresses = AddressList(allowed=(ipaddress.ip_network("35.159.1.63"),))
-    receiver = Receiver(gate=WebhookAuthenticator(header=HEADER, addresses=addresses))
+    allowlist = IpAllowlist(allowed=(ipaddress.ip_network("35.159.1.63"),))
+    receiver = Receiver(authenticator=WebhookAuthenticator(static_header=HEADER, ip_allowlist=allowlist))
 
     assert (await receiver.post(GOOD)).status_code == 401
 
 
-# --- what nobody is told ------------------------------------------------------------------------------------
+# --- what is never shown ------------------------------------------------------------------------------------
 
 PERSONAL = encoded(
     created(
@@ -473,7 +467,7 @@ PERSONAL = encoded(
 async def test_no_body_no_person_and_no_secret_is_logged_or_answered(
     body: bytes, headers: dict[str, str]
 ) -> None:
-    receiver = Receiver(gate=gate_of("oh"))
+    receiver = Receiver(authenticator=authenticator_with("oh"))
 
     with captured_log() as log:
         answer = await receiver.post(body, headers=headers)
@@ -491,11 +485,11 @@ async def test_a_stored_notification_can_be_followed_by_its_digest() -> None:
         await receiver.post(GOOD)
 
     assert [(entry["event"], entry["notification"]) for entry in log] == [
-        ("notification_stored", receiver.store.readings[0].digest)
+        ("notification_stored", receiver.store.notifications[0].digest)
     ]
 
 
-async def test_the_senders_type_never_becomes_a_label() -> None:
+async def test_the_callers_type_never_becomes_a_label() -> None:
     receiver = Receiver()
 
     await receiver.post(encoded(created(event(), kind="anything at all")))
@@ -511,14 +505,14 @@ def operations(receiver: Receiver) -> dict[str, Any]:
 
 
 def test_the_description_knows_every_answer() -> None:
-    webhook = operations(with_own_tokens())["/webhooks/didomi"]["post"]
+    webhook = operations(with_token_endpoint())["/webhooks/didomi"]["post"]
 
     assert set(webhook["responses"]) == {"202", "400", "401", "403", "408", "413", "503"}
     assert "requestBody" in webhook
 
 
 def test_the_description_names_each_path_once() -> None:
-    assert set(operations(with_own_tokens())) == {"/webhooks/didomi", "/oauth/token"}
+    assert set(operations(with_token_endpoint())) == {"/webhooks/didomi", "/oauth/token"}
 
 
 def test_without_our_own_tokens_there_is_no_token_endpoint() -> None:

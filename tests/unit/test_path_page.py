@@ -1,4 +1,6 @@
-"""docs/path.md shows the table of moves as it is."""
+"""docs/path.md shows the table of moves as it is: once as a table, once as a picture."""
+
+import re
 
 from didomi_dataverse.ledger.delivery_state import MOVES, DeliveryState, Move
 from tests.repository import ROOT
@@ -19,3 +21,17 @@ def test_the_page_shows_every_move_and_no_other() -> None:
             if to
         }
     assert shown == MOVES
+
+
+def test_the_picture_shows_every_move_and_no_other() -> None:
+    picture = PAGE.read_text(encoding="utf-8").split("\nstateDiagram-v2\n", 1)[1].split("\n```", 1)[0]
+    first, *drawn = (line.strip() for line in picture.splitlines())
+    arrows = [re.fullmatch(r"(\w+) --> (\w+): (\w+)", line) for line in drawn]
+
+    assert first == f"[*] --> {DeliveryState.SETTLED}"
+    assert len(arrows) == len(MOVES)
+    assert {
+        (DeliveryState(arrow[1]), Move(arrow[3])): DeliveryState(arrow[2])
+        for arrow in arrows
+        if arrow is not None
+    } == MOVES

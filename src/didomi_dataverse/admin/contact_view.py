@@ -9,9 +9,10 @@ from didomi_dataverse.admin.explain import choice_view, column_view, rule_words,
 from didomi_dataverse.consent.model import UNSET, Item
 from didomi_dataverse.consent.registers import resolve
 from didomi_dataverse.ledger.delivery_state import Attempt, Contact
-from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.queries import StoredNotification
-from didomi_dataverse.mapping.apply import apply, changed
+from didomi_dataverse.ledger.queries import LedgerReader
+from didomi_dataverse.ledger.read_models import StoredNotification
+from didomi_dataverse.mapping.apply import apply
+from didomi_dataverse.mapping.diff import diff_columns
 from didomi_dataverse.mapping.rules import ColumnMapping
 
 SHOWN = 20
@@ -19,7 +20,7 @@ SHOWN = 20
 
 
 async def contact_view(
-    ledger: Ledger, mapping: ColumnMapping, key: str, *, limit: int = SHOWN
+    ledger: LedgerReader, mapping: ColumnMapping, key: str, *, limit: int = SHOWN
 ) -> dict[str, Any] | None:
     """Everything known of one contact as plain JSON values, or None when nothing is. `key`:
     `identity.identify`. Of notifications and of attempts the latest `limit` each; the evidence of a column
@@ -53,14 +54,14 @@ async def contact_view(
     }
 
 
-async def _columns(ledger: Ledger, contact: Contact, mapping: ColumnMapping) -> dict[str, Any]:
+async def _columns(ledger: LedgerReader, contact: Contact, mapping: ColumnMapping) -> dict[str, Any]:
     """For every column: what it should hold and by which rule, what Dataverse confirmed, and when that was
     sent.
     """
     resolved = resolve(contact.registers)
     found = apply(mapping, resolved)
     left = apply(mapping, {of: one for of, one in resolved.items() if one.choice.value is not UNSET})
-    going = changed(found, contact.written)
+    going = diff_columns(found, contact.written)
     decisions = {rule.column for rule in mapping.rules if _is_decision(rule.source)}
     names = {*found.values, *contact.written}
     confirmations = await ledger.confirmations_of(contact.contact_id, names)

@@ -28,7 +28,7 @@ def explain(reading: InterpretedNotification, mapping: ColumnMapping) -> dict[st
         "reason": None if reading.reason is None else reading.reason.value,
         "organization_user_id": None if reading.identity is None else reading.identity.identifier,
         "effective_at": None if reading.effective_at is None else reading.effective_at.isoformat(),
-        "notes": list(reading.notes),
+        "notes": list(reading.warnings),
         "deletes": None if reading.deletes is None else reading.deletes.value,
         "choices": [choice_view(choice) for choice in reading.choices],
         "columns": {name: column_view(value, mapping) for name, value in values.values.items()},
@@ -51,7 +51,7 @@ def column_view(value: ColumnValue, mapping: ColumnMapping) -> dict[str, Any]:
     """A column's value, the rule it comes from, whether that turns yes into no, and the Didomi events it
     rests on.
     """
-    forms = (rule.form for rule in mapping.rules if rule.column == value.column)
+    forms = (rule.format for rule in mapping.rules if rule.column == value.column)
     return {
         "value": value.value,
         "rule": value.rule,

@@ -6,8 +6,7 @@ from typing import Any
 
 from didomi_dataverse.admin.explain import explain, rule_words, words
 from didomi_dataverse.didomi.interpreted import InterpretedNotification
-from didomi_dataverse.ledger.browsing import NotificationSummary, ParkedContact
-from didomi_dataverse.ledger.queries import StoredNotification
+from didomi_dataverse.ledger.read_models import NotificationSummary, ParkedContact, StoredNotification
 from didomi_dataverse.mapping.rules import ColumnMapping
 from didomi_dataverse.privacy.mask import MASKED, mask, shown_id
 from didomi_dataverse.privacy.webhook_body import masked_body

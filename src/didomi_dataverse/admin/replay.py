@@ -8,7 +8,7 @@ from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotifica
 from didomi_dataverse.didomi.notification import parse_notifications
 from didomi_dataverse.errors import NotJsonError
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.queries import StoredNotification
+from didomi_dataverse.ledger.read_models import StoredNotification
 
 PER_STEP = 100
 """Notifications in one transaction: short enough that a serving process does not notice."""
@@ -47,7 +47,9 @@ async def replay(
 ) -> list[Replayed]:
     """Replay at most `PER_STEP` notifications in one transaction. Raises StoreError; then nothing changed."""
     readings = {one.digest: read_again(one, policy) for one in logged}
-    recorded = await ledger.ingest_again([reading for reading in readings.values() if reading is not None])
+    recorded = await ledger.inbox.ingest_again(
+        [reading for reading in readings.values() if reading is not None]
+    )
     became = {one.digest: one for one in recorded}
     return [
         Replayed(
@@ -67,7 +69,7 @@ async def replay_parked(
     """Replay every parked notification, in the order of arrival and a step at a time."""
     replayed: list[Replayed] = []
     after = 0
-    while logged := await ledger.parked_after(after, PER_STEP, reason):
+    while logged := await ledger.reader.parked_notifications(after, PER_STEP, reason):
         replayed += await replay(ledger, policy, logged)
         after = logged[-1].notification_id
     return replayed

@@ -9,7 +9,13 @@ from typing import Any
 import httpx
 
 from didomi_dataverse.config.settings import Auth, Settings
-from didomi_sandbox.webhook_client import ClientCredentials, Receipt, StaticHeader, deliver, proof
+from didomi_sandbox.webhook_client import (
+    ClientCredentials,
+    Receipt,
+    StaticHeader,
+    authenticate,
+    post_notification,
+)
 
 _TIMEOUT_SECONDS = 30
 
@@ -39,13 +45,16 @@ async def send_files(settings: Settings, files: Sequence[Path], *, url: str | No
     """Posts each file as one webhook body, in the order given, and returns the answers.
 
     `url` is the service's address; by default where these settings make it listen. Raises httpx.HTTPError
-    when the service cannot be reached, and sandbox.sender.TokenRefusedError when it gives no token.
+    when the service cannot be reached, and WebhookLoginError when it gives no token.
     """
     base_url = url or f"http://{_reachable(settings.server.host)}:{settings.server.port}"
     # To the service itself, never through a proxy of the environment.
     async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=url is not None) as client:
-        headers = await proof(client, base_url, credentials_of(settings.didomi.auth))
-        return [Sent(file, await deliver(client, base_url, file.read_bytes(), headers)) for file in files]
+        headers = await authenticate(client, base_url, credentials_of(settings.didomi.auth))
+        return [
+            Sent(file, await post_notification(client, base_url, file.read_bytes(), headers))
+            for file in files
+        ]
 
 
 def credentials_of(auth: Auth) -> StaticHeader | ClientCredentials | None:

@@ -12,8 +12,9 @@ from didomi_dataverse.didomi.interpret import InterpretationPolicy
 from didomi_dataverse.didomi.interpreted import Identity
 from didomi_dataverse.errors import DidomiDataverseError
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.queries import StoredNotification
+from didomi_dataverse.ledger.read_models import StoredNotification
 from didomi_dataverse.wiring.configuration import Configuration
+from didomi_dataverse.wiring.ledger import open_ledger
 from didomi_dataverse.wiring.policies import reading_policy
 
 _MIN_PREFIX_CHARACTERS = 4
@@ -58,7 +59,7 @@ class AdminSession:
                 f"{prefix[:_DIGEST_CHARACTERS]!r} is no notification's id. Take one from `notifications"
                 f" list`: at least {_MIN_PREFIX_CHARACTERS} hex digits."
             )
-        found = await self.ledger.by_prefix(digits)
+        found = await self.ledger.reader.notifications_by_prefix(digits)
         if not found:
             raise NotFoundError(f"No notification's id begins with {digits}. Retention may have deleted it.")
         if len(found) > 1:
@@ -70,7 +71,7 @@ class AdminSession:
         number = _number_in(name)
         if number is None:
             return self.key_of(name)
-        key = await self.ledger.key_of(number)
+        key = await self.ledger.reader.key_of(number)
         if key is None:
             raise NotFoundError(f"No contact has the number #{number}. Take one from `parked list`.")
         return key
@@ -84,9 +85,9 @@ class AdminSession:
         for name in names:
             number = _number_in(name)
             if number is None:
-                found = await self.ledger.contact_ids((self.key_of(name),))
+                found = await self.ledger.reader.contact_ids((self.key_of(name),))
             else:
-                found = await self.ledger.contact_ids((), (number,))
+                found = await self.ledger.reader.contact_ids((), (number,))
             if not found:
                 raise NotFoundError(
                     "No notification about one of these people was ever received. Are they spelt as in"
@@ -106,7 +107,7 @@ def _number_in(name: str) -> int | None:
 @asynccontextmanager
 async def open_admin_session(configuration: Configuration, *, clock: Clock) -> AsyncIterator[AdminSession]:
     """The ledger of a configuration, for as long as the block lasts. Raises StoreError."""
-    ledger = await Ledger.open(configuration.settings.store.url.get_secret_value(), clock=clock)
+    ledger = await open_ledger(configuration.settings, clock=clock)
     try:
         yield AdminSession(ledger, configuration, clock)
     finally:
@@ -120,8 +121,8 @@ async def find_contact(
     identity = identify(organization_user_id, reading_policy(configuration).normalize)
     if not isinstance(identity, Identity):
         return None
-    ledger = await Ledger.open(configuration.settings.store.url.get_secret_value(), clock=clock)
+    ledger = await open_ledger(configuration.settings, clock=clock)
     try:
-        return await contact_view(ledger, configuration.mapping, identity.key)
+        return await contact_view(ledger.reader, configuration.mapping, identity.key)
     finally:
         await ledger.close()

@@ -37,7 +37,7 @@ def show_contact(name: str, config: Path, limit: int, *, as_json: bool) -> None:
     async def find() -> dict[str, Any] | None:
         async with open_admin_session(configuration, clock=SystemClock()) as desk:
             key = await desk.contact_key(name)
-            return await contact_view(desk.ledger, configuration.mapping, key, limit=limit)
+            return await contact_view(desk.ledger.reader, configuration.mapping, key, limit=limit)
 
     view = run(find())
     if view is None:
@@ -58,7 +58,7 @@ def retry_contacts(ids: tuple[str, ...], config: Path, *, as_json: bool) -> None
     async def retry() -> tuple[int, int]:
         async with open_admin_session(configuration, clock=SystemClock()) as desk:
             found = set(await desk.contact_ids(ids))
-            return await desk.ledger.retry(sorted(found), now=desk.clock.now()), len(found)
+            return await desk.ledger.commands.retry(sorted(found), now=desk.clock.now()), len(found)
 
     due, asked = run(retry())
     show({"due": due}, retried_text(due, asked), as_json=as_json)
@@ -90,8 +90,8 @@ def resync_contacts(ids: tuple[str, ...], config: Path, *, is_all: bool, as_json
     async def resync() -> tuple[int, int]:
         async with open_admin_session(configuration, clock=SystemClock()) as desk:
             if is_all:
-                return await desk.ledger.resync_all(now=desk.clock.now())
-            return await desk.ledger.resync(await desk.contact_ids(ids), now=desk.clock.now())
+                return await desk.ledger.commands.resync_all(now=desk.clock.now())
+            return await desk.ledger.commands.resync(await desk.contact_ids(ids), now=desk.clock.now())
 
     done, held = run(resync())
     show({"due": done, "being_written": held}, f"{done} will be sent again.", as_json=as_json)

@@ -1,7 +1,7 @@
 """`notifications list|show|replay`: what was received, and letting it count again."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,11 @@ from didomi_dataverse.admin.session import open_admin_session
 from didomi_dataverse.cli.options import REASONS, config_option, configuration_of, json_option, run
 from didomi_dataverse.cli.output import show, tell_replayed
 from didomi_dataverse.clock import SystemClock
+from didomi_dataverse.config.types import DURATION_UNITS
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.didomi.payload.timestamps import parse_timestamp
-from didomi_dataverse.ledger.browsing import NotificationFilter
+from didomi_dataverse.ledger.read_models import NotificationFilter
 from didomi_dataverse.wiring.configuration import Configuration
-
-_AGES = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def _since(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
@@ -32,8 +31,8 @@ def _since(_ctx: click.Context, _param: click.Parameter, value: str | None) -> d
         return None
     count, unit = value[:-1], value[-1:]
     try:
-        if unit in _AGES and count.isdecimal():
-            return datetime.now(UTC) - int(count) * _AGES[unit]
+        if unit in DURATION_UNITS and count.isdecimal():
+            return datetime.now(UTC) - int(count) * DURATION_UNITS[unit]
     except OverflowError:
         raise click.BadParameter(f"{value} is longer ago than any calendar knows.") from None
     moment = parse_timestamp(value)
@@ -87,7 +86,7 @@ def list_notifications(
                 type=kind,
                 since=since,
             )
-            return [listed_view(one) for one in await desk.ledger.listed(wanted)]
+            return [listed_view(one) for one in await desk.ledger.reader.list_notifications(wanted)]
 
     views = run(find())
     show(views, "\n".join(map(readable_line, views)) or "Nothing was received that fits.", as_json=as_json)

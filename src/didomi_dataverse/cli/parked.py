@@ -13,7 +13,7 @@ from didomi_dataverse.cli.options import REASONS, config_option, configuration_o
 from didomi_dataverse.cli.output import show, tell_replayed
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
-from didomi_dataverse.ledger.browsing import NotificationFilter
+from didomi_dataverse.ledger.read_models import NotificationFilter
 
 
 @click.group()
@@ -37,9 +37,11 @@ def list_parked(config: Path, reason: str | None, limit: int, *, as_json: bool) 
                 disposition=Disposition.PARKED,
                 reason=None if reason is None else Reason(reason),
             )
-            people = [] if reason is not None else await desk.ledger.parked_contacts(limit)
+            people = [] if reason is not None else await desk.ledger.reader.parked_contacts(limit)
             return {
-                "notifications": [listed_view(one) for one in await desk.ledger.listed(wanted)],
+                "notifications": [
+                    listed_view(one) for one in await desk.ledger.reader.list_notifications(wanted)
+                ],
                 "contacts": [parked_contact_view(one) for one in people],
             }
 
@@ -69,7 +71,7 @@ def retry_parked(config: Path, reason: str | None, *, as_json: bool) -> None:
     async def retry() -> tuple[list[Replayed], int]:
         async with open_admin_session(configuration, clock=SystemClock()) as desk:
             replayed = await replay_parked(desk.ledger, desk.policy, wanted)
-            due = 0 if wanted is not None else await desk.ledger.retry_parked(now=desk.clock.now())
+            due = 0 if wanted is not None else await desk.ledger.commands.retry_parked(now=desk.clock.now())
             return replayed, due
 
     replayed, due = run(retry())
@@ -89,7 +91,7 @@ def discard_parked(notification_ids: tuple[str, ...], config: Path, *, as_json: 
     async def discard() -> tuple[int, int]:
         async with open_admin_session(configuration, clock=SystemClock()) as desk:
             found = {(await desk.notification(one)).digest for one in notification_ids}
-            return await desk.ledger.discard(found), len(found)
+            return await desk.ledger.commands.discard(found), len(found)
 
     discarded, asked = run(discard())
     show({"discarded": discarded}, discarded_text(discarded, asked), as_json=as_json)

@@ -28,7 +28,7 @@ from didomi_dataverse.cli.options import run
 )
 def sandbox(port: int, directory: Path, service_port: int) -> None:
     """Run a local Microsoft Entra and Dataverse Web API over TLS."""
-    from dataverse_sandbox.server import SandboxServer, run_sandbox
+    from dataverse_sandbox import SandboxServer, run_sandbox
     from didomi_dataverse.demo.sandbox_config import write_config
 
     def write(server: SandboxServer) -> dict[str, str]:

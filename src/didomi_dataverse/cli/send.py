@@ -20,12 +20,12 @@ from didomi_dataverse.cli.options import Failure, config_option, configuration_o
 def send(files: tuple[Path, ...], config: Path, url: str | None, *, as_json: bool) -> None:
     """Act as Didomi: authenticate as the configuration says, and post notification FILES."""
     from didomi_dataverse.admin.send import send_files
-    from didomi_sandbox.webhook_client import TokenRefusedError
+    from didomi_sandbox.webhook_client import WebhookLoginError
 
     configuration = configuration_of(config)
     try:
         answers = run(send_files(configuration.settings, files, url=url))
-    except TokenRefusedError as error:
+    except WebhookLoginError as error:
         raise Failure(str(error)) from error
     except httpx.HTTPError as error:
         raise Failure(

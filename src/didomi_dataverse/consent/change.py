@@ -3,58 +3,59 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from didomi_dataverse.consent.model import UNSET, Fact, Subject, restrictiveness
-from didomi_dataverse.consent.registers import Register, Registers, Resolved, is_same, resolve_subject
+from didomi_dataverse.consent.model import UNSET, Fact, Subject, is_same_value, restrictiveness
+from didomi_dataverse.consent.registers import Register, Registers, Resolved, resolve_subject
 
 
 @dataclass(frozen=True, slots=True)
 class StateChange:
-    """What a fold did to a contact.
-
-    `changed`: some item's value is another now, or was stated again later: there is something to deliver.
-    `withdrawal`: some item became more restrictive; such contacts are written first (docs/promises.md 5).
-    """
+    """What a fold did to a contact."""
 
     changed: bool
+    """Some subject has another value now, or was stated again later: there is something to deliver."""
     withdrawal: bool
+    """Some item became more restrictive. Such contacts are written first (docs/promises.md 5)."""
 
 
 NO_CHANGE = StateChange(changed=False, withdrawal=False)
 
 
 def compare_states(before: Registers, after: Registers) -> StateChange:
-    """What became of `before` by a fold to `after`. Looks only at the subjects that were spoken of."""
+    """What a fold or a retraction did to `before`. Looks only at the subjects whose registers it replaced.
+
+    `after` is what `fold` or `retract` returned for `before`: both keep every register that they do not
+    change, so that identity tells which ones changed.
+    """
     if after is before:
         return NO_CHANGE
-    # `fold` and `bury` keep every register that they do not change.
     touched = {key[0] for key, register in after.items() if before.get(key) is not register}
-    was, now = _registers_of(touched, before), _registers_of(touched, after)
+    old_registers, new_registers = _group_by_subject(touched, before), _group_by_subject(touched, after)
     changed = withdrawal = False
     for subject in touched:
-        found = resolve_subject(subject, now[subject])
-        earlier = resolve_subject(subject, was[subject]) if subject in was else None
+        new = resolve_subject(subject, new_registers[subject])
+        old = resolve_subject(subject, old_registers[subject]) if subject in old_registers else None
         changed = changed or (
-            earlier is None
-            or earlier.stated_at != found.stated_at
-            or not is_same(earlier.choice.value, found.choice.value)
+            old is None
+            or old.stated_at != new.stated_at
+            or not is_same_value(old.choice.value, new.choice.value)
         )
-        withdrawal = withdrawal or _is_withdrawal(subject, earlier, found)
+        withdrawal = withdrawal or _is_withdrawal(subject, old, new)
     return StateChange(changed=changed or withdrawal, withdrawal=withdrawal)
 
 
-def _is_withdrawal(subject: Subject, earlier: Resolved | None, found: Resolved) -> bool:
+def _is_withdrawal(subject: Subject, old: Resolved | None, new: Resolved) -> bool:
     if isinstance(subject, Fact):
-        # Nobody takes anything back by it.
+        # A fact is not a choice: no change of it takes consent back.
         return False
-    value = found.choice.value
-    if earlier is None:
+    value = new.choice.value
+    if old is None:
         return value is False or value is UNSET
-    return restrictiveness(value) < restrictiveness(earlier.choice.value)
+    return restrictiveness(value) < restrictiveness(old.choice.value)
 
 
-def _registers_of(subjects: Collection[Subject], registers: Registers) -> dict[Subject, list[Register]]:
-    found: dict[Subject, list[Register]] = {}
+def _group_by_subject(subjects: Collection[Subject], registers: Registers) -> dict[Subject, list[Register]]:
+    grouped: dict[Subject, list[Register]] = {}
     for (subject, _), register in registers.items():
         if subject in subjects:
-            found.setdefault(subject, []).append(register)
-    return found
+            grouped.setdefault(subject, []).append(register)
+    return grouped

@@ -18,8 +18,7 @@ from didomi_dataverse.clock import Clock
 from didomi_dataverse.delivery.failure_detector import Observations, find_expired, observe
 from didomi_dataverse.errors import StoreError
 from didomi_dataverse.ledger.claims import new_holder
-from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.replicas import Heartbeat
+from didomi_dataverse.ledger.replicas import Heartbeat, Replicas
 
 BEATS_PER_TAKEOVER = 12
 
@@ -67,7 +66,7 @@ class SingleProcess:
     may_begin = True
     replicas = 1
 
-    def __init__(self, ledger: Ledger, *, clock: Clock) -> None:
+    def __init__(self, ledger: Replicas, *, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
         self.holder = new_holder()
@@ -76,7 +75,7 @@ class SingleProcess:
         return None
 
     async def begin(self) -> None:
-        await self._ledger.beat(self.holder, Heartbeat(1, timedelta()))
+        await self._ledger.heartbeat(self.holder, Heartbeat(1, timedelta()))
 
     async def leave(self) -> None:
         await self._ledger.leave(self.holder, now=self._clock.now())
@@ -87,7 +86,7 @@ class ReplicaMember:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Replicas,
         *,
         clock: Clock,
         takeover_after: timedelta,
@@ -122,7 +121,7 @@ class ReplicaMember:
         # Counted before it is known to be stored: a beat that is tried again must not look like the last one.
         self._beats += 1
         try:
-            others = await self._ledger.beat(self.holder, Heartbeat(self._beats, self._takeover_after))
+            others = await self._ledger.heartbeat(self.holder, Heartbeat(self._beats, self._takeover_after))
         except StoreError:
             if self._beats == 1:
                 self._start_over(began)

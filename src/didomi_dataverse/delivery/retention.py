@@ -8,7 +8,7 @@ import structlog
 
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.errors import StoreError
-from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.ledger.maintenance import Maintenance
 
 SWEEP_EVERY = timedelta(hours=1)
 ROWS_PER_STEP = 1_000
@@ -27,7 +27,7 @@ class Retention:
 class RetentionCleaner:
     """Sweeps the ledger every `SWEEP_EVERY`."""
 
-    def __init__(self, *, ledger: Ledger, retention: Retention, clock: Clock) -> None:
+    def __init__(self, *, ledger: Maintenance, retention: Retention, clock: Clock) -> None:
         self._ledger = ledger
         self._retention = retention
         self._clock = clock

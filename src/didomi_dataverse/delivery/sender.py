@@ -19,7 +19,7 @@ from didomi_dataverse.dataverse.errors.classify import classify
 from didomi_dataverse.dataverse.replies import Answered, Reply, Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import LookUp, Request, Write
 from didomi_dataverse.delivery.connection import Connection
-from didomi_dataverse.delivery.membership import Membership, SingleProcess, run_while_held
+from didomi_dataverse.delivery.membership import Membership, run_while_held
 from didomi_dataverse.delivery.outcome import (
     Alerted,
     AlertReason,
@@ -35,8 +35,8 @@ from didomi_dataverse.delivery.settle import RetryLimits, apply_retry_limits, ou
 from didomi_dataverse.delivery.verdict import RowResult, is_mapping_fault, judge
 from didomi_dataverse.delivery.write_flow import MatchPolicy, WriteFlow, write_flow
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
+from didomi_dataverse.ledger.claims import DeliveryQueue
 from didomi_dataverse.ledger.delivery_state import Claim
-from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.mapping.apply import Finding, apply, for_creation
 from didomi_dataverse.mapping.rules import ColumnMapping
 
@@ -130,7 +130,7 @@ class Sender:
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        ledger: DeliveryQueue,
         connection: Connection,
         mapping: ColumnMapping,
         policy: MatchPolicy,
@@ -141,11 +141,9 @@ class Sender:
         dice: Callable[[], float],
         listener: Listener,
         pseudonym: Callable[[str], str],
-        tenure: Membership | None = None,
+        tenure: Membership,
     ) -> None:
-        """`is_alone`: no other sender delivers, so what this one may not send now waits for it.
-        `tenure` None: no other process serves from the ledger.
-        """
+        """`is_alone`: no other sender delivers, so what this one may not send now waits for it."""
         self._is_alone = is_alone
         self._single_row_faults = 0
         self._ledger = ledger
@@ -159,7 +157,7 @@ class Sender:
         self._listener = listener
         self._pseudonym = pseudonym
         self.lease = lease
-        self.tenure = tenure or SingleProcess(ledger, clock=clock)
+        self.tenure = tenure
 
     @property
     def rate_limit(self) -> RateLimitState:

@@ -12,8 +12,8 @@ from didomi_dataverse.clock import Clock, SteadyClock
 from didomi_dataverse.delivery.rate_limit.state import headroom, wait_before_call
 from didomi_dataverse.delivery.sender import Sender
 from didomi_dataverse.errors import StoreError
+from didomi_dataverse.ledger.claims import DeliveryQueue
 from didomi_dataverse.ledger.delivery_state import Claim
-from didomi_dataverse.ledger.ledger import Ledger
 
 LOOK_EVERY = timedelta(seconds=1)
 """How often to look for due contacts unasked: another replica may have received something."""
@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 class DeliveryWorker:
     """Delivers due contacts. One per process; any number of processes, because claims are exclusive."""
 
-    def __init__(self, *, ledger: Ledger, senders: Sequence[Sender], clock: Clock) -> None:
+    def __init__(self, *, ledger: DeliveryQueue, senders: Sequence[Sender], clock: Clock) -> None:
         """One sender for each application user; work goes to the one that can take most."""
         self._ledger = ledger
         self._senders = senders

@@ -40,7 +40,8 @@ from didomi_dataverse.delivery.outcome import (
     Unmatched,
 )
 from didomi_dataverse.ledger.delivery_state import Contact, Written
-from didomi_dataverse.mapping.apply import ColumnValue, ColumnValues, changed
+from didomi_dataverse.mapping.apply import ColumnValue, ColumnValues
+from didomi_dataverse.mapping.diff import diff_columns
 
 _CREATED_ROWS = UUID("5c0b6b0e-6a53-4c8e-9a53-0d1d0d0f7a11")
 """Namespace of the GUIDs that we choose for rows that we create without a key URL."""
@@ -89,7 +90,7 @@ def write_flow(
     `creation` holds every mapped column, as it must be written when the row is created (docs/promises.md 6);
     it is not read unless the policy allows creating.
     """
-    if not changed(values, contact.written):
+    if not diff_columns(values, contact.written):
         return Conclusion(outcome=NothingToWrite())
     target = locate_row(contact, policy)
     if target is None:
@@ -140,7 +141,7 @@ def _update(
     row_id = row_id_of(keys)
     # Another row than last time holds nothing of what was confirmed for the old one.
     forgotten = row_id != contact.row_id or written is not contact.written
-    columns = changed(values, {} if forgotten else written)
+    columns = diff_columns(values, {} if forgotten else written)
     reply = found
     for key in keys:
         write = _update_of(key, columns)

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dataverse_sandbox.server import SandboxServer, running_sandbox
+from dataverse_sandbox import SandboxServer, running_sandbox
 from didomi_dataverse.admin.explain import words
 from didomi_dataverse.admin.send import credentials_of
 from didomi_dataverse.admin.session import find_contact
@@ -33,7 +33,7 @@ from didomi_dataverse.observability.health import Lifecycle
 from didomi_dataverse.observability.logging import configure_logging
 from didomi_dataverse.service.server import server_config
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
-from didomi_sandbox.webhook_client import deliver, proof
+from didomi_sandbox.webhook_client import authenticate, post_notification
 
 SETTLE_WITHIN_SECONDS = 30
 _LOOK_SECONDS = 0.05
@@ -100,7 +100,9 @@ async def _stage(folder: Path, clock: Clock) -> AsyncIterator[_Stage]:
             trust = ssl.create_default_context(cafile=str(sandbox.ca_bundle))
             async with httpx.AsyncClient(verify=trust, trust_env=False) as http:
                 service_url = f"http://127.0.0.1:{port}"
-                headers = await proof(http, service_url, credentials_of(configuration.settings.didomi.auth))
+                headers = await authenticate(
+                    http, service_url, credentials_of(configuration.settings.didomi.auth)
+                )
                 yield _Stage(http, sandbox, configuration, service_url, headers, clock)
         finally:
             server.should_exit = True
@@ -122,7 +124,7 @@ async def _play(stage: _Stage, scene: Scene, console: Console) -> None:
     if scene.faults:
         await _control(stage, "PUT", "faults", list(scene.faults))
     for body in scene.bodies:
-        receipt = await deliver(stage.http, stage.service_url, body, stage.headers)
+        receipt = await post_notification(stage.http, stage.service_url, body, stage.headers)
         if not receipt.is_accepted:
             message = f"The service answered {receipt.status} to a good notification."
             raise RuntimeError(message)

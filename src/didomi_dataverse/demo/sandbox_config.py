@@ -4,7 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from dataverse_sandbox.identity import SandboxIdentity
+from dataverse_sandbox import SandboxIdentity
+from didomi_sandbox.webhook_credentials import load_or_create_credentials
 
 _TEMPLATE = """\
 # Made by `didomi-dataverse sandbox`: a complete configuration that points at the sandbox beside it.
@@ -14,7 +15,7 @@ store: {{ url: {store} }}
 didomi:
   auth:
     oauth: {{ client_id: {webhook_client_id}, client_secret: {webhook_client_secret} }}
-    header: {{ name: X-Webhook-Secret, value: {webhook_secret} }}
+    header: {{ name: {webhook_header}, value: {webhook_secret} }}
 dataverse:
   url: {url}
   authority: {authority}
@@ -50,13 +51,15 @@ mapping:
 def write_config(directory: Path, url: str, identity: SandboxIdentity, *, service_port: int) -> Path:
     """Write the file (readable by its owner only) and return where it is."""
     folder = directory.resolve()
+    webhook = load_or_create_credentials(folder)
     # Every inserted text is a JSON string, which YAML reads as it stands.
     text = _TEMPLATE.format(
         service_port=service_port,
         store=json.dumps(f"sqlite:///{folder / 'didomi-dataverse.db'}"),
-        webhook_client_id=json.dumps(identity.webhook_client_id),
-        webhook_client_secret=json.dumps(identity.webhook_client_secret),
-        webhook_secret=json.dumps(identity.webhook_secret),
+        webhook_client_id=json.dumps(webhook.client_id),
+        webhook_client_secret=json.dumps(webhook.client_secret),
+        webhook_header=json.dumps(webhook.header_name),
+        webhook_secret=json.dumps(webhook.header_value),
         url=json.dumps(url),
         authority=json.dumps(f"{url}/{identity.tenant_id}"),
         tenant_id=json.dumps(identity.tenant_id),

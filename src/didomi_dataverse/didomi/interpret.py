@@ -1,4 +1,4 @@
-"""Notification → Reading: whom it is about, what was chosen when, what is to become of it
+"""Notification → InterpretedNotification: the person, the choices with their times, and the disposition
 (docs/how-choices-are-decided.md).
 """
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from didomi_dataverse.consent.model import Choice, Kind, Selection, Subject, Value
-from didomi_dataverse.didomi.identity import Normalize, identify
+from didomi_dataverse.consent.model import Choice, ChoiceKind, Selection, Subject, Value, is_same_value
+from didomi_dataverse.didomi.identity import Normalization, identify
 from didomi_dataverse.didomi.interpreted import (
-    Deletes,
+    DeletionScope,
     Disposition,
     Identity,
     InterpretedNotification,
+    NotificationType,
     Reason,
 )
-from didomi_dataverse.didomi.notification import Notification, NotificationType
+from didomi_dataverse.didomi.notification import Notification
 from didomi_dataverse.didomi.payload.entity import Entity
 from didomi_dataverse.didomi.payload.timestamps import UNREADABLE, clamp_to_received
 
@@ -24,7 +25,9 @@ CONFIRMED = "confirmed"
 PENDING_APPROVAL = "pending_approval"
 
 MAX_CHOICES = 2_000
-"""Of one notification. Didomi's own quota is 300 purposes (didomi.md 4.1); what is more is no person's."""
+"""Of one notification. Didomi's own quota is 300 purposes (didomi.md 4.1). Too small: real notifications are
+parked. Too large: one notification makes a contact's state too large to fold.
+"""
 
 _SKIPPED = frozenset(
     {
@@ -38,43 +41,46 @@ _SKIPPED = frozenset(
 
 
 class OnUserDeleted(StrEnum):
-    """What a `user.deleted` does: an erasure, a clean-up or a duplicate, which it does not say (didomi.md
-    3.2).
+    """What a `user.deleted` does. It may be an erasure, a clean-up or a duplicate, and does not say which
+    (didomi.md 3.2).
     """
 
-    UNSET = "unset"  # what that Didomi user chose no longer counts
-    IGNORE = "ignore"
+    UNSET = "unset"  # the choices of that Didomi user no longer count
+    IGNORE = "ignore"  # it is logged and skipped
     PARK = "park"  # for a person to decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterpretationPolicy:
-    """What of the configuration decides how a notification is read.
-
-    `organization_id` None accepts every organization. `mapped_regulations` are in lower case.
-    """
+    """What of the configuration decides how a notification is interpreted."""
 
     organization_id: str | None = None
+    """The Didomi customer whose notifications are accepted; None accepts all."""
     mapped_regulations: frozenset[str] = frozenset({"gdpr"})
-    normalize: Normalize = Normalize.LITERAL
+    """In lower case. Choices of another regulation are kept, but no column is written for them."""
+    normalize: Normalization = Normalization.LITERAL
+    """How an `organization_user_id` is spelt in Dataverse."""
     on_user_deleted: OnUserDeleted = OnUserDeleted.UNSET
 
 
 @dataclass(frozen=True, slots=True)
-class _Times:
-    """When the choices of a notification were made, by kind, and what was odd about it."""
+class _EffectiveTimes:
+    """When the choices of a notification were made."""
 
     stated_at: datetime
+    """Of its statements, aware UTC."""
     asserted_at: datetime
-    notes: tuple[str, ...]
+    """Of its assertions: when the state held, aware UTC."""
+    warnings: tuple[str, ...]
+    """What was odd about the times."""
 
 
 def interpret(
     notification: Notification, *, received_at: datetime, caller: str, policy: InterpretationPolicy
 ) -> InterpretedNotification:
-    """What one notification means. Never raises: whatever it is, it becomes a reading with a disposition.
+    """What one notification means. Every notification has a result: no content makes this raise.
 
-    `received_at` is aware UTC. `caller` says by which configured way the sender was let in.
+    `received_at` is when it arrived, aware UTC. `caller` is stored with it: how its caller was authenticated.
     """
     entity = notification.entity
     known_type = notification.known_type
@@ -87,18 +93,16 @@ def interpret(
             type=notification.type,
             caller=caller,
             regulation=notification.regulation,
-            disposition=_disposition(fault),
+            disposition=_disposition_for(fault),
             reason=fault,
-            notes=notification.notes,
+            warnings=notification.warnings,
         )
-    times = _times(notification, entity, known_type, received_at)
-    identity = _identity(entity, policy)
-    reason, choices = _decided(
-        notification, entity, known_type, times=times, identity=identity, policy=policy
-    )
-    deletes: Deletes | None = None
+    times = _determine_times(notification, entity, known_type, received_at)
+    identity = _identify_person(entity, policy)
+    reason, choices = _decide(notification, entity, known_type, times=times, identity=identity, policy=policy)
+    deletes: DeletionScope | None = None
     if known_type.is_deletion and reason is None:
-        deletes = Deletes.EVENT if known_type.is_event else Deletes.USER
+        deletes = DeletionScope.EVENT if known_type.is_event else DeletionScope.USER
     return InterpretedNotification(
         digest=notification.digest,
         body=notification.body,
@@ -113,38 +117,38 @@ def interpret(
         identity=identity if isinstance(identity, Identity) else None,
         choices=choices,
         deletes=deletes,
-        disposition=_disposition(reason),
+        disposition=_disposition_for(reason),
         reason=reason,
-        notes=notification.notes + times.notes,
+        warnings=notification.warnings + times.warnings,
     )
 
 
-def _disposition(reason: Reason | None) -> Disposition:
+def _disposition_for(reason: Reason | None) -> Disposition:
     if reason is None:
         return Disposition.APPLIED
     return Disposition.SKIPPED if reason in _SKIPPED else Disposition.PARKED
 
 
-def _decided(
+def _decide(
     notification: Notification,
     entity: Entity,
     known_type: NotificationType,
     *,
-    times: _Times,
+    times: _EffectiveTimes,
     identity: Identity | Reason,
     policy: InterpretationPolicy,
 ) -> tuple[Reason | None, tuple[Choice, ...]]:
     """Why it is not applied, if it is not, and the choices to fold."""
-    reason = _reason_before_choices(notification, entity, known_type, policy)
+    reason = _find_obstacle(notification, entity, known_type, policy)
     if reason is not None or known_type.is_deletion:
-        # A deletion may name nobody (didomi.md 1.3): our own log knows whom it is about.
+        # A deletion may name no person (didomi.md 1.3): our own log knows the contacts that it concerns.
         return reason, ()
     if isinstance(identity, Reason):
         return identity, ()
-    if entity.left_out and not entity.answers:
-        # Everything that may have been a choice was unreadable. Facts beside it do not make that fine.
+    if entity.has_unreadable_values and not entity.values:
+        # Everything that may have been a choice was unreadable. Readable facts beside it do not change that.
         return Reason.MALFORMED, ()
-    choices = tuple(_choices(notification, entity, known_type, times))
+    choices = tuple(_iterate_choices(notification, entity, known_type, times))
     if not choices:
         return Reason.NO_CHOICES, ()
     if len(choices) > MAX_CHOICES:
@@ -155,23 +159,24 @@ def _decided(
     ), choices
 
 
-def _reason_before_choices(
+def _find_obstacle(
     notification: Notification, entity: Entity, known_type: NotificationType, policy: InterpretationPolicy
 ) -> Reason | None:
+    """Why the notification is not applied, as far as its choices do not decide that."""
     if notification.fault is not None:
         return notification.fault
     # The example of `event.deleted` names no organization (didomi.md 1.3), so absent is not foreign.
     if policy.organization_id is not None and entity.organization_id not in ("", policy.organization_id):
         return Reason.FOREIGN_ORGANIZATION
     if known_type.is_deletion:
-        return _reason_of_deletion(entity, known_type, policy)
-    return _reason_of_status(notification, entity) if known_type.is_event else None
+        return _find_deletion_obstacle(entity, known_type, policy)
+    return _find_status_obstacle(notification, entity) if known_type.is_event else None
 
 
-def _reason_of_deletion(
+def _find_deletion_obstacle(
     entity: Entity, known_type: NotificationType, policy: InterpretationPolicy
 ) -> Reason | None:
-    """Why a deletion is not followed, if it is not."""
+    """Why a deletion is not carried out, if it is not."""
     if not (entity.entity_id if known_type.is_event else entity.didomi_user):
         return Reason.MALFORMED
     if known_type.is_event or policy.on_user_deleted is OnUserDeleted.UNSET:
@@ -180,8 +185,8 @@ def _reason_of_deletion(
     return Reason.USER_DELETION_IGNORED if is_ignored else Reason.DELETED
 
 
-def _reason_of_status(notification: Notification, entity: Entity) -> Reason | None:
-    """didomi.md 3.1: absent is confirmed; pending is no choice yet; anything else is for a person."""
+def _find_status_obstacle(notification: Notification, entity: Entity) -> Reason | None:
+    """didomi.md 3.1: absent is confirmed; pending is not a choice yet; anything else is for a person."""
     status = CONFIRMED if entity.status is None else entity.status
     if status == CONFIRMED:
         return None
@@ -192,35 +197,35 @@ def _reason_of_status(notification: Notification, entity: Entity) -> Reason | No
     return Reason.CONFIRMATION_REVOKED if was_confirmed else Reason.PENDING_APPROVAL
 
 
-def _identity(entity: Entity, policy: InterpretationPolicy) -> Identity | Reason:
-    written = entity.organization_user_id
-    if written is UNREADABLE:
+def _identify_person(entity: Entity, policy: InterpretationPolicy) -> Identity | Reason:
+    person = entity.organization_user_id
+    if person is UNREADABLE:
         return Reason.IDENTITY_UNUSABLE
-    return identify(written if isinstance(written, str) else None, policy.normalize)
+    return identify(person if isinstance(person, str) else None, policy.normalize)
 
 
-def _times(
+def _determine_times(
     notification: Notification, entity: Entity, known_type: NotificationType, received_at: datetime
-) -> _Times:
+) -> _EffectiveTimes:
     """The effective times of didomi.md 1.6, none of them in the future."""
-    notes: list[str] = []
+    warnings: list[str] = []
 
-    def bounded(made_at: datetime, word: str) -> datetime:
-        known = clamp_to_received(made_at, received_at)
-        if known != made_at:
-            notes.append(word)
-        return known
+    def clamp(made_at: datetime, warning: str) -> datetime:
+        clamped = clamp_to_received(made_at, received_at)
+        if clamped != made_at:
+            warnings.append(warning)
+        return clamped
 
-    said_at = entity.updated_at
-    # A snapshot's creation says when the Didomi user was first seen, which is no time of a later state.
-    if said_at is None and known_type is not NotificationType.USER_UPDATED:
-        said_at = entity.created_at
-    if said_at is None:
-        notes.append("missing_time")
-    asserted_at = bounded(said_at, "future_time") if isinstance(said_at, datetime) else received_at
+    entity_at = entity.updated_at
+    # A snapshot's creation is when the Didomi user was first seen, which is not the time of a later state.
+    if entity_at is None and known_type is not NotificationType.USER_UPDATED:
+        entity_at = entity.created_at
+    if entity_at is None:
+        warnings.append("missing_time")
+    asserted_at = clamp(entity_at, "future_time") if isinstance(entity_at, datetime) else received_at
     source_at = None if known_type.is_event else notification.source.made_at
-    stated_at = asserted_at if source_at is None else bounded(source_at, "future_time source")
-    return _Times(stated_at, asserted_at, tuple(notes))
+    stated_at = asserted_at if source_at is None else clamp(source_at, "future_time source")
+    return _EffectiveTimes(stated_at, asserted_at, tuple(warnings))
 
 
 def _statement_source(notification: Notification, entity: Entity, known_type: NotificationType) -> str:
@@ -230,51 +235,46 @@ def _statement_source(notification: Notification, entity: Entity, known_type: No
 
 
 def _snapshot_id(entity: Entity) -> str:
-    """A user has no id per state: the revision counter stands in for it (didomi.md 2.2)."""
+    """A user has no id for each state: the revision counter replaces it (didomi.md 2.2)."""
     if entity.version:
         return f"{entity.didomi_user}:{entity.version}"
     moment = entity.updated_at.isoformat() if isinstance(entity.updated_at, datetime) else ""
     return f"{entity.didomi_user}:{moment}"
 
 
-def _choices(
-    notification: Notification, entity: Entity, known_type: NotificationType, times: _Times
+def _iterate_choices(
+    notification: Notification, entity: Entity, known_type: NotificationType, times: _EffectiveTimes
 ) -> Iterator[Choice]:
     old = None if known_type.is_event else notification.old_entity
-    said_before = {} if old is None else dict(_said(old))
+    old_values = {} if old is None else dict(_iterate_values(old))
     is_login = old is not None and old.organization_user_id != entity.organization_user_id
     is_past_unknown = known_type is NotificationType.USER_UPDATED and (old is None or is_login)
     statement_source = _statement_source(notification, entity, known_type)
     told_at = None if known_type.is_event else times.asserted_at
-    for subject, value in _said(entity):
+    for subject, value in _iterate_values(entity):
         # An item that a snapshot only repeats was decided some time before (docs/how-choices-are-decided.md,
         # "Statements and assertions").
-        is_repeated = _is_same(said_before.get(subject), value)
+        is_repeated = is_same_value(old_values.get(subject), value)
         if is_past_unknown and (old is None or is_repeated):
-            # Decided just now, or long ago on this device? A refusal is taken for new and a grant for old, so
-            # that neither a no is lost nor a yes invented (docs/decisions/0041-in-doubt-a-no-is-new.md).
+            # Decided just now, or long ago on this device? A refusal counts as new and a grant as old: so no
+            # refusal is lost and no grant invented (docs/decisions/0041-in-doubt-a-no-is-new.md).
             is_repeated = not _is_refusal(value)
         yield Choice(
             subject=subject,
             value=value,
             made_at=times.asserted_at if is_repeated else times.stated_at,
             didomi_user=entity.didomi_user,
-            kind=Kind.ASSERTION if is_repeated else Kind.STATEMENT,
+            kind=ChoiceKind.ASSERTION if is_repeated else ChoiceKind.STATEMENT,
             source_id=_snapshot_id(entity) if is_repeated else statement_source,
             notification=notification.digest,
             told_at=None if is_repeated else told_at,
         )
 
 
-def _said(entity: Entity) -> Iterator[tuple[Subject, Value]]:
-    yield from entity.answers.items()
+def _iterate_values(entity: Entity) -> Iterator[tuple[Subject, Value]]:
+    yield from entity.values.items()
     yield from entity.facts.items()
 
 
 def _is_refusal(value: Value) -> bool:
     return value is False or (isinstance(value, Selection) and not value.ids)
-
-
-def _is_same(before: Value | None, now: Value) -> bool:
-    # For Python, `True == 1`; for a column it is not.
-    return type(before) is type(now) and before == now

@@ -1,6 +1,4 @@
-"""Hand out contacts that are due, and take back what became of them. The lease is the fence between the
-two.
-"""
+"""Hand out contacts that are due, and store what became of them. The lease is the fence between the two."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -8,61 +6,46 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, func, literal, or_, select, true, update
+from sqlalchemy import Connection, Select, bindparam, func, literal, or_, select, true, update
 
-from didomi_dataverse.ledger.codec import (
-    EMPTY_WRITTEN,
-    decode_registers,
-    decode_written,
-    encode_evidence,
-    encode_written,
-)
-from didomi_dataverse.ledger.database import dialect
-from didomi_dataverse.ledger.database.bulk_sql import insert_rows, rows_in, update_rows
+from didomi_dataverse.ledger.codec import EMPTY_WRITTEN, encode_evidence, encode_written
+from didomi_dataverse.ledger.contact_rows import CONTACT_COLUMNS, decode_contact
+from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows, update_rows
+from didomi_dataverse.ledger.database.statements import lock_rows
+from didomi_dataverse.ledger.database.transactions import Database
 from didomi_dataverse.ledger.delivery_state import (
     Attempt,
     Claim,
-    Contact,
     DeliveryState,
     Move,
     Priority,
     Settlement,
-    moved,
+    next_state,
 )
-from didomi_dataverse.ledger.tables import attempts, contacts, meta, storable_text
+from didomi_dataverse.ledger.tables import attempts, clip_text, contacts, meta
 
 HOLDER_PREFIX = "replica/"
-"""What the keys of `meta` begin with that name the replicas at work (`presence`)."""
-
-_HOLDER_CHARACTERS = 16
-"""The beginning of a lease is the name of whoever holds it."""
+"""How the keys of `meta` begin that name the replicas at work (`replicas.py`)."""
 
 UNREADABLE = "unreadable_state"
 """Why a contact is parked whose stored state this version cannot read."""
 
-CONTACT_COLUMNS = (
-    contacts.c.id,
-    contacts.c.key,
-    contacts.c.identifier,
-    contacts.c.registers,
-    contacts.c.revision,
-    contacts.c.state,
-    contacts.c.due_at,
-    contacts.c.written,
-    contacts.c.row_id,
-    contacts.c.attempts,
-    contacts.c.unmatched_since,
-    contacts.c.reason,
-)
+_HOLDER_CHARACTERS = 16
+"""Length of a holder's name, with which each of its leases begins."""
+
+_TOKEN_BYTES = 8
+"""Random bytes that tell one lease of a holder from another."""
 
 _PARK_UNREADABLE = (
     update(contacts)
     .where(contacts.c.id == bindparam("contact_id"))
     .values(state=DeliveryState.PARKED.value, due_at=None, lease=None, reason=UNREADABLE)
 )
-_FORGET = update(contacts).where(contacts.c.id == bindparam("contact_id")).values(written=EMPTY_WRITTEN)
-_GIVEN_BACK: Mapping[str, object] = {
-    "state": moved(DeliveryState.DELIVERING, Move.POSTPONED).value,
+_FORGET_WRITTEN = (
+    update(contacts).where(contacts.c.id == bindparam("contact_id")).values(written=EMPTY_WRITTEN)
+)
+_RELEASED_COLUMNS: Mapping[str, object] = {
+    "state": next_state(DeliveryState.DELIVERING, Move.POSTPONED).value,
     "lease": None,
     # Something may have been written that was never settled, so nothing is known of the row.
     "written": EMPTY_WRITTEN,
@@ -70,11 +53,9 @@ _GIVEN_BACK: Mapping[str, object] = {
 _RELEASE = (
     update(contacts)
     .where(contacts.c.id == bindparam("contact_id"), contacts.c.lease == bindparam("held"))
-    .values(due_at=bindparam("due_at"), **_GIVEN_BACK)
+    .values(due_at=bindparam("due_at"), **_RELEASED_COLUMNS)
 )
-
-
-_IS_FREE = or_(
+_HAS_NO_LIVE_HOLDER = or_(
     contacts.c.lease.is_(None),
     select(func.count())
     .select_from(meta)
@@ -84,22 +65,59 @@ _IS_FREE = or_(
 )
 
 
-def contact_of(row: RowMapping) -> Contact:
-    """The contact in a row of CONTACT_COLUMNS. Raises ValueError when its state is not readable."""
-    return Contact(
-        contact_id=row["id"],
-        key=row["key"],
-        identifier=row["identifier"],
-        registers=decode_registers(row["registers"]),
-        revision=row["revision"],
-        state=DeliveryState(row["state"]),
-        due_at=row["due_at"],
-        written=decode_written(row["written"]),
-        row_id=row["row_id"],
-        attempts=row["attempts"],
-        unmatched_since=row["unmatched_since"],
-        reason=row["reason"],
-    )
+class DeliveryQueue:
+    """The contacts that are due, handed out under leases.
+
+    Any number of workers may use it at once, on PostgreSQL those of many processes. Every method raises
+    StoreUnavailableError when the store could not commit; then nothing has changed.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(
+        self, *, now: datetime, limit: int, lease: timedelta, holder: str | None = None
+    ) -> list[Claim]:
+        """At most `limit` contacts that are due, withdrawals first, each leased until `now + lease`.
+
+        No other worker gets them before the lease ends. The lease of a `holder` that is at work (`Replicas`)
+        does not end: a clock that jumps must not make two workers write at once. What another replica is
+        claiming at the same moment is passed over.
+        """
+        return await self._database.write(_claim, now, limit, lease, holder)
+
+    async def settle(self, settlements: Sequence[Settlement], *, now: datetime) -> list[bool]:
+        """Store what became of claims, with the attempt of each; one answer for each.
+
+        False: the lease was no longer the caller's, and nothing was changed for that contact. `row_id`,
+        `attempts` and `unmatched_since` are stored as they stand in the settlement, empty ones included.
+        Raises ValueError for a move that needs `due_at` and has none, and for one that is not a worker's.
+        """
+        if not settlements:
+            return []
+        return await self._database.write(_settle, settlements, now)
+
+    async def release(self, claims: Sequence[Claim], *, now: datetime) -> None:
+        """Give claims back, due at `now`. What Dataverse holds of them counts as unknown.
+
+        Claims whose lease another worker has by now are left alone.
+        """
+        if claims:
+            await self._database.write(_release, claims, now)
+
+    async def release_held_by(self, holder: str, *, now: datetime) -> int:
+        """Give back all that is claimed under a name, due at `now`. Returns how many contacts that were.
+
+        For claims that may have been committed although their answer was lost.
+        """
+        return await self._database.write(release_all, now, holder=holder)
+
+    async def next_due_at(self) -> datetime | None:
+        """The earliest time at which a contact is due or a lease ends. In the past when one is due already.
+
+        None when no contact will be due by itself.
+        """
+        return await self._database.read(_next_due_at)
 
 
 def new_holder() -> str:
@@ -107,83 +125,88 @@ def new_holder() -> str:
     return secrets.token_hex(_HOLDER_CHARACTERS // 2)
 
 
-def claim(
-    connection: Connection, now: datetime, limit: int, lease: timedelta, holder: str | None = None
-) -> list[Claim]:
-    """Contacts whose time has come, withdrawals first, each leased to the caller until `now + lease`.
+def release_all(connection: Connection, now: datetime, *, holder: str | None = None) -> int:
+    """Release every claim of a holder that is known to be gone. Returns how many contacts that were.
 
-    `due_at <= now` covers all three: due, unmatched and to be looked for again, and delivering under a lease
-    that ended. A lease whose holder is at work (`presence`) does not end: a clock that jumps must not make
-    two write at once. What another replica is claiming at the same moment is passed over.
+    Without a name it releases every claim there is: for a process that is known to be alone.
     """
-    token = (holder or new_holder()) + secrets.token_hex(8)
+    is_delivering = contacts.c.state == DeliveryState.DELIVERING.value
+    is_theirs = true() if holder is None else func.substr(contacts.c.lease, 1, _HOLDER_CHARACTERS) == holder
+    return connection.execute(
+        update(contacts).where(is_delivering, is_theirs).values(due_at=now, **_RELEASED_COLUMNS)
+    ).rowcount
+
+
+def _claim(
+    connection: Connection, now: datetime, limit: int, lease: timedelta, holder: str | None
+) -> list[Claim]:
+    token = (holder or new_holder()) + secrets.token_hex(_TOKEN_BYTES)
     until = now + lease
     claims: list[Claim] = []
-    taken: list[dict[str, Any]] = []
+    claimed_rows: list[dict[str, Any]] = []
     taken_over: list[dict[str, Any]] = []
     unreadable: list[dict[str, Any]] = []
     for priority in Priority:
-        wanted = _due(priority, now, limit - len(claims))
-        for row in connection.execute(dialect.locked(connection, wanted, skip_locked=True)).mappings().all():
+        due = lock_rows(connection, _select_due(priority, now, limit - len(claims)), skip_locked=True)
+        for row in connection.execute(due).mappings().all():
             try:
-                contact = contact_of(row)
-                state = moved(contact.state, Move.CLAIMED)
+                contact = decode_contact(row)
+                state = next_state(contact.state, Move.CLAIMED)
             except (ValueError, KeyError):
-                # It would stop everybody behind it, every time (promise 4).
+                # It would stop every contact behind it, every time (promise 4).
                 unreadable.append({"contact_id": row["id"]})
                 continue
             written = contact.written
             if contact.state is DeliveryState.DELIVERING:
-                # Whoever held the lease may have written without settling: nothing is known of the row.
+                # The holder of the lease may have written without settling: nothing is known of the row.
                 written = {}
                 taken_over.append({"contact_id": row["id"]})
             claimed = replace(contact, state=state, due_at=until, written=written)
             claims.append(Claim(contact=claimed, lease=token))
-            taken.append({"id": row["id"], "state": state.value, "due_at": until, "lease": token})
+            claimed_rows.append({"id": row["id"], "state": state.value, "due_at": until, "lease": token})
         if len(claims) >= limit:
             break
     if unreadable:
         connection.execute(_PARK_UNREADABLE, unreadable)
-    update_rows(connection, contacts, taken)
+    update_rows(connection, contacts, claimed_rows)
     if taken_over:
-        connection.execute(_FORGET, taken_over)
+        connection.execute(_FORGET_WRITTEN, taken_over)
     return claims
 
 
-def _due(priority: Priority, now: datetime, limit: int) -> Select[Any]:
-    """One range of the index `ix_contacts_claim`, read in its own order."""
+def _select_due(priority: Priority, now: datetime, limit: int) -> Select[Any]:
+    """One range of the index `ix_contacts_claim`, read in its own order.
+
+    `due_at <= now` covers all three: due, unmatched and to be looked for again, and delivering under a lease
+    that ended.
+    """
     return (
         select(*CONTACT_COLUMNS)
-        .where(contacts.c.priority == int(priority), contacts.c.due_at <= now, _IS_FREE)
+        .where(contacts.c.priority == int(priority), contacts.c.due_at <= now, _HAS_NO_LIVE_HOLDER)
         .order_by(contacts.c.due_at)
         .limit(limit)
     )
 
 
-def settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
-    """Store what became of claims, with the attempt of each. False: the lease was no longer the caller's, and
-    nothing was changed for that contact.
-
-    Raises ValueError for a move that needs `due_at` and has none, and for one that is not a worker's.
-    """
-    held = _held(connection, {settlement.contact_id for settlement in settlements})
+def _settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> list[bool]:
+    claimed = _lock_claimed(connection, {settlement.contact_id for settlement in settlements})
     answers: list[bool] = []
     confirmed: list[dict[str, Any]] = []
     unconfirmed: list[dict[str, Any]] = []
     evidence: list[dict[str, Any]] = []
     for settlement in settlements:
-        row = held.get(settlement.contact_id)
+        row = claimed.get(settlement.contact_id)
         if row is None or row.lease != settlement.lease:
             answers.append(False)
             continue
         # One claim is settled once, whatever the caller passes.
-        del held[settlement.contact_id]
+        del claimed[settlement.contact_id]
         answers.append(True)
-        settled = _settled_row(settlement, row, now)
+        changes = _settle_row(settlement, row, now)
         if settlement.written is None:
-            unconfirmed.append(settled)
+            unconfirmed.append(changes)
         else:
-            confirmed.append(settled | {"written": encode_written(settlement.written)})
+            confirmed.append(changes | {"written": encode_written(settlement.written)})
         if settlement.attempt is not None:
             evidence.append(_attempt_row(settlement.contact_id, settlement.attempt))
     update_rows(connection, contacts, confirmed)
@@ -192,31 +215,7 @@ def settle(connection: Connection, settlements: Sequence[Settlement], now: datet
     return answers
 
 
-def release(connection: Connection, claims: Sequence[Claim], now: datetime) -> None:
-    """Give claims back: due at `now`. Those whose lease somebody else has by now are left alone."""
-    if not claims:
-        return
-    connection.execute(
-        _RELEASE,
-        [
-            {"contact_id": claim.contact.contact_id, "held": claim.lease, "due_at": now}
-            for claim in sorted(claims, key=lambda claim: claim.contact.contact_id)
-        ],
-    )
-
-
-def release_all(connection: Connection, now: datetime, *, holder: str | None = None) -> int:
-    """Give every claim of a holder back that is known to be gone; without a name everybody's, for a process
-    that knows itself to be alone. How many.
-    """
-    delivering = contacts.c.state == DeliveryState.DELIVERING.value
-    theirs = true() if holder is None else func.substr(contacts.c.lease, 1, _HOLDER_CHARACTERS) == holder
-    return connection.execute(
-        update(contacts).where(delivering, theirs).values(due_at=now, **_GIVEN_BACK)
-    ).rowcount
-
-
-class _Held(NamedTuple):
+class _ClaimedRow(NamedTuple):
     """What of a contact decides how its claim is settled."""
 
     contact_id: int
@@ -225,21 +224,22 @@ class _Held(NamedTuple):
     priority: int
 
 
-def _held(connection: Connection, contact_ids: set[int]) -> dict[int, _Held]:
+def _lock_claimed(connection: Connection, contact_ids: set[int]) -> dict[int, _ClaimedRow]:
     names = ("id", "lease", "revision", "priority")
-    rows = rows_in(connection, contacts, names, where="id", wanted=contact_ids, locked=True)
-    return {row[0]: _Held(*row) for row in rows}
+    rows = select_rows(connection, contacts, names, where="id", wanted=contact_ids, lock=True)
+    return {row[0]: _ClaimedRow(*row) for row in rows}
 
 
-def _settled_row(settlement: Settlement, row: _Held, now: datetime) -> dict[str, Any]:
+def _settle_row(settlement: Settlement, row: _ClaimedRow, now: datetime) -> dict[str, Any]:
+    """The columns of a contact to change, without `written`."""
     if settlement.move in {Move.CHANGED, Move.CLAIMED}:
-        raise ValueError(f"{settlement.move} is no way to settle a claim.")
-    state = moved(DeliveryState.DELIVERING, settlement.move)
+        raise ValueError(f"{settlement.move} is not a way to settle a claim.")
+    state = next_state(DeliveryState.DELIVERING, settlement.move)
     due_at = settlement.due_at
     reason = settlement.reason
     priority = row.priority
     if row.revision != settlement.revision:
-        # Somebody chose again while this was on its way: whatever became of it, there is more to tell.
+        # The contact changed while this was on its way: whatever became of it, there is more to tell.
         state, due_at, reason = DeliveryState.DUE, now, None
     elif state in {DeliveryState.SETTLED, DeliveryState.PARKED}:
         due_at = None
@@ -263,10 +263,33 @@ def _attempt_row(contact_id: int, attempt: Attempt) -> dict[str, Any]:
     return {
         "contact_id": contact_id,
         "attempted_at": attempt.attempted_at,
-        "outcome": attempt.outcome,
+        "outcome": attempt.outcome.value,
         "status": attempt.status,
-        "code": storable_text(attempt.code),
-        "message": storable_text(attempt.message),
-        "request_id": storable_text(attempt.request_id),
+        "code": clip_text(attempt.code),
+        "message": clip_text(attempt.message),
+        "request_id": clip_text(attempt.request_id),
         "columns": encode_evidence(attempt.columns),
     }
+
+
+def _release(connection: Connection, claims: Sequence[Claim], now: datetime) -> None:
+    connection.execute(
+        _RELEASE,
+        [
+            {"contact_id": claim.contact.contact_id, "held": claim.lease, "due_at": now}
+            for claim in sorted(claims, key=lambda claim: claim.contact.contact_id)
+        ],
+    )
+
+
+def _next_due_at(connection: Connection) -> datetime | None:
+    earliest = [
+        connection.execute(
+            select(contacts.c.due_at)
+            .where(contacts.c.priority == int(priority), contacts.c.due_at.is_not(None))
+            .order_by(contacts.c.due_at)
+            .limit(1)
+        ).scalar_one_or_none()
+        for priority in Priority
+    ]
+    return min((due_at for due_at in earliest if due_at is not None), default=None)

@@ -1,9 +1,9 @@
 """Registers, confirmations and evidence as compact JSON text, and back.
 
 One notification usually speaks of many items, so what its choices share (time, user, source, digest) is
-written once, in `origins`, and referred to by number. ASCII only, whatever people typed: no database, driver
-or encoding has an opinion on it. Every text carries its version; a text of an unknown version is refused
-rather than half understood.
+written once, in `origins`, and referred to by number. The text is ASCII only, whatever people typed: no
+database, driver or encoding can change it. Every text carries its version; a text of an unknown version is
+refused rather than half understood.
 """
 
 import json
@@ -16,9 +16,9 @@ from didomi_dataverse.consent.model import (
     UNSET,
     Basis,
     Choice,
+    ChoiceKind,
     Fact,
     Item,
-    Kind,
     Selection,
     Subject,
     Unset,
@@ -29,7 +29,7 @@ from didomi_dataverse.ledger.database.instants import from_microseconds, to_micr
 from didomi_dataverse.ledger.delivery_state import Written
 
 _VERSION = 1
-# Of registers in which something is deleted: a program that knows no deletions must not half understand them.
+# Of registers in which something is deleted: a program from before deletions must not half understand them.
 _VERSION_WITH_DELETIONS = 2
 _BASES = (Basis.CONSENT, Basis.LEGITIMATE_INTEREST)
 _BASIS_NUMBERS = {basis: number for number, basis in enumerate(_BASES)}
@@ -39,12 +39,13 @@ EMPTY_WRITTEN = '{"v":1,"columns":{}}'
 
 
 def encode_registers(registers: Registers) -> str:
-    """The text of registers that `fold` made: every choice names the subject and the user it is filed
-    under.
+    """The text of registers that `fold` made.
+
+    Every choice must name the subject and the Didomi user of its register's key.
     """
     origins: dict[tuple[int | str, ...], int] = {}
 
-    def encoded(choice: Choice | None) -> list[Any] | None:
+    def encode_choice(choice: Choice | None) -> list[Any] | None:
         if choice is None:
             return None
         made_at = to_microseconds(choice.made_at)
@@ -56,20 +57,24 @@ def encode_registers(registers: Registers) -> str:
     has_deletions = False
     rows: list[Any] = []
     for (subject, _), register in registers.items():
-        row: list[Any] = [_encode_subject(subject), encoded(register.statement), encoded(register.assertion)]
+        row: list[Any] = [
+            _encode_subject(subject),
+            encode_choice(register.statement),
+            encode_choice(register.assertion),
+        ]
         if register.retracted or register.deleted_until is not None:
             has_deletions = True
             deleted_until = (
                 None if register.deleted_until is None else to_microseconds(register.deleted_until)
             )
-            row += [deleted_until, [encoded(choice) for choice in register.retracted]]
+            row += [deleted_until, [encode_choice(choice) for choice in register.retracted]]
         rows.append(row)
     version = _VERSION_WITH_DELETIONS if has_deletions else _VERSION
     return _dumps({"v": version, "origins": list(origins), "registers": rows})
 
 
 def decode_registers(text: str) -> dict[RegisterKey, Register]:
-    """The registers. Raises ValueError when the text is not one of ours."""
+    """The registers of a text. Raises ValueError when `encode_registers` did not write it."""
     if text == EMPTY_REGISTERS:
         return {}
     document = _loads(text, _VERSION, _VERSION_WITH_DELETIONS)
@@ -85,7 +90,7 @@ def decode_registers(text: str) -> dict[RegisterKey, Register]:
             for made_at, didomi_user, source_id, notification, *told_at in document["origins"]
         ]
 
-        def decoded(subject: Subject, kind: Kind, encoded: list[Any] | None) -> Choice | None:
+        def decode_choice(subject: Subject, kind: ChoiceKind, encoded: list[Any] | None) -> Choice | None:
             if encoded is None:
                 return None
             number, value = encoded
@@ -104,17 +109,17 @@ def decode_registers(text: str) -> dict[RegisterKey, Register]:
         registers: dict[RegisterKey, Register] = {}
         for encoded_subject, encoded_statement, encoded_assertion, *deleted in document["registers"]:
             subject = _decode_subject(encoded_subject)
-            statement = decoded(subject, Kind.STATEMENT, encoded_statement)
-            assertion = decoded(subject, Kind.ASSERTION, encoded_assertion)
+            statement = decode_choice(subject, ChoiceKind.STATEMENT, encoded_statement)
+            assertion = decode_choice(subject, ChoiceKind.ASSERTION, encoded_assertion)
             deleted_until: datetime | None = None
             retracted: list[Choice] = []
             if deleted:
                 deleted_until = None if deleted[0] is None else from_microseconds(deleted[0])
-                found = [decoded(subject, Kind.STATEMENT, one) for one in deleted[1]]
-                retracted = [one for one in found if one is not None]
-            spoken = next((one for one in (statement, assertion, *retracted) if one is not None), None)
-            if spoken is not None:
-                registers[subject, spoken.didomi_user] = Register(
+                decoded = [decode_choice(subject, ChoiceKind.STATEMENT, one) for one in deleted[1]]
+                retracted = [one for one in decoded if one is not None]
+            any_choice = next((one for one in (statement, assertion, *retracted) if one is not None), None)
+            if any_choice is not None:
+                registers[subject, any_choice.didomi_user] = Register(
                     statement, assertion, tuple(retracted), deleted_until
                 )
     except (KeyError, IndexError, TypeError, OverflowError) as error:
@@ -126,7 +131,11 @@ def decode_registers(text: str) -> dict[RegisterKey, Register]:
 
 
 def encode_written(written: Mapping[str, Written]) -> str:
-    """The text of what Dataverse confirmed for each column."""
+    """The text of what Dataverse confirmed for each column.
+
+    >>> encode_written({"donotemail": Written(True, None)})
+    '{"v":1,"columns":{"donotemail":[true,null]}}'
+    """
     columns: dict[str, list[JsonScalar]] = {
         column: [entry.value, None if entry.stated_at is None else to_microseconds(entry.stated_at)]
         for column, entry in written.items()
@@ -135,7 +144,10 @@ def encode_written(written: Mapping[str, Written]) -> str:
 
 
 def decode_written(text: str) -> dict[str, Written]:
-    """What Dataverse confirmed. Raises ValueError when the text is not one of ours."""
+    """What Dataverse confirmed for each column.
+
+    Raises ValueError when `encode_written` did not write the text.
+    """
     if text == EMPTY_WRITTEN:
         return {}
     document = _loads(text, _VERSION)
@@ -151,14 +163,14 @@ def decode_written(text: str) -> dict[str, Written]:
 
 
 def encode_evidence(columns: Mapping[str, Mapping[str, object]]) -> str:
-    """The text of an attempt's columns. What JSON cannot spell is kept as its text: evidence must never be
-    the reason why a contact cannot be settled.
+    """The text of an attempt's columns. A value that JSON cannot represent is kept as its text: evidence must
+    never be the reason why a contact cannot be settled.
     """
     return _dumps_evidence(columns)
 
 
 def decode_evidence(text: str) -> dict[str, dict[str, object]]:
-    """An attempt's columns."""
+    """The columns of an attempt: what `encode_evidence` wrote."""
     columns: dict[str, dict[str, object]] = json.loads(text)
     return columns
 
@@ -176,7 +188,7 @@ def _loads(text: str, *versions: int) -> dict[str, Any]:
         raise ValueError(
             f"The stored state of a contact is of version {version!r}; this program reads {versions[-1]}."
         )
-    return document  # type: ignore[no-any-return]  # json.loads knows no types; the shape is checked where it is read
+    return document  # type: ignore[no-any-return]  # json.loads has no types; the shape is checked where it is read
 
 
 def _encode_subject(subject: Subject) -> list[str | int]:
@@ -198,14 +210,12 @@ def _decode_subject(parts: list[Any]) -> Subject:
 
 @lru_cache(maxsize=4096)
 def _item(regulation: str, purpose: str, preference: str, channel: str, basis: int) -> Item:
-    """Kept, because all contacts speak of the same few items. The ids are the organization's, not a
-    person's.
-    """
+    """Cached, because all contacts hold the same few items. The ids are an organization's, not a person's."""
     return Item(regulation, purpose, preference, channel, _BASES[basis])
 
 
 def _encode_value(value: Value) -> JsonScalar | list[Any]:
-    """JSON's own scalars stay what they are; a selection is a list of its text and its ids."""
+    """JSON's own scalars stay as they are; a selection becomes a list of its text and its ids."""
     if isinstance(value, Selection):
         return [value.text, *value.ids]
     return None if isinstance(value, Unset) else value

@@ -1,4 +1,4 @@
-"""One contact while a group of readings is folded into it: from its row, to its row."""
+"""One contact while a group of notifications is folded into it: from its row, to its row."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -8,28 +8,29 @@ from typing import Any
 from didomi_dataverse.consent.change import compare_states
 from didomi_dataverse.consent.model import Choice
 from didomi_dataverse.consent.registers import RegisterKey, Registers, fold, resolve, retract
-from didomi_dataverse.consent.tombstones import NOTHING_DELETED, Tombstones
+from didomi_dataverse.consent.tombstones import NO_TOMBSTONES, Tombstones
 from didomi_dataverse.didomi.interpreted import InterpretedNotification, Reason
 from didomi_dataverse.ledger.codec import decode_registers, encode_registers
-from didomi_dataverse.ledger.delivery_state import DeliveryState, Move, Priority, moved
+from didomi_dataverse.ledger.delivery_state import DeliveryState, Move, Priority, next_state
 
-MAX_CHARACTERS = 1_000_000
-"""Of a contact's registers as text: some ten thousand choices. What would make them longer is parked: every
-later notification and every write would have to read them whole.
-"""
+MAX_REGISTERS_CHARACTERS = 1_000_000
+"""Longest text of a contact's registers: some ten thousand choices. A notification that would make it longer
+is parked. Too small: choices of people with many devices are parked. Too large: every later notification and
+every write reads the whole text."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoldResult:
-    """What one reading did to its contact.
-
-    `changed`: some item's value is another now, or was stated again later: there is something to deliver.
-    `withdrawal`: some item became more restrictive. `problem`: why a person has to look at it.
-    """
+    """What one notification did to its contact."""
 
     changed: bool
+    """Whether some item has another value now, or was stated again later: there is something to deliver."""
+
     withdrawal: bool
+    """Whether some item became more restrictive."""
+
     problem: Reason | None = None
+    """Why a person has to look at the notification. None when there is nothing to look at."""
 
 
 NOTHING_NEW = FoldResult(changed=False, withdrawal=False)
@@ -37,97 +38,116 @@ NOTHING_NEW = FoldResult(changed=False, withdrawal=False)
 
 @dataclass(slots=True, kw_only=True)
 class ContactUpdate:
-    """A contact, and what the readings so far have made of it.
-
-    `stored` is the text of its registers as they were found, `text` as they are now. `history_cut_at`: when
-    the first of its notifications was deleted for its age, None while all are kept.
-    """
+    """A contact, and what the notifications so far have made of it."""
 
     contact_id: int
+    """The contact's number in the ledger."""
+
     state: DeliveryState
+    """Where its delivery stood when it was loaded."""
+
     due_at: datetime | None
+    """As in `Contact.due_at`, when it was loaded."""
+
     priority: Priority
+    """The most urgent of its undelivered changes."""
+
     revision: int
+    """Counts its changes. A change here adds 1."""
+
     reason: str | None
-    stored: str
+    """Why it was parked, unmatched or postponed when it was loaded. None when there was no reason."""
+
+    stored_text: str
+    """Its registers as encoded in its row."""
+
     history_cut_at: datetime | None = None
+    """When retention first deleted one of its notifications. None while all are kept."""
+
     text: str = field(init=False)
-    registers: Registers | None = None
-    changed: bool = False
+    """Its registers as encoded now."""
+
+    is_changed: bool = field(default=False, init=False)
+    """Whether there is something to deliver that its row does not show yet."""
+
+    _registers: Registers | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.text = self.stored
+        self.text = self.stored_text
 
-    def fold(self, reading: InterpretedNotification, tombstones: Tombstones = NOTHING_DELETED) -> FoldResult:
-        """Fold the reading's choices, some of which may be deleted already. Raises whatever it or the stored
-        registers make it raise; then nothing has changed here.
+    def fold(
+        self, notification: InterpretedNotification, tombstones: Tombstones = NO_TOMBSTONES
+    ) -> FoldResult:
+        """Fold the notification's choices, some of which may be deleted already.
+
+        Raises whatever it or the stored registers make it raise; then nothing has changed here.
         """
-        if not reading.choices:
+        if not notification.choices:
             return NOTHING_NEW
-        before = self._decoded()
-        return self._become(before, fold(before, reading.choices, tombstones))
+        before = self._decode()
+        return self._apply(before, fold(before, notification.choices, tombstones))
 
     def would_orphan(self, deleted: Tombstones) -> bool:
         """Whether `retract` has to know the history: some newest statement is among what is deleted."""
-        return self.history_cut_at is None and retract(self._decoded(), deleted)[1]
+        return self.history_cut_at is None and retract(self._decode(), deleted)[1]
 
     def retract(self, deleted: Tombstones, history: Iterable[Choice], tombstones: Tombstones) -> FoldResult:
         """Let what `deleted` names no longer count.
 
-        `history` is everything that the notifications about this contact say, and `tombstones` all that is
+        `history` is every choice of the notifications about this contact, and `tombstones` all that is
         deleted of it; both may be empty unless `would_orphan`. Raises as `fold`.
         """
-        before = self._decoded()
+        before = self._decode()
         after, is_orphaned = retract(before, deleted)
         if is_orphaned:
             if self.history_cut_at is not None:
                 # What was chosen before cannot be known, and "nothing" may be as wrong as anything.
                 return FoldResult(changed=False, withdrawal=False, problem=Reason.HISTORY_INCOMPLETE)
             after = fold(after, history, tombstones)
-        consequence = self._become(before, after)
-        if consequence.problem is None and _is_withheld(after, deleted):
-            return replace(consequence, problem=Reason.DELETE_WOULD_GRANT)
-        return consequence
+        result = self._apply(before, after)
+        if result.problem is None and _is_withheld(after, deleted):
+            return replace(result, problem=Reason.DELETE_WOULD_GRANT)
+        return result
 
     def deliver_again(self) -> None:
-        """Have the contact looked at by the sender, whether or not anything changed."""
-        if not self.changed and self.revision:
-            self.changed = True
+        """Have the contact delivered, whether or not anything changed."""
+        if not self.is_changed and self.revision:
+            self.is_changed = True
             self.revision += 1
 
-    def _decoded(self) -> Registers:
-        return decode_registers(self.text) if self.registers is None else self.registers
+    def _decode(self) -> Registers:
+        return decode_registers(self.text) if self._registers is None else self._registers
 
-    def _become(self, before: Registers, after: Registers) -> FoldResult:
+    def _apply(self, before: Registers, after: Registers) -> FoldResult:
         if after is before:
-            self.registers = before
+            self._registers = before
             return NOTHING_NEW
         # Encoding is the last thing that a strange value can break: before anything is kept.
         text = encode_registers(after)
-        if len(text) > max(MAX_CHARACTERS, len(self.text)):
+        if len(text) > max(MAX_REGISTERS_CHARACTERS, len(self.text)):
             return FoldResult(changed=False, withdrawal=False, problem=Reason.TOO_LARGE)
-        found = compare_states(before, after)
-        self.registers, self.text = after, text
-        if found.changed:
-            self.changed = True
+        change = compare_states(before, after)
+        self._registers, self.text = after, text
+        if change.changed:
+            self.is_changed = True
             self.revision += 1
-            self.priority = min(self.priority, Priority.WITHDRAWAL if found.withdrawal else Priority.NORMAL)
-        return FoldResult(changed=found.changed, withdrawal=found.withdrawal)
+            self.priority = min(self.priority, Priority.WITHDRAWAL if change.withdrawal else Priority.NORMAL)
+        return FoldResult(changed=change.changed, withdrawal=change.withdrawal)
 
     @property
-    def refined(self) -> bool:
-        """True when the registers are others, but say the same: which of two equal statements is remembered,
-        or what a device without a say repeated. Nobody needs to deliver that, but the fold must have seen it
-        to stay a join.
+    def is_refined(self) -> bool:
+        """Whether the registers are others but say the same: which of two equal statements is kept, or what a
+        device repeated that has no say. Nothing is to be delivered, but the fold must have seen it to stay a
+        join.
         """
-        return not self.changed and self.text != self.stored
+        return not self.is_changed and self.text != self.stored_text
 
     def changed_row(self, now: datetime) -> dict[str, Any]:
         """What to store of a contact that changed: due now, unless it is being delivered."""
-        state = moved(self.state, Move.CHANGED)
+        state = next_state(self.state, Move.CHANGED)
         due_at, reason = self.due_at, self.reason
         if state is DeliveryState.DUE:
-            # Who changes their mind while waiting in line keeps the place in it.
+            # A contact that changes while it waits keeps its place in the line.
             due_at = now if due_at is None else min(due_at, now)
             reason = reason if self.state is DeliveryState.DUE else None
         return {
@@ -143,11 +163,11 @@ class ContactUpdate:
 
 
 def _is_withheld(registers: Registers, deleted: Tombstones) -> bool:
-    """True when something of what is deleted was a refusal that stays in force."""
+    """Whether something of what is deleted was a refusal that stays in force."""
 
-    def concerns(key: RegisterKey) -> bool:
+    def is_concerned(key: RegisterKey) -> bool:
         register = registers[key]
-        return key[1] in deleted.users or any(deleted.cover(choice) for choice in register.retracted)
+        return key[1] in deleted.users or any(deleted.is_retracted(choice) for choice in register.retracted)
 
-    subjects = {key[0] for key in registers if concerns(key)}
+    subjects = {key[0] for key in registers if is_concerned(key)}
     return any(resolved.withheld for subject, resolved in resolve(registers).items() if subject in subjects)

@@ -1,11 +1,11 @@
-"""Deletions by Didomi, in the transaction that records them (docs/how-choices-are-decided.md, "Deletions";
+"""Deletions by Didomi, in the transaction that ingests them (docs/how-choices-are-decided.md, "Deletions";
 didomi.md 3.2).
 
-What is deleted is remembered as a tombstone before anything else is looked at, so that the order in which a
+The tombstones of a deletion are stored before anything else is looked up, so that the order in which a
 deletion and what it deletes arrive makes no difference.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,28 +13,38 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, or_, s
 
 from didomi_dataverse.consent.model import Choice
 from didomi_dataverse.consent.tombstones import Tombstones
-from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, InterpretedNotification, Reason
-from didomi_dataverse.didomi.notification import parse_notifications
-from didomi_dataverse.ledger.database import dialect
-from didomi_dataverse.ledger.database.bulk_sql import rows_in
-from didomi_dataverse.ledger.tables import deleted_events, deleted_users, notifications, storable_text
+from didomi_dataverse.didomi.interpreted import (
+    DeletionScope,
+    Disposition,
+    InterpretedNotification,
+    NotificationType,
+    Reason,
+)
+from didomi_dataverse.ledger import tables
+from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows
+from didomi_dataverse.ledger.tables import clip_text, deleted_events, deleted_users
 
-# The notifications it reads were accepted when they came; what is accepted today does not matter for them.
-_AS_ACCEPTED = InterpretationPolicy()
+Reinterpret = Callable[[bytes, datetime, str], Iterable[Choice]]
+"""The choices of a stored notification: from its body, the time of its arrival, and how its caller was
+authenticated. The same arguments must always give the same choices."""
+
+_DELETION_TYPES = tuple(known.value for known in NotificationType if known.is_deletion)
 
 
 @dataclass(frozen=True, slots=True)
 class DeletionTarget:
-    """Whom a deletion is about. `is_known`: what it deletes was received, be it without a person."""
+    """What a deletion concerns, as far as the ledger knows."""
 
     contact_ids: frozenset[int]
+    """The contacts about which something arrived that is deleted. Empty when none is known."""
+
     is_known: bool
+    """Whether what it deletes has arrived, even without a person."""
 
 
-def was_folded() -> ColumnElement[bool]:
-    """Of which notifications the choices are in their contact's registers."""
-    columns = notifications.c
+def is_folded() -> ColumnElement[bool]:
+    """The condition on notifications whose choices are in the registers of their contact."""
+    columns = tables.notifications.c
     return or_(
         columns.disposition.in_((Disposition.APPLIED.value, Disposition.UNCHANGED.value)),
         and_(
@@ -44,117 +54,122 @@ def was_folded() -> ColumnElement[bool]:
     )
 
 
-def named_by(reading: InterpretedNotification) -> Tombstones:
-    """What one deletion deletes."""
-    match reading.deletes:
-        case Deletes.EVENT:
-            return Tombstones(events=frozenset({reading.source_id}))
-        case Deletes.USER:
-            return Tombstones(users={reading.didomi_user: reading.received_at})
+def tombstones_of(notification: InterpretedNotification) -> Tombstones:
+    """What a notification deletes; empty when it is not a deletion."""
+    match notification.deletes:
+        case DeletionScope.EVENT:
+            return Tombstones(events=frozenset({notification.source_id}))
+        case DeletionScope.USER:
+            return Tombstones(users={notification.didomi_user: notification.received_at})
         case None:
             return Tombstones()
 
 
-def tombstones_for(connection: Connection, readings: Iterable[InterpretedNotification]) -> Tombstones:
-    """Everything deleted that concerns the choices of the readings, by now or by one of the readings."""
-    spoken = list(readings)
-    choices = [choice for reading in spoken for choice in reading.choices]
-    events = _deleted(connection, deleted_events, "source_id", {choice.source_id for choice in choices})
-    users = _deleted(connection, deleted_users, "didomi_user", {choice.didomi_user for choice in choices})
-    for named in map(named_by, spoken):
-        events |= dict.fromkeys(named.events)
-        for user, deleted_at in named.users.items():
+def find_tombstones(
+    connection: Connection, choices: Collection[Choice], notifications: Iterable[InterpretedNotification]
+) -> Tombstones:
+    """Every tombstone that concerns one of the choices, and those that the notifications set."""
+    events = _find_deleted(connection, deleted_events, "source_id", {choice.source_id for choice in choices})
+    users = _find_deleted(
+        connection, deleted_users, "didomi_user", {choice.didomi_user for choice in choices}
+    )
+    for new in map(tombstones_of, notifications):
+        events |= dict.fromkeys(new.events)
+        for user, deleted_at in new.users.items():
             known = users.get(user)
             users[user] = deleted_at if known is None else max(known, deleted_at)
     return Tombstones(events=frozenset(events), users={user: at for user, at in users.items() if at})
 
 
+def _find_deleted(
+    connection: Connection, table: Table, name: str, ids: set[str]
+) -> dict[str, datetime | None]:
+    return dict(select_rows(connection, table, (name, "deleted_at"), where=name, wanted=ids - {""}))
+
+
 def find_deletion_target(
     connection: Connection,
-    reading: InterpretedNotification,
-    others: Mapping[str, Sequence[InterpretedNotification]],
+    deletion: InterpretedNotification,
+    received: Mapping[str, Sequence[InterpretedNotification]],
 ) -> DeletionTarget:
-    """Whom our own log, and the readings received together with it, know of what a deletion deletes.
+    """The contacts that our own log connects with what is deleted.
 
-    `others` are those readings by the key of their identity ('' without one); their contacts are not looked
-    up here.
+    `received` holds the notifications that arrived together with the deletion, by the key of their identity
+    ('' without one). They count for `is_known`; `find_concerned_keys` names their contacts.
     """
-    columns = notifications.c
+    columns = tables.notifications.c
+    is_event = deletion.deletes is DeletionScope.EVENT
     wanted = (
-        columns.source_id == storable_text(reading.source_id)
-        if reading.deletes is Deletes.EVENT
-        else columns.didomi_user == storable_text(reading.didomi_user)
+        columns.source_id == clip_text(deletion.source_id)
+        if is_event
+        else columns.didomi_user == clip_text(deletion.didomi_user)
     )
-    named = columns.source_id != "" if reading.deletes is Deletes.EVENT else columns.didomi_user != ""
+    named = columns.source_id != "" if is_event else columns.didomi_user != ""
     rows = connection.execute(
         select(columns.contact_id)
-        # A deletion that says the same in other words is no trace of what it deletes.
-        .where(wanted, named, columns.type.not_in(("event.deleted", "user.deleted")))
+        # Another deletion of the same is no sign that what it deletes has arrived.
+        .where(wanted, named, columns.type.not_in(_DELETION_TYPES))
         .distinct()
     ).scalars()
     found = set(rows)
-    together = any(_speaks_of(one, reading) for some in others.values() for one in some)
+    arrived_together = any(_is_deleted_by(one, deletion) for some in received.values() for one in some)
     return DeletionTarget(
         contact_ids=frozenset(contact_id for contact_id in found if contact_id is not None),
-        is_known=bool(found) or together,
+        is_known=bool(found) or arrived_together,
     )
 
 
-def keys_together(
-    reading: InterpretedNotification, others: Mapping[str, Sequence[InterpretedNotification]]
+def find_concerned_keys(
+    deletion: InterpretedNotification, received: Mapping[str, Sequence[InterpretedNotification]]
 ) -> set[str]:
-    """The identities, of those received together with a deletion, that it concerns."""
-    keys = {key for key, some in others.items() if key and any(_speaks_of(one, reading) for one in some)}
-    return keys if reading.identity is None else keys | {reading.identity.key}
+    """The identities that the deletion concerns, of those that arrived together with it and its own."""
+    keys = {
+        key for key, some in received.items() if key and any(_is_deleted_by(one, deletion) for one in some)
+    }
+    return keys if deletion.identity is None else keys | {deletion.identity.key}
 
 
-def _speaks_of(reading: InterpretedNotification, deletion: InterpretedNotification) -> bool:
-    if reading.deletes is not None:
+def _is_deleted_by(notification: InterpretedNotification, deletion: InterpretedNotification) -> bool:
+    if notification.deletes is not None:
         return False
-    if deletion.deletes is Deletes.EVENT:
-        return reading.source_id == deletion.source_id
-    return reading.didomi_user == deletion.didomi_user
+    if deletion.deletes is DeletionScope.EVENT:
+        return notification.source_id == deletion.source_id
+    return notification.didomi_user == deletion.didomi_user
 
 
-def history(connection: Connection, contact_id: int) -> Iterator[InterpretedNotification]:
-    """Every notification about a contact whose choices are in its registers, read again.
+def read_history(connection: Connection, contact_id: int, reinterpret: Reinterpret) -> Iterator[Choice]:
+    """The choices of every stored notification that is folded into the contact, in the order of arrival.
 
-    The same body read at the same time says the same, so that folding it again changes nothing.
+    Raises whatever `reinterpret` raises.
     """
-    columns = notifications.c
+    columns = tables.notifications.c
     rows = connection.execute(
         select(columns.body, columns.received_at, columns.caller)
-        .where(columns.contact_id == contact_id, was_folded())
+        .where(columns.contact_id == contact_id, is_folded())
         .order_by(columns.id)
     )
     for body, received_at, caller in rows:
-        for notification in parse_notifications(bytes(body)):
-            yield interpret(notification, received_at=received_at, caller=caller, policy=_AS_ACCEPTED)
+        yield from reinterpret(bytes(body), received_at, caller)
 
 
-def choices_of(readings: Iterable[InterpretedNotification]) -> Iterator[Choice]:
-    """All of their choices."""
-    for reading in readings:
-        yield from reading.choices
-
-
-def remember(connection: Connection, readings: Sequence[InterpretedNotification]) -> None:
-    """Set the tombstones of these deletions. A user deleted again no longer counts until the later time."""
-    dialect.insert_missing(
-        connection,
-        deleted_events,
-        [_stone("source_id", one.source_id, one) for one in readings if one.deletes is Deletes.EVENT],
-    )
-    users = [_stone("didomi_user", one.didomi_user, one) for one in readings if one.deletes is Deletes.USER]
-    dialect.insert_missing(connection, deleted_users, users)
+def store_tombstones(connection: Connection, deletions: Sequence[InterpretedNotification]) -> None:
+    """Store what these notifications delete. A user that is deleted again keeps the later time."""
+    events = [
+        _row("source_id", one.source_id, one) for one in deletions if one.deletes is DeletionScope.EVENT
+    ]
+    users = [
+        _row("didomi_user", one.didomi_user, one) for one in deletions if one.deletes is DeletionScope.USER
+    ]
+    insert_rows(connection, deleted_events, events, skip_known=True)
+    insert_rows(connection, deleted_users, users, skip_known=True)
     if users:
         connection.execute(
-            _LATER,
+            _KEEP_LATER_TIME,
             [{"deleted_user": row["didomi_user"], "at": row["deleted_at"]} for row in users],
         )
 
 
-_LATER = (
+_KEEP_LATER_TIME = (
     update(deleted_users)
     .where(
         deleted_users.c.didomi_user == bindparam("deleted_user"), deleted_users.c.deleted_at < bindparam("at")
@@ -163,9 +178,5 @@ _LATER = (
 )
 
 
-def _stone(name: str, value: str, reading: InterpretedNotification) -> dict[str, object]:
-    return {name: value, "deleted_at": reading.received_at, "digest": reading.digest}
-
-
-def _deleted(connection: Connection, table: Table, name: str, ids: set[str]) -> dict[str, datetime | None]:
-    return dict(rows_in(connection, table, (name, "deleted_at"), where=name, wanted=ids - {""}))
+def _row(name: str, value: str, deletion: InterpretedNotification) -> dict[str, object]:
+    return {name: value, "deleted_at": deletion.received_at, "digest": deletion.digest}

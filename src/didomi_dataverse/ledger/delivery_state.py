@@ -21,12 +21,12 @@ class DeliveryState(StrEnum):
 class Move(StrEnum):
     """What can happen to a contact's delivery."""
 
-    CHANGED = "changed"  # its registers changed, or somebody asked for it to be written again
+    CHANGED = "changed"  # its registers changed, or an operator asked for it to be written again
     CLAIMED = "claimed"  # a worker took it, or took it over after the lease ended
     SETTLED = "settled"  # written, or nothing to write
-    POSTPONED = "postponed"  # to be tried again; also: a worker gave it back
-    UNMATCHED = "unmatched"
-    PARKED = "parked"
+    POSTPONED = "postponed"  # to be tried again; also: a worker released it
+    UNMATCHED = "unmatched"  # no row matched
+    PARKED = "parked"  # refused, and only a person can do something about it
 
 
 _S = DeliveryState
@@ -35,9 +35,9 @@ _S = DeliveryState
 MOVES: Mapping[tuple[DeliveryState, Move], DeliveryState] = {
     (_S.SETTLED, Move.CHANGED): _S.DUE,
     (_S.DUE, Move.CHANGED): _S.DUE,
-    # The worker that holds the lease finds the revision moved when it settles, and leaves the contact due.
+    # The worker that holds the lease finds the revision changed when it settles, and leaves the contact due.
     (_S.DELIVERING, Move.CHANGED): _S.DELIVERING,
-    # A new choice is a reason to look again at once; the patience counted from `unmatched_since` goes on.
+    # A new choice is a reason to look again at once; the time counted from `unmatched_since` goes on.
     (_S.UNMATCHED, Move.CHANGED): _S.DUE,
     # Other values may be accepted where the last ones were not.
     (_S.PARKED, Move.CHANGED): _S.DUE,
@@ -49,17 +49,32 @@ MOVES: Mapping[tuple[DeliveryState, Move], DeliveryState] = {
     (_S.DELIVERING, Move.UNMATCHED): _S.UNMATCHED,
     (_S.DELIVERING, Move.PARKED): _S.PARKED,
 }
-"""Every allowed move. What is not here cannot happen, and `moved` says so."""
+"""Every allowed move. What is not here cannot happen, and `next_state` says so."""
 
 
-def moved(state: DeliveryState, move: Move) -> DeliveryState:
-    """The state after a move. Raises KeyError for one that the table does not know: a bug."""
+def next_state(state: DeliveryState, move: Move) -> DeliveryState:
+    """The state after a move. Raises KeyError for one that the table does not hold: a bug.
+
+    >>> next_state(DeliveryState.DELIVERING, Move.POSTPONED)
+    <DeliveryState.DUE: 'due'>
+    """
     return MOVES[state, move]
+
+
+class Priority(IntEnum):
+    """The smaller, the sooner. A contact keeps its most urgent one until it is settled."""
+
+    WITHDRAWAL = 0  # docs/promises.md 5
+    NORMAL = 1
+    REMAP = 2  # no person chose anything: the mapping changed
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What Dataverse confirmed for one column: the value, and when the person had last stated it."""
+    """What Dataverse confirmed for one column: the value, and when the person had last stated it.
+
+    `stated_at` is None for a value that no person stated, or that is only known from snapshots.
+    """
 
     value: JsonScalar
     stated_at: datetime | None
@@ -67,36 +82,56 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """Everything we know of one `organization_user_id`.
-
-    `key` is the identity by which notifications meet; `identifier` is its spelling in requests. `written` is
-    the last value that Dataverse confirmed for each column, empty when the row is not known to hold anything.
-    `row_id` is the GUID of the row last written to, where one had to be looked up or was created by us.
-    `attempts` counts failures since the last success; waiting for a throttle is not one.
-    """
+    """Everything the ledger knows of one `organization_user_id`."""
 
     contact_id: int
+    """The contact's number in the ledger. Not Dataverse's id."""
+
     key: str = field(repr=False)
+    """The identity under which notifications of one person meet (`Identity.key`)."""
+
     identifier: str = field(repr=False)
+    """The spelling of the key in requests to Dataverse."""
+
     registers: Registers = field(repr=False)
+    """What was chosen. Empty for a person without a choice."""
+
     revision: int
+    """Counts the changes of the registers that may change a column. 0: nothing was ever to be delivered."""
+
     state: DeliveryState
+    """Where its delivery stands."""
+
     due_at: datetime | None
+    """When to deliver it or look for its row again; while it is being delivered, when the lease ends. None
+    while settled or parked."""
+
     written: Mapping[str, Written] = field(default_factory=dict, repr=False)
+    """What Dataverse last confirmed, by column. Empty when the row is not known to hold anything."""
+
     row_id: str | None = None
+    """The GUID of the row last written to, where it had to be looked up or was created by us."""
+
     attempts: int = 0
+    """Failures since the last success. Waiting for a throttle is not a failure."""
+
     unmatched_since: datetime | None = None
+    """When no row was first found. None when a row was found since, or none was looked for."""
+
     reason: str | None = None
+    """Why it is parked, unmatched or postponed. None when there is no reason to show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A contact that one worker may write until the lease ends. `lease` fences off a worker that stalled; it
-    begins with the holder's name.
-    """
+    """A contact that one worker may write until the lease ends."""
 
     contact: Contact
+    """As it was when it was claimed."""
+
     lease: str
+    """The token of this claim; it begins with the holder's name. Fences off a worker that stalled: without
+    the current token nothing can be settled."""
 
 
 class AttemptOutcome(StrEnum):
@@ -131,46 +166,64 @@ class AttemptOutcome(StrEnum):
 class Attempt:
     """One try at writing a contact, kept as evidence: what was sent by which rule, and what Dataverse
     answered.
-
-    `columns` holds, per column sent, the value, the rule and the notifications it came from. `status` is the
-    HTTP status of the part that answered for this contact, None when no answer came. `request_id` is
-    Dataverse's own id for the call. `message` is clipped and free of values.
     """
 
     attempted_at: datetime
+    """When the reply was settled."""
+
     outcome: AttemptOutcome
+    """What it came to. Never NOTHING_TO_WRITE: then there is nothing to keep."""
+
     status: int | None = None
+    """The HTTP status of the part that answered for this contact. None when no answer came."""
+
     code: str = ""
+    """Dataverse's error code, or our word for a call that failed. Empty when nothing failed."""
+
     message: str = ""
+    """What went wrong and what to do, clipped and free of values. Empty when nothing failed."""
+
     request_id: str = ""
+    """Dataverse's own id for the call, for its support. Empty when no answer came."""
+
     columns: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Per column sent: its value, its rule and the notifications it came from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What became of a claim: the move to make and everything that is stored with it in one transaction.
-
-    `revision` is the one that was delivered: if the contact has moved on since, it stays due whatever `move`
-    says, and only what Dataverse confirmed is kept. `written` None leaves the stored confirmation alone.
-    `due_at` is needed for POSTPONED and UNMATCHED, and unused otherwise.
-    """
+    """What became of a claim: the move to make and everything that is stored with it in one transaction."""
 
     contact_id: int
+    """The contact that was claimed."""
+
     lease: str
+    """The token of the claim."""
+
     revision: int
+    """The revision that was delivered. If the contact has changed since, it stays due whatever `move` says,
+    and only what Dataverse confirmed is stored."""
+
     move: Move
+    """What happened. Not CHANGED or CLAIMED: those are not ways to settle."""
+
     attempts: int = 0
+    """Failures since the last success, this one included."""
+
     due_at: datetime | None = None
+    """When it is due again. Needed for POSTPONED and UNMATCHED, unused otherwise."""
+
     reason: str | None = None
+    """Why it is parked, unmatched or postponed."""
+
     written: Mapping[str, Written] | None = None
+    """What Dataverse is known to hold now, by column. None leaves the stored confirmation alone."""
+
     row_id: str | None = None
+    """The GUID of the row; None forgets the one that is stored."""
+
     unmatched_since: datetime | None = None
+    """When no row was first found; None forgets the time that is stored."""
+
     attempt: Attempt | None = None
-
-
-class Priority(IntEnum):
-    """The smaller, the sooner. A contact keeps its most urgent one until it is settled."""
-
-    WITHDRAWAL = 0  # docs/promises.md 5
-    NORMAL = 1
-    REMAP = 2  # nobody chose anything: the mapping changed
+    """The evidence to keep. None when nothing was asked of Dataverse."""

@@ -1,124 +1,185 @@
 """The ledger as people and metrics read it. Nothing here writes, and nothing here is on the hot path."""
 
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, or_, select
 
-from didomi_dataverse.didomi.interpreted import Disposition, Reason
-from didomi_dataverse.ledger.claims import CONTACT_COLUMNS, contact_of
+from didomi_dataverse.didomi.interpreted import Disposition, NotificationType, Reason
 from didomi_dataverse.ledger.codec import decode_evidence
-from didomi_dataverse.ledger.delivery_state import Attempt, Contact, DeliveryState, Priority
-from didomi_dataverse.ledger.tables import attempts, contacts, notifications, storable_text
+from didomi_dataverse.ledger.contact_rows import CONTACT_COLUMNS, decode_contact
+from didomi_dataverse.ledger.database.transactions import Database
+from didomi_dataverse.ledger.delivery_state import Attempt, AttemptOutcome, Contact, DeliveryState
+from didomi_dataverse.ledger.read_models import (
+    ContactCounts,
+    NotificationFilter,
+    NotificationSummary,
+    ParkedContact,
+    StoredNotification,
+)
+from didomi_dataverse.ledger.tables import attempts, clip_text, contacts, notifications
+
+_DIGEST_CHARACTERS = 64
+
+_CONFIRMING = (AttemptOutcome.WRITTEN, AttemptOutcome.CREATED, AttemptOutcome.PARKED)
+"""What an attempt came to in which Dataverse confirmed columns."""
+
+_ATTEMPTS_PER_STATEMENT = 100
+"""Attempts read at once while looking for confirmations. Too small: more statements for a contact that
+changes often. Too large: attempts are read that are not needed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredNotification:
-    """A notification as the ledger holds it. `body` is personal: never logged."""
+class LedgerReader:
+    """Reads contacts, notifications and attempts.
 
-    notification_id: int
-    digest: str
-    received_at: datetime
-    last_received_at: datetime
-    times_received: int
-    type: str
-    regulation: str
-    organization_id: str
-    didomi_user: str
-    source_id: str
-    effective_at: datetime | None
-    caller: str
-    disposition: Disposition
-    reason: Reason | None
-    notes: tuple[str, ...]
-    body: bytes = field(repr=False)
-    contact_id: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """How many of everything there are. A state or disposition that nothing is in is 0 or absent.
-
-    `parked_contacts` is by reason, '' where none was given. `oldest_due_at` is since when the contact that
-    waits longest has been due, None when none is.
+    Every method raises StoreUnavailableError when the store cannot be read.
     """
 
-    contacts: Mapping[DeliveryState, int]
-    parked_contacts: Mapping[str, int]
-    notifications: Mapping[tuple[Disposition, Reason | None], int]
-    oldest_due_at: datetime | None
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def contact(self, key: str) -> Contact | None:
+        """The contact of this key.
+
+        Raises ValueError when this version cannot read its stored state.
+        """
+        return await self._database.read(_contact, key)
+
+    async def key_of(self, number: int) -> str | None:
+        """The key of the contact with this number. None when there is none."""
+        return await self._database.read(_key_of, number)
+
+    async def contact_ids(self, keys: Collection[str], numbers: Collection[int] = ()) -> list[int]:
+        """The numbers of the contacts with these keys or numbers, as far as they exist."""
+        return await self._database.read(_contact_ids, keys, numbers)
+
+    async def parked_contacts(self, limit: int) -> list[ParkedContact]:
+        """At most `limit` contacts that wait for a person, the latest change first."""
+        return await self._database.read(_parked_contacts, limit)
+
+    async def count_contacts(self) -> ContactCounts:
+        """How many contacts there are in every state. Counted from an index: not for every request."""
+        return await self._database.read(_count_contacts)
+
+    async def attempts_of(self, contact_id: int, limit: int) -> list[Attempt]:
+        """What was tried for a contact, the latest first."""
+        return await self._database.read(_attempts_of, contact_id, limit)
+
+    async def confirmations_of(self, contact_id: int, columns: Collection[str]) -> dict[str, Attempt]:
+        """For each of the columns the last stored attempt in which Dataverse confirmed it."""
+        return await self._database.read(_confirmations_of, contact_id, columns)
+
+    async def notifications_of(
+        self, contact_id: int, limit: int, didomi_users: Collection[str] = ()
+    ) -> list[StoredNotification]:
+        """What was received about a contact, the latest first.
+
+        Deletions of one of the Didomi users are among them, whichever contact they name.
+        """
+        return await self._database.read(_notifications_of, contact_id, limit, didomi_users)
+
+    async def list_notifications(self, wanted: NotificationFilter) -> list[NotificationSummary]:
+        """The notifications that fit, the latest first."""
+        return await self._database.read(_list_notifications, wanted)
+
+    async def notifications_by_prefix(self, prefix: str) -> list[StoredNotification]:
+        """At most two notifications whose digest begins with these hex digits.
+
+        One is the one that is meant; two prove that the prefix is too short.
+        """
+        return await self._database.read(_notifications_by_prefix, prefix)
+
+    async def parked_notifications(
+        self, after: int, limit: int, reason: Reason | None = None
+    ) -> list[StoredNotification]:
+        """The next parked notifications after the row `after`, in the order of their arrival."""
+        return await self._database.read(_parked_notifications, after, limit, reason)
 
 
-def contact(connection: Connection, key: str) -> Contact | None:
-    """The contact of this key. Raises ValueError when its stored state is not readable."""
+# --- Contacts -----------------------------------------------------------------------------------------------
+
+
+def _contact(connection: Connection, key: str) -> Contact | None:
     row = connection.execute(select(*CONTACT_COLUMNS).where(contacts.c.key == key)).mappings().one_or_none()
-    return None if row is None else contact_of(row)
+    return None if row is None else decode_contact(row)
 
 
-def notification(connection: Connection, digest: str) -> StoredNotification | None:
-    """The notification of this digest."""
-    row = (
-        connection.execute(select(notifications).where(notifications.c.digest == digest))
-        .mappings()
-        .one_or_none()
+def _key_of(connection: Connection, number: int) -> str | None:
+    return connection.execute(select(contacts.c.key).where(contacts.c.id == number)).scalar_one_or_none()
+
+
+def _contact_ids(connection: Connection, keys: Collection[str], numbers: Collection[int]) -> list[int]:
+    columns = contacts.c
+    return list(
+        connection.execute(
+            select(columns.id)
+            .where(or_(columns.key.in_(sorted(keys)), columns.id.in_(sorted(numbers))))
+            .order_by(columns.id)
+        ).scalars()
     )
-    return None if row is None else stored_notification(row)
 
 
-def notifications_of(
-    connection: Connection, contact_id: int, limit: int, didomi_users: Collection[str] = ()
-) -> list[StoredNotification]:
-    """What was received about a contact, the latest first; with it, what deleted one of the Didomi users."""
-    columns = notifications.c
-    found = {
-        row["id"]: stored_notification(row)
-        for row in connection.execute(_latest(columns.contact_id == contact_id, limit)).mappings()
-    }
-    if didomi_users:
-        # A row names one contact, and a Didomi user that is deleted may have spoken for several.
-        deletions = and_(
-            columns.didomi_user != "",
-            columns.didomi_user.in_(sorted(map(storable_text, didomi_users))),
-            columns.type == "user.deleted",
+def _parked_contacts(connection: Connection, limit: int) -> list[ParkedContact]:
+    columns = contacts.c
+    # Nothing is tried for a parked contact, so the attempt that parked it is its last.
+    parked_at = (
+        select(func.max(attempts.c.attempted_at)).where(attempts.c.contact_id == columns.id).scalar_subquery()
+    )
+    rows = connection.execute(
+        select(
+            columns.id, columns.identifier, columns.reason, columns.changed_at, parked_at.label("parked_at")
         )
-        for row in connection.execute(_latest(deletions, limit)).mappings():
-            logged = stored_notification(row)
-            if logged.disposition in {Disposition.APPLIED, Disposition.UNCHANGED}:
-                found[row["id"]] = logged
-    return [found[number] for number in sorted(found, reverse=True)[:limit]]
+        .where(columns.state == DeliveryState.PARKED.value)
+        .order_by(columns.changed_at.desc(), columns.id)
+        .limit(limit)
+    ).mappings()
+    return [
+        ParkedContact(
+            contact_id=row["id"],
+            identifier=row["identifier"],
+            reason=row["reason"] or "",
+            changed_at=row["changed_at"],
+            parked_at=row["parked_at"],
+        )
+        for row in rows
+    ]
 
 
-def _latest(wanted: ColumnElement[bool], limit: int) -> Select[Any]:
-    return select(notifications).where(wanted).order_by(notifications.c.id.desc()).limit(limit)
+def _count_contacts(connection: Connection) -> ContactCounts:
+    by_state = dict.fromkeys(DeliveryState, 0)
+    for state, count in connection.execute(select(contacts.c.state, func.count()).group_by(contacts.c.state)):
+        by_state[DeliveryState(state)] = count
+    oldest = connection.execute(
+        select(func.min(contacts.c.due_at)).where(contacts.c.state == DeliveryState.DUE.value)
+    ).scalar_one()
+    return ContactCounts(by_state=by_state, oldest_due_at=oldest)
 
 
-def attempts_of(connection: Connection, contact_id: int, limit: int) -> list[Attempt]:
-    """What was sent for a contact, the latest first."""
+# --- Attempts -----------------------------------------------------------------------------------------------
+
+
+def _attempts_of(connection: Connection, contact_id: int, limit: int) -> list[Attempt]:
     wanted = (
         select(attempts)
         .where(attempts.c.contact_id == contact_id)
         .order_by(attempts.c.id.desc())
         .limit(limit)
     )
-    return [_attempt(row) for row in connection.execute(wanted).mappings()]
+    return [_decode_attempt(row) for row in connection.execute(wanted).mappings()]
 
 
-_CONFIRMING = ("written", "created", "parked")
-_ATTEMPTS_PER_STATEMENT = 100
-
-
-def confirmations_of(connection: Connection, contact_id: int, columns: Collection[str]) -> dict[str, Attempt]:
-    """For each of the columns the last attempt, of those still kept, in which Dataverse confirmed it."""
+def _confirmations_of(
+    connection: Connection, contact_id: int, columns: Collection[str]
+) -> dict[str, Attempt]:
     found: dict[str, Attempt] = {}
     wanted = set(columns)
     before: int | None = None
-    # In portions, because somebody may have chosen often since a column was last written.
+    # In portions, because a person may have chosen often since a column was last written.
     while wanted:
         some = select(attempts).where(
-            attempts.c.contact_id == contact_id, attempts.c.outcome.in_(_CONFIRMING)
+            attempts.c.contact_id == contact_id,
+            attempts.c.outcome.in_([outcome.value for outcome in _CONFIRMING]),
         )
         if before is not None:
             some = some.where(attempts.c.id < before)
@@ -131,67 +192,129 @@ def confirmations_of(connection: Connection, contact_id: int, columns: Collectio
             break
         before = rows[-1]["id"]
         for row in rows:
-            attempt = _attempt(row)
-            confirmed = wanted & confirmed_in(attempt)
+            attempt = _decode_attempt(row)
+            confirmed = wanted & _confirmed_columns(attempt)
             found.update(dict.fromkeys(confirmed, attempt))
             wanted -= confirmed
     return found
 
 
-def confirmed_in(attempt: Attempt) -> frozenset[str]:
-    """The columns that Dataverse confirmed in an attempt: all, none, or what a rejected row took all the
-    same.
+def _confirmed_columns(attempt: Attempt) -> frozenset[str]:
+    """The columns that Dataverse confirmed in an attempt: all, none, or those that it stored of a row that it
+    otherwise rejected.
     """
-    if attempt.outcome == "parked":
+    if attempt.outcome is AttemptOutcome.PARKED:
         return frozenset(name for name, sent in attempt.columns.items() if sent.get("confirmed"))
     return frozenset(attempt.columns) if attempt.outcome in _CONFIRMING else frozenset()
 
 
-def next_due_at(connection: Connection) -> datetime | None:
-    """When the next contact is due, None when none ever will be by itself. In the past when one is due
-    already.
-    """
-    earliest = [
-        connection.execute(
-            select(contacts.c.due_at)
-            .where(contacts.c.priority == int(priority), contacts.c.due_at.is_not(None))
-            .order_by(contacts.c.due_at)
-            .limit(1)
-        ).scalar_one_or_none()
-        for priority in Priority
-    ]
-    return min((due_at for due_at in earliest if due_at is not None), default=None)
+def _decode_attempt(row: RowMapping) -> Attempt:
+    return Attempt(
+        attempted_at=row["attempted_at"],
+        outcome=AttemptOutcome(row["outcome"]),
+        status=row["status"],
+        code=row["code"],
+        message=row["message"],
+        request_id=row["request_id"],
+        columns=decode_evidence(row["columns"]),
+    )
 
 
-def counts(connection: Connection) -> Counts:
-    """Counted from indexes alone, but counted: not for every request."""
-    states = dict.fromkeys(DeliveryState, 0)
-    parked: dict[str, int] = {}
-    for state, reason, count in connection.execute(
-        select(contacts.c.state, contacts.c.reason, func.count()).group_by(
-            contacts.c.state, contacts.c.reason
-        )
-    ):
-        states[DeliveryState(state)] += count
-        if state == DeliveryState.PARKED.value:
-            parked[reason or ""] = parked.get(reason or "", 0) + count
+# --- Notifications ------------------------------------------------------------------------------------------
+
+
+def _notifications_of(
+    connection: Connection, contact_id: int, limit: int, didomi_users: Collection[str]
+) -> list[StoredNotification]:
     columns = notifications.c
-    received = {
-        (Disposition(disposition), None if reason is None else Reason(reason)): count
-        for disposition, reason, count in connection.execute(
-            select(columns.disposition, columns.reason, func.count()).group_by(
-                columns.disposition, columns.reason
-            )
-        )
+    found = {
+        row["id"]: _decode_notification(row)
+        for row in connection.execute(_select_latest(columns.contact_id == contact_id, limit)).mappings()
     }
-    oldest = connection.execute(
-        select(func.min(contacts.c.due_at)).where(contacts.c.state == DeliveryState.DUE.value)
-    ).scalar_one()
-    return Counts(contacts=states, parked_contacts=parked, notifications=received, oldest_due_at=oldest)
+    if didomi_users:
+        # A row names one contact, and a Didomi user that is deleted may have spoken for several.
+        deletions = and_(
+            columns.didomi_user != "",
+            columns.didomi_user.in_(sorted(map(clip_text, didomi_users))),
+            columns.type == NotificationType.USER_DELETED.value,
+        )
+        for row in connection.execute(_select_latest(deletions, limit)).mappings():
+            deletion = _decode_notification(row)
+            if deletion.disposition in {Disposition.APPLIED, Disposition.UNCHANGED}:
+                found[row["id"]] = deletion
+    return [found[number] for number in sorted(found, reverse=True)[:limit]]
 
 
-def stored_notification(row: RowMapping) -> StoredNotification:
-    """The notification in a row of the table."""
+def _select_latest(wanted: ColumnElement[bool], limit: int) -> Select[Any]:
+    return select(notifications).where(wanted).order_by(notifications.c.id.desc()).limit(limit)
+
+
+def _list_notifications(connection: Connection, wanted: NotificationFilter) -> list[NotificationSummary]:
+    columns = notifications.c
+    found = (
+        select(
+            columns.digest,
+            columns.received_at,
+            columns.times_received,
+            columns.type,
+            columns.regulation,
+            columns.disposition,
+            columns.reason,
+            contacts.c.identifier,
+        )
+        .select_from(notifications.outerjoin(contacts))
+        .order_by(columns.id.desc())
+        .limit(wanted.limit)
+    )
+    conditions = (
+        (contacts.c.key, wanted.key),
+        (columns.disposition, wanted.disposition),
+        (columns.reason, wanted.reason),
+        (columns.type, wanted.type),
+    )
+    for column, value in conditions:
+        if value is not None:
+            found = found.where(column == str(value))
+    if wanted.since is not None:
+        found = found.where(columns.received_at >= wanted.since)
+    return [
+        NotificationSummary(
+            digest=row["digest"],
+            received_at=row["received_at"],
+            times_received=row["times_received"],
+            type=row["type"],
+            regulation=row["regulation"],
+            disposition=Disposition(row["disposition"]),
+            reason=None if row["reason"] is None else Reason(row["reason"]),
+            identifier=row["identifier"],
+        )
+        for row in connection.execute(found).mappings()
+    ]
+
+
+def _notifications_by_prefix(connection: Connection, prefix: str) -> list[StoredNotification]:
+    column = notifications.c.digest
+    rows = connection.execute(
+        select(notifications)
+        .where(column >= prefix, column <= prefix.ljust(_DIGEST_CHARACTERS, "f"))
+        .order_by(column)
+        .limit(2)
+    )
+    return [_decode_notification(row) for row in rows.mappings()]
+
+
+def _parked_notifications(
+    connection: Connection, after: int, limit: int, reason: Reason | None
+) -> list[StoredNotification]:
+    columns = notifications.c
+    found = select(notifications).where(columns.disposition == Disposition.PARKED.value, columns.id > after)
+    if reason is not None:
+        found = found.where(columns.reason == reason.value)
+    rows = connection.execute(found.order_by(columns.id).limit(limit)).mappings()
+    return [_decode_notification(row) for row in rows]
+
+
+def _decode_notification(row: RowMapping) -> StoredNotification:
     return StoredNotification(
         notification_id=row["id"],
         digest=row["digest"],
@@ -210,16 +333,4 @@ def stored_notification(row: RowMapping) -> StoredNotification:
         notes=tuple(json.loads(row["notes"])),
         body=bytes(row["body"]),
         contact_id=row["contact_id"],
-    )
-
-
-def _attempt(row: RowMapping) -> Attempt:
-    return Attempt(
-        attempted_at=row["attempted_at"],
-        outcome=row["outcome"],
-        status=row["status"],
-        code=row["code"],
-        message=row["message"],
-        request_id=row["request_id"],
-        columns=decode_evidence(row["columns"]),
     )

@@ -1,7 +1,8 @@
 """The replicas that serve from this store, and what becomes of the claims of one that fell silent.
 
-A replica's row is there from before its first claim until it leaves or is buried. While it is, nobody else
-takes its claims over, whatever any clock says (`claiming.claim`); burying it gives all of them back at once.
+A replica's row is there from before its first claim until it leaves or is evicted. While it is there, no
+other replica takes its claims over, whatever any clock says (`claims.py`). Evicting it releases all of them
+at once.
 """
 
 from collections.abc import Mapping
@@ -11,65 +12,89 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, insert, select, update
 
 from didomi_dataverse.ledger.claims import HOLDER_PREFIX, release_all
+from didomi_dataverse.ledger.database.transactions import Database
 from didomi_dataverse.ledger.tables import meta
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """How often a replica has beaten, and after what silence it gives itself up for gone. Replicas may differ
-    in that for as long as a new setting is rolled out.
-    """
+    """A replica's sign of life."""
 
     beats: int
+    """Counts the heartbeats of this replica, from 1."""
+
     takeover_after: timedelta
+    """The silence after which this replica considers itself evicted. Replicas may differ in it while a new
+    setting is rolled out."""
 
 
 Heartbeats = Mapping[str, Heartbeat]
-"""What the store says of each replica."""
+"""The last heartbeat of each replica, by its name."""
 
 
-def beat(connection: Connection, replica: str, now: Heartbeat) -> Heartbeats | None:
-    """Store that the replica beats, for the first time or again. What the others stored last; None when it
-    was buried meanwhile: its claims are somebody else's now, and it must go on under another name.
+class Replicas:
+    """The replicas at work, as the store knows them.
+
+    Every method raises StoreUnavailableError when the store could not commit; then nothing has changed.
     """
-    key = HOLDER_PREFIX + replica
-    if now.beats == 1:
-        connection.execute(insert(meta).values(key=key, value=_written(now)))
-    elif connection.execute(update(meta).where(meta.c.key == key).values(value=_written(now))).rowcount == 0:
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def heartbeat(self, replica: str, heartbeat: Heartbeat) -> Heartbeats | None:
+        """Store that the replica is at work, for the first time or again. Returns the others' heartbeats.
+
+        None when the replica was evicted meanwhile: its claims belong to others now, and it must go on under
+        another name.
+        """
+        return await self._database.write(_heartbeat, replica, heartbeat)
+
+    async def evict(self, replica: str, last: Heartbeat, *, now: datetime) -> int | None:
+        """Release all that a replica holds, if its heartbeat is still `last`. Returns how many contacts.
+
+        None when there was another heartbeat, or when another replica evicted it. Its next heartbeat and this
+        wait for each other at its row, so that exactly one of them comes about.
+        """
+        return await self._database.write(_evict, replica, last, now)
+
+    async def leave(self, replica: str, *, now: datetime) -> None:
+        """Remove a replica that ends in good order: what it holds is not on its way, and is due at once."""
+        await self._database.write(_leave, replica, now)
+
+
+def forget_all(connection: Connection) -> None:
+    """Remove every replica: for a process that is known to be alone, after the end of the one before it."""
+    connection.execute(delete(meta).where(meta.c.key.like(f"{HOLDER_PREFIX}%")))
+
+
+def _heartbeat(connection: Connection, replica: str, heartbeat: Heartbeat) -> Heartbeats | None:
+    key, value = HOLDER_PREFIX + replica, _encode(heartbeat)
+    if heartbeat.beats == 1:
+        connection.execute(insert(meta).values(key=key, value=value))
+    elif connection.execute(update(meta).where(meta.c.key == key).values(value=value)).rowcount == 0:
         return None
     found = connection.execute(
         select(meta.c.key, meta.c.value).where(meta.c.key.like(f"{HOLDER_PREFIX}%"), meta.c.key != key)
     )
-    return {other.removeprefix(HOLDER_PREFIX): _read(value) for other, value in found}
+    return {other.removeprefix(HOLDER_PREFIX): _decode(value) for other, value in found}
 
 
-def evict(connection: Connection, replica: str, last: Heartbeat, now: datetime) -> int | None:
-    """Give back what the replica held, if it has not beaten since `last`. How many contacts; None when it
-    has, or when somebody else buried it.
-
-    Its next beat and this wait for each other at its row, so that exactly one of them comes about.
-    """
-    buried = delete(meta).where(meta.c.key == HOLDER_PREFIX + replica, meta.c.value == _written(last))
-    if connection.execute(buried).rowcount == 0:
+def _evict(connection: Connection, replica: str, last: Heartbeat, now: datetime) -> int | None:
+    evicted = delete(meta).where(meta.c.key == HOLDER_PREFIX + replica, meta.c.value == _encode(last))
+    if connection.execute(evicted).rowcount == 0:
         return None
     return release_all(connection, now, holder=replica)
 
 
-def leave(connection: Connection, replica: str, now: datetime) -> None:
-    """The replica ends in good order, and holds nothing that is still on its way."""
+def _leave(connection: Connection, replica: str, now: datetime) -> None:
     connection.execute(delete(meta).where(meta.c.key == HOLDER_PREFIX + replica))
     release_all(connection, now, holder=replica)
 
 
-def forget_all(connection: Connection) -> None:
-    """For a process that knows itself to be alone: whoever served before is gone."""
-    connection.execute(delete(meta).where(meta.c.key.like(f"{HOLDER_PREFIX}%")))
+def _encode(heartbeat: Heartbeat) -> str:
+    return f"{heartbeat.beats} {heartbeat.takeover_after.total_seconds():g}"
 
 
-def _written(beat: Heartbeat) -> str:
-    return f"{beat.beats} {beat.takeover_after.total_seconds():g}"
-
-
-def _read(value: str) -> Heartbeat:
+def _decode(value: str) -> Heartbeat:
     beats, _, seconds = value.partition(" ")
     return Heartbeat(int(beats), timedelta(seconds=float(seconds or 0)))

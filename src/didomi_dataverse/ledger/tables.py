@@ -1,12 +1,12 @@
-"""The tables. SQLite and PostgreSQL hold the same ones; `migrations/` creates them, and a test compares the
-two.
+"""The tables, the same in SQLite and PostgreSQL. `migrations/` creates them, and a test compares the two.
 
-Instants are whole microseconds since 1970 UTC: exact, ordered alike in both databases, and free of anybody's
-time zone settings. Registers, confirmations and evidence are JSON text of our own (`registers_json.py`): only
+Instants are whole microseconds since 1970 UTC: exact, ordered alike in both databases, and independent of
+time zone settings. Registers, confirmations and evidence are JSON text of our own (`codec.py`), which is only
 ever read whole.
 """
 
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import (
     BigInteger,
@@ -24,8 +24,11 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 from didomi_dataverse.ledger.database.instants import from_microseconds, to_microseconds
+from didomi_dataverse.text import clip
 
 _MAX_CHARACTERS = 500
+"""Longest descriptive text. PostgreSQL refuses index entries of more than 2,704 bytes, so it cannot be much
+larger. Too small: messages of Dataverse lose their end."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -45,16 +48,8 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else from_microseconds(value)
 
 
-def storable_text(text: str) -> str:
-    """What both databases keep of a descriptive text: clipped, without NUL and lone surrogates.
-
-    For indexed columns, too: PostgreSQL refuses index entries of more than 2,704 bytes.
-    """
-    clipped = text[:_MAX_CHARACTERS]
-    if clipped.isascii() and "\0" not in clipped:
-        return clipped
-    return clipped.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
-
+clip_text = partial(clip, max_characters=_MAX_CHARACTERS)
+"""Cuts a descriptive text to what both databases can store and index."""
 
 # SQLite gives out row ids only to a column that is spelled INTEGER.
 RowNumber = BigInteger().with_variant(Integer(), "sqlite")
@@ -78,8 +73,7 @@ contacts = Table(
     # Counts the changes. A worker that delivered an older revision leaves the contact due.
     Column("revision", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
-    # When somebody must look at it next; while it is being delivered, when the lease ends. NULL: nobody needs
-    # to.
+    # When a worker must look at it next; while it is being delivered, when the lease ends. NULL: never.
     Column("due_at", Instant),
     Column("priority", Integer, nullable=False),
     Column("lease", Text),
@@ -90,7 +84,7 @@ contacts = Table(
     Column("reason", Text),
     Column("created_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
-    # When retention first took a notification with choices of theirs. NULL: all are still there.
+    # When retention first deleted a notification with choices of this person. NULL: all are still there.
     Column("history_cut_at", Instant),
 )
 
@@ -143,7 +137,7 @@ Index(
     postgresql_where=text("didomi_user <> ''"),
 )
 Index("ix_notifications_disposition_reason", notifications.c.disposition, notifications.c.reason)
-# Retention never takes what is parked, so that old parked notifications do not stand in its way either.
+# Retention never deletes what is parked, so that old parked notifications are not in its way either.
 Index(
     "ix_notifications_retention",
     notifications.c.received_at,
@@ -168,7 +162,7 @@ attempts = Table(
 Index("ix_attempts_contact_id", attempts.c.contact_id)
 Index("ix_attempts_attempted_at", attempts.c.attempted_at)
 
-# What Didomi deleted, kept for good: what it concerns may still arrive. `digest` is the notification's.
+# What Didomi deleted, kept for good: what it concerns may still arrive. `digest` is that of the notification.
 deleted_events = Table(
     "deleted_events",
     metadata,
@@ -185,8 +179,8 @@ deleted_users = Table(
     Column("digest", Text, nullable=False),
 )
 
-# What the ledger remembers about itself: the fingerprint of the mapping, the key of the identifier hash, the
-# last probe, and the replicas at work with the beats of each.
+# What the ledger remembers about itself: the fingerprints of the mapping and of the target, the key of the
+# identifier hash, the last probe, and the replicas at work with the heartbeat of each.
 meta = Table(
     "meta",
     metadata,

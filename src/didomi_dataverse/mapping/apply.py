@@ -1,24 +1,22 @@
-"""A contact's choices → column values, and which of them Dataverse still has to be told. Pure."""
+"""A contact's choices → the values of its columns. Pure."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from didomi_dataverse.consent.model import UNSET, Choice, Fact, Item, Subject
 from didomi_dataverse.consent.registers import JsonScalar, Resolved, precedence
-from didomi_dataverse.ledger.delivery_state import Written
-from didomi_dataverse.mapping import rules
 from didomi_dataverse.mapping.convert import (
     Conversion,
     ConversionIssue,
     Converted,
     convert,
+    convert_time,
     convert_unset,
-    format_moment,
 )
 from didomi_dataverse.mapping.rules import (
     AnyPurpose,
+    ColumnMapping,
     DateTimeFormat,
     NewestMapped,
     NewestOf,
@@ -26,164 +24,150 @@ from didomi_dataverse.mapping.rules import (
     SelectionFlag,
     SourceId,
 )
-
-_SHOWABLE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
-_DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+from didomi_dataverse.privacy.mask import is_id
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnValue:
-    """What one column should hold, and why.
-
-    `stated_at` is when a person last decided it, None when that is only known from snapshots or not at all.
-    `rule` is the dotted path of the rule in the file; `sources` and `notifications` are the Didomi ids and
-    the digests of the choices used. `withdrawal`: the value says refused, or nothing chosen. `follows` is
-    None for a value of its own; for a stamp (when, by which event) it names the columns that it speaks of.
-    """
+    """What one column should hold, and why."""
 
     column: str
+    """The column's logical name."""
+
     value: JsonScalar
+    """As the Web API takes it. None empties the column."""
+
     stated_at: datetime | None
+    """When a person last decided it. None: known from snapshots only, or never decided."""
+
     rule: str
+    """The dotted path of the rule in the file."""
+
     sources: tuple[str, ...]
+    """The Didomi ids (of events or snapshots) of the choices used. Empty where nothing was chosen."""
+
     notifications: tuple[str, ...]
+    """The digests of the notifications that carried these choices. Empty where nothing was chosen."""
+
     withdrawal: bool
+    """True: the value says that consent is refused, or that nothing is selected."""
+
     follows: tuple[str, ...] | None = None
+    """For an audit column, the columns that it describes. None for every other column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A choice that the mapping has no column value for, or not wholly.
-
-    `problem` is one of `render.Trouble`. `ids` are the Didomi value ids concerned, as far as they look like
-    ids: where free text is mapped as if it were ids, what a person wrote stays out.
-    """
+    """A choice without a column value, or with an incomplete one."""
 
     rule: str
-    problem: str
+    """The dotted path of the rule in the file. All columns of one `each` report under the preference."""
+
+    problem: ConversionIssue
+
     ids: tuple[str, ...] = ()
+    """The Didomi value ids concerned. Only what looks like an id: where free text is mapped as if it were
+    ids, the person's words stay out."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnValues:
-    """What the mapping makes of a contact. A column without a choice has no entry, and is never written."""
+    """What the mapping makes of a contact."""
 
     values: Mapping[str, ColumnValue]
+    """By column. A column without a choice has no entry, and is never written."""
+
     findings: tuple[Finding, ...] = ()
+    """Each one once."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _MappedChoice:
     """A choice that became a column value."""
 
     rule: Rule
     resolved: Resolved
 
 
-def apply(mapping: rules.ColumnMapping, resolved: Mapping[Subject, Resolved]) -> ColumnValues:
-    """The column values of a contact whose choices are `resolved` (ledger.contact.resolve)."""
+def apply(mapping: ColumnMapping, resolved: Mapping[Subject, Resolved]) -> ColumnValues:
+    """The column values of a contact, and the choices that have none.
+
+    `resolved` holds the contact's choices and facts, as `consent.registers.resolve` returns them.
+    """
     values: dict[str, ColumnValue] = {}
     findings: dict[Finding, None] = {}
-    told: list[_Told] = []
-    any_purpose = _under_any_purpose(mapping, resolved)
+    mapped: list[_MappedChoice] = []
+    any_purpose = _resolve_any_purpose(mapping, resolved)
     for rule in mapping.rules:
-        source, form = rule.source, rule.form
-        if isinstance(source, NewestOf | NewestMapped) or isinstance(form, DateTimeFormat | SourceId):
+        source, column_format = rule.source, rule.format
+        if isinstance(source, NewestOf | NewestMapped) or isinstance(
+            column_format, DateTimeFormat | SourceId
+        ):
             continue
         found = any_purpose.get(source) if isinstance(source, AnyPurpose) else resolved.get(source)
         if found is None:
             continue
         if found.choice.value is UNSET:
             # What the column holds was deleted: it must be told, as a created row is (dataverse.md 6.2).
-            values[rule.column] = _column_value(rule, convert_unset(form), found.choice, found.stated_at)
+            unset = convert_unset(column_format)
+            values[rule.column] = _column_value(rule, unset, found.choice, found.stated_at)
             continue
-        rendered = convert(form, found.choice.value)
-        if rendered.trouble is not None:
-            findings[_finding(rule, rendered.trouble, rendered.ids)] = None
-        if rendered.cell is not None:
-            values[rule.column] = _column_value(rule, rendered.cell, found.choice, found.stated_at)
+        conversion = convert(column_format, found.choice.value)
+        if conversion.issue is not None:
+            findings[_finding(rule, conversion.issue, conversion.ids)] = None
+        if conversion.converted is not None:
+            values[rule.column] = _column_value(rule, conversion.converted, found.choice, found.stated_at)
             if not isinstance(source, Fact):
-                told.append(_Told(rule, found))
+                mapped.append(_MappedChoice(rule, found))
     for rule in mapping.rules:
-        stamp = _stamp(rule, told, resolved)
-        if isinstance(stamp, Finding):
-            findings[stamp] = None
-        elif stamp is not None:
-            values[rule.column] = stamp
+        audit = _audit_value(rule, mapped, resolved)
+        if isinstance(audit, Finding):
+            findings[audit] = None
+        elif audit is not None:
+            values[rule.column] = audit
     return ColumnValues(values, tuple(findings))
 
 
-def changed(values: ColumnValues, written: Mapping[str, Written]) -> dict[str, ColumnValue]:
-    """The columns to send: the diff of docs/how-choices-are-decided.md, "What is sent".
+def for_creation(mapping: ColumnMapping, values: ColumnValues) -> dict[str, ColumnValue]:
+    """The value of every mapped column for a row that is created: what was chosen, else "no consent".
 
-    A column goes out when it was never written, when its value differs from the last confirmed one, or when
-    a person stated it again since: repeating a choice overrides an edit made in the CRM meanwhile.
-
-    A stamp whose value merely moved is the exception, because every snapshot that repeats old choices may
-    move it: it goes out only together with a column that it speaks of. A person's newer statement, a stamp
-    that was never written, and one that is now written in another form (the rule was changed) go out by
-    themselves.
-    """
-    sent: dict[str, ColumnValue] = {}
-    moved: list[ColumnValue] = []
-    for column, value in values.values.items():
-        last = written.get(column)
-        if last is None or _is_newer(value.stated_at, last.stated_at):
-            sent[column] = value
-        elif not _is_same(value.value, last.value):
-            if value.follows is not None and _form_of(value.value) == _form_of(last.value):
-                moved.append(value)
-            else:
-                sent[column] = value
-    leaders = frozenset(sent)
-    sent.update({stamp.column: stamp for stamp in moved if leaders.intersection(stamp.follows or ())})
-    return sent
-
-
-def for_creation(mapping: rules.ColumnMapping, values: ColumnValues) -> dict[str, ColumnValue]:
-    """Every mapped column as a created row must hold it: what was chosen, and "no consent" where nothing
-    was.
-
-    Nothing is left to the table's defaults, which allow everything (docs/promises.md 6; dataverse.md
-    6.2).
+    Nothing is left to the table's defaults, which allow everything (docs/promises.md 6;
+    dataverse.md 6.2).
     """
     creation: dict[str, ColumnValue] = {}
     for rule in mapping.rules:
         chosen = values.values.get(rule.column)
-        creation[rule.column] = chosen or _column_value(rule, convert_unset(rule.form), None, None)
+        creation[rule.column] = chosen or _column_value(rule, convert_unset(rule.format), None, None)
     return creation
 
 
 def _column_value(
     rule: Rule,
-    cell: Converted,
+    converted: Converted,
     choice: Choice | None,
     stated_at: datetime | None,
     follows: tuple[str, ...] | None = None,
 ) -> ColumnValue:
     return ColumnValue(
         column=rule.column,
-        value=cell.value,
+        value=converted.value,
         stated_at=stated_at,
         rule=rule.path,
         sources=() if choice is None else (choice.source_id,),
         notifications=() if choice is None else (choice.notification,),
-        withdrawal=cell.withdrawal,
+        withdrawal=converted.withdrawal,
         follows=follows,
     )
 
 
-def _finding(rule: Rule, trouble: ConversionIssue, ids: tuple[str, ...]) -> Finding:
+def _finding(rule: Rule, issue: ConversionIssue, ids: tuple[str, ...]) -> Finding:
     # The columns of one `each` would all report the same value.
-    path = rule.form.preference_path if isinstance(rule.form, SelectionFlag) else rule.path
-    return Finding(
-        path, trouble.value, tuple(value_id for value_id in ids if _SHOWABLE_ID.fullmatch(value_id))
-    )
+    path = rule.format.preference_path if isinstance(rule.format, SelectionFlag) else rule.path
+    return Finding(path, issue, tuple(filter(is_id, ids)))
 
 
-def _under_any_purpose(
-    mapping: rules.ColumnMapping, resolved: Mapping[Subject, Resolved]
+def _resolve_any_purpose(
+    mapping: ColumnMapping, resolved: Mapping[Subject, Resolved]
 ) -> dict[AnyPurpose, Resolved]:
     newest: dict[AnyPurpose, Resolved] = {}
     if not any(isinstance(rule.source, AnyPurpose) for rule in mapping.rules):
@@ -198,22 +182,26 @@ def _under_any_purpose(
 
 
 def _rank(found: Resolved) -> tuple[bool, tuple[object, ...]]:
-    """What somebody stated comes before what snapshots merely repeat, as it does within one item."""
+    """Sort key, the smallest wins. A person's statement comes before what snapshots merely repeat, as it does
+    within one item.
+    """
     return found.stated_at is None, precedence(found.choice)
 
 
-def _stamp(
-    rule: Rule, told: list[_Told], resolved: Mapping[Subject, Resolved]
+def _audit_value(
+    rule: Rule, mapped: list[_MappedChoice], resolved: Mapping[Subject, Resolved]
 ) -> ColumnValue | Finding | None:
-    """When, or by which event, the newest of some choices was made."""
+    """The value of an audit column: when, or by which event, the newest of some choices was made. None for
+    every other column, and where none of these choices exists.
+    """
     match rule.source:
         case NewestOf(items):
-            spoken_of = [resolved[item] for item in items if item in resolved]
-            choices = [found for found in spoken_of if isinstance(found.choice.value, bool)]
-            follows = tuple(one.rule.column for one in told if one.rule.source in items)
-            is_unset = not choices and any(found.choice.value is UNSET for found in spoken_of)
+            described = [resolved[item] for item in items if item in resolved]
+            choices = [found for found in described if isinstance(found.choice.value, bool)]
+            follows = tuple(one.rule.column for one in mapped if one.rule.source in items)
+            is_unset = not choices and any(found.choice.value is UNSET for found in described)
         case NewestMapped(regulation):
-            of_regulation = [one for one in told if one.rule.regulation == regulation]
+            of_regulation = [one for one in mapped if one.rule.regulation == regulation]
             choices = [one.resolved for one in of_regulation]
             follows = tuple(one.rule.column for one in of_regulation)
             is_unset = not choices and any(
@@ -223,40 +211,20 @@ def _stamp(
         case _:
             return None
     if is_unset:
-        return _column_value(rule, convert_unset(rule.form), None, None)
+        return _column_value(rule, convert_unset(rule.format), None, None)
     if not choices:
         return None
     newest = min(choices, key=lambda found: precedence(found.choice)).choice
-    rendered = (
-        format_moment(rule.form, newest.made_at)
-        if isinstance(rule.form, DateTimeFormat)
-        else _source_id(newest)
+    conversion = (
+        convert_time(rule.format, newest.made_at)
+        if isinstance(rule.format, DateTimeFormat)
+        else Conversion(Converted(newest.source_id or None))
     )
-    if rendered.cell is None:
-        return None if rendered.trouble is None else _finding(rule, rendered.trouble, ())
-    return _column_value(rule, rendered.cell, newest, _latest(found.stated_at for found in choices), follows)
-
-
-def _source_id(newest: Choice) -> Conversion:
-    return Conversion(Converted(newest.source_id or None))
+    if conversion.converted is None:
+        return None if conversion.issue is None else _finding(rule, conversion.issue, ())
+    stated_at = _latest(found.stated_at for found in choices)
+    return _column_value(rule, conversion.converted, newest, stated_at, follows)
 
 
 def _latest(times: Iterable[datetime | None]) -> datetime | None:
     return max((at for at in times if at is not None), default=None)
-
-
-def _is_newer(stated_at: datetime | None, than: datetime | None) -> bool:
-    return stated_at is not None and (than is None or stated_at > than)
-
-
-def _is_same(one: JsonScalar, other: JsonScalar) -> bool:
-    # For Python `True == 1`; for Dataverse one is a Yes/No and the other an option.
-    return type(one) is type(other) and one == other
-
-
-def _form_of(value: JsonScalar) -> str:
-    if not isinstance(value, str):
-        return "none"
-    if _DATETIME.fullmatch(value):
-        return "datetime"
-    return "date" if _DATE.fullmatch(value) else "id"

@@ -101,13 +101,13 @@ class Metrics:
             registry=self.registry,
         )
 
-    def notification(self, kind: str, disposition: str, reason: str) -> None:
+    def count_notification(self, kind: str, disposition: str, reason: str) -> None:
         """One notification was stored, or recognised as a duplicate. `kind` is one of Didomi's six types or
         `other`.
         """
         self._notifications.labels(kind, disposition, reason).inc()
 
-    def refused(self, status: int) -> None:
+    def count_refusal(self, status: int) -> None:
         """A request was answered with an error."""
         self._refusals.labels(str(status)).inc()
 

@@ -1,1 +1,1 @@
-"""What of a person may be shown, logged or counted, and in which spelling."""
+"""What of a person may be shown, logged or counted, and in which form."""

@@ -19,8 +19,7 @@ from didomi_dataverse.delivery.retention import Retention, RetentionCleaner
 from didomi_dataverse.delivery.sender import Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.didomi.auth.jwks import fetch_with
-from didomi_dataverse.didomi.http.fast_path import FastPath
-from didomi_dataverse.didomi.http.webhook import build_router
+from didomi_dataverse.didomi.http.routes import add_routes
 from didomi_dataverse.didomi.interpreted import InterpretedNotification
 from didomi_dataverse.errors import StoreError
 from didomi_dataverse.ledger.group_commit import GroupCommit
@@ -31,6 +30,7 @@ from didomi_dataverse.observability.metrics import Metrics
 from didomi_dataverse.privacy.pseudonym import identifier_hash
 from didomi_dataverse.wiring.configuration import Configuration
 from didomi_dataverse.wiring.delivery import build_senders, initial_rate_limit, open_clients
+from didomi_dataverse.wiring.ledger import open_ledger_for_serving
 from didomi_dataverse.wiring.policies import mapping_fingerprint, reading_policy, target_fingerprint
 from didomi_dataverse.wiring.receiving import build_authenticator
 
@@ -50,18 +50,17 @@ def build_app(configuration: Configuration, *, lifecycle: Lifecycle, clock: Cloc
         redirect_slashes=False,
     )
     settings = configuration.settings
-    receiving = build_router(
-        receive=service.receive,
-        gate=build_authenticator(
+    add_routes(
+        app,
+        ingest=service.receive,
+        authenticator=build_authenticator(
             settings.didomi.auth, fetch=fetch_with(service.identity_provider), monotonic=clock.monotonic
         ),
         policy=reading_policy(configuration),
         clock=clock,
         max_body_bytes=settings.server.max_body_bytes,
-        counts=service.metrics,
+        metrics=service.metrics,
     )
-    app.include_router(receiving)
-    app.add_middleware(FastPath, routes=receiving.routes)
     app.include_router(
         build_health_router(
             lifecycle=lifecycle, check_store=service.check_store, paces=service.paces, clock=clock
@@ -92,14 +91,12 @@ class _Service:
         settings = self._settings
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.identity_provider.aclose)
-            self._ledger = await Ledger.open_for_serving(
-                settings.store.url.get_secret_value(), clock=self._clock
-            )
+            self._ledger = await open_ledger_for_serving(settings, clock=self._clock)
             stack.push_async_callback(self._ledger.close)
-            self._commits = GroupCommit(self._ledger.record)
+            self._commits = GroupCommit(self._ledger.inbox.ingest)
             stack.push_async_callback(self._commits.close)
-            await self._ledger.retarget(target_fingerprint(settings), now=self._clock.now())
-            remapped = await self._ledger.remap(
+            await self._ledger.maintenance.retarget(target_fingerprint(settings), now=self._clock.now())
+            remapped = await self._ledger.maintenance.remap(
                 mapping_fingerprint(self._configuration), now=self._clock.now()
             )
             clients = open_clients(settings.dataverse, clock=self._clock)
@@ -112,9 +109,9 @@ class _Service:
                 beating = asyncio.create_task(tenure.run(), name="presence")
                 stack.push_async_callback(_end, beating)
             self._senders = await self._build_senders(clients, tenure)
-            self._worker = DeliveryWorker(ledger=self._ledger, senders=self._senders, clock=self._clock)
+            self._worker = DeliveryWorker(ledger=self._ledger.queue, senders=self._senders, clock=self._clock)
             janitor = RetentionCleaner(
-                ledger=self._ledger,
+                ledger=self._ledger.maintenance,
                 retention=Retention(
                     notifications=settings.store.retention.notifications,
                     attempts=settings.store.retention.attempts,
@@ -143,13 +140,13 @@ class _Service:
 
     async def receive(self, readings: Sequence[InterpretedNotification]) -> Sequence[Ingested]:
         """Stores the readings durably, then wakes the sender. Raises StoreUnavailableError."""
-        recorded = await self._commits.record(readings)
+        recorded = await self._commits.submit(readings)
         self._worker.wake()
         return recorded
 
     async def check_store(self) -> None:
         """Raises StoreError when nothing could be committed now."""
-        await self._ledger.check()
+        await self._ledger.maintenance.probe()
 
     def paces(self) -> list[RateLimitState]:
         """What the senders are doing, in the order of the configuration."""
@@ -158,27 +155,27 @@ class _Service:
     async def metrics_page(self) -> Response:
         """Prometheus' text format. A store that is down takes none of what is known without it away."""
         try:
-            counts = await self._ledger.counts()
+            counts = await self._ledger.reader.count_contacts()
         except StoreError:
             self.metrics.store_failed()
         else:
             waited = 0.0
             if counts.oldest_due_at is not None:
                 waited = max(0.0, (self._clock.now() - counts.oldest_due_at).total_seconds())
-            self.metrics.contacts(counts.contacts, waited)
+            self.metrics.contacts(counts.by_state, waited)
         return Response(self.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _tenure(self) -> SingleProcess | ReplicaMember:
         if not self._ledger.is_shared:
-            return SingleProcess(self._ledger, clock=self._clock)
+            return SingleProcess(self._ledger.replicas, clock=self._clock)
         return ReplicaMember(
-            self._ledger, clock=self._clock, takeover_after=self._settings.store.takeover_after
+            self._ledger.replicas, clock=self._clock, takeover_after=self._settings.store.takeover_after
         )
 
     async def _build_senders(
         self, clients: Sequence[DataverseClient], tenure: Membership
     ) -> tuple[Sender, ...]:
-        hash_key = await self._ledger.identifier_hash_key()
+        hash_key = await self._ledger.maintenance.identifier_hash_key()
         return build_senders(
             self._configuration,
             clients,

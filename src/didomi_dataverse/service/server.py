@@ -9,11 +9,11 @@ from contextlib import contextmanager
 import uvicorn
 
 from didomi_dataverse.clock import Clock
-from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.observability.health import Lifecycle
 from didomi_dataverse.observability.logging import configure_logging
 from didomi_dataverse.service.app import build_app
 from didomi_dataverse.wiring.configuration import Configuration
+from didomi_dataverse.wiring.ledger import open_ledger_for_serving
 
 REQUESTS_GRACE_SECONDS = 5
 """How long requests that are under way may take to end. They only wait for a commit."""
@@ -92,5 +92,5 @@ def _tune_gc() -> None:
 
 async def _check_store(configuration: Configuration, clock: Clock) -> None:
     """A store that cannot be used is told in a sentence, not in the traceback of a failed start."""
-    ledger = await Ledger.open_for_serving(configuration.settings.store.url.get_secret_value(), clock=clock)
+    ledger = await open_ledger_for_serving(configuration.settings, clock=clock)
     await ledger.close()

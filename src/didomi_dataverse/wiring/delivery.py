@@ -121,7 +121,7 @@ def build_senders(
     """
     settings = configuration.settings
     # They share one: what one of them claimed, this process holds.
-    shared = tenure or SingleProcess(ledger, clock=clock)
+    shared = tenure or SingleProcess(ledger.replicas, clock=clock)
     senders = []
     for number, client in enumerate(clients, start=1):
         rate_limiter = RateLimiter(
@@ -135,7 +135,7 @@ def build_senders(
         )
         senders.append(
             Sender(
-                ledger=ledger,
+                ledger=ledger.queue,
                 connection=Connection(client, build_dispatcher(settings.dataverse), rate_limiter),
                 mapping=configuration.mapping,
                 policy=match_policy(settings),

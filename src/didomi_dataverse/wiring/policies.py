@@ -5,7 +5,7 @@ import json
 
 from didomi_dataverse.config.settings import Settings
 from didomi_dataverse.delivery.write_flow import MatchBy, MatchPolicy, OnMany
-from didomi_dataverse.didomi.identity import Normalize
+from didomi_dataverse.didomi.identity import Normalization
 from didomi_dataverse.didomi.interpret import InterpretationPolicy, OnUserDeleted
 from didomi_dataverse.mapping.rules import mapped_regulations
 from didomi_dataverse.wiring.configuration import Configuration
@@ -51,6 +51,6 @@ def reading_policy(configuration: Configuration) -> InterpretationPolicy:
     return InterpretationPolicy(
         organization_id=settings.didomi.organization_id,
         mapped_regulations=mapped_regulations(configuration.mapping),
-        normalize=Normalize.GUID if match.contactid else Normalize(match.normalize),
+        normalize=Normalization.GUID if match.contactid else Normalization(match.normalize),
         on_user_deleted=OnUserDeleted(settings.didomi.on_user_deleted),
     )

@@ -1,16 +1,16 @@
-// Runs the npm package `dynamics-web-api`, as it is published, on what a test asks: a line of JSON in, a line out.
+// Runs the npm package `dynamics-web-api`, as it is published, for a test: a line of JSON in, a line of JSON out.
 //
 //     node dynamics_web_api.mjs
 //
-// `READY` in the environment is what the sandbox printed when it was ready; Node reads the private certification
-// authority from NODE_EXTRA_CA_CERTS.
+// The variable READY holds the ready line of the sandbox. Node reads the private certification authority from
+// NODE_EXTRA_CA_CERTS.
 
 import { createInterface } from "node:readline";
 import { DynamicsWebApi } from "dynamics-web-api";
 
 const ready = JSON.parse(process.env.READY);
 
-// Signing in is left to the caller by that package. A token serves every call of the run.
+// That package leaves the sign-in to its caller. One token serves every call of the run.
 let token;
 async function bearer() {
   token ??= await signIn();
@@ -38,15 +38,15 @@ const client = new DynamicsWebApi({
   onTokenRefresh: bearer,
 });
 
-// Operations between `startBatch` and `executeBatch` are only noted down: what they return is not to be waited for.
-async function called(wish) {
-  if (!wish.batch) return client[wish.do](...(wish.with ?? []));
+// Between `startBatch` and `executeBatch` an operation is only recorded; its promise must not be awaited.
+async function call(request) {
+  if (!request.batch) return client[request.call](...(request.arguments ?? []));
   client.startBatch();
-  for (const operation of wish.batch) client[operation.do](...(operation.with ?? []));
-  return client.executeBatch(wish.options);
+  for (const operation of request.batch) client[operation.call](...(operation.arguments ?? []));
+  return client.executeBatch(request.options);
 }
 
-function failure(error) {
+function describe(error) {
   const { message, status, code } = error;
   return { raised: error.constructor.name, message, status, code };
 }
@@ -54,10 +54,10 @@ function failure(error) {
 for await (const line of createInterface({ input: process.stdin })) {
   let outcome;
   try {
-    outcome = { gave: (await called(JSON.parse(line))) ?? null };
+    outcome = { returned: (await call(JSON.parse(line))) ?? null };
   } catch (error) {
-    // A batch fails with a list of what its operations came to.
-    outcome = Array.isArray(error) ? { failures: error.map(failure) } : failure(error);
+    // A batch fails with a list: one entry for each operation.
+    outcome = Array.isArray(error) ? { failures: error.map(describe) } : describe(error);
   }
   process.stdout.write(`${JSON.stringify(outcome)}\n`);
 }

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from dataverse_sandbox.server import SandboxServer, running_sandbox
+from dataverse_sandbox import SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.dataverse.auth.credentials import ClientSecret
 from didomi_dataverse.dataverse.calls import BatchCall

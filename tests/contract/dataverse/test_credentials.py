@@ -22,8 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from dataverse_sandbox.app_registration import Application
-from dataverse_sandbox.server import SandboxServer, running_sandbox
+from dataverse_sandbox import AppRegistration, SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.dataverse.auth.credentials import (
     ClientCertificate,
@@ -131,7 +130,7 @@ async def is_admitted(client: DataverseClient) -> bool:
 async def test_a_registered_certificate_lets_us_in(
     sandbox: SandboxServer, tmp_path: Path, pair: Pair, *, form: str, send_chain: bool
 ) -> None:
-    sandbox.app.entra.register(APP, Application(certificates=(pair.pem,)))
+    sandbox.app.entra.register(APP, AppRegistration(certificates=(pair.pem,)))
     passphrase = None if form == "pem" else PASSPHRASE
     file = tmp_path / "credential"
     if form == "pfx":
@@ -150,7 +149,7 @@ async def test_a_trusted_name_needs_the_chain(
 ) -> None:
     """Subject name and issuer: any certificate of that name, if it comes along (dataverse.md 10)."""
     subject = pair.certificate.subject.rfc4514_string()
-    sandbox.app.entra.register(APP, Application(subject=subject))
+    sandbox.app.entra.register(APP, AppRegistration(subject=subject))
     credential = ClientCertificate(file=pair.write_pem(tmp_path / "a.pem"), send_chain=send_chain)
 
     async with opened(sandbox, credential) as client:
@@ -164,7 +163,7 @@ async def test_a_trusted_name_needs_the_chain(
 async def test_a_renewed_certificate_needs_no_restart(
     sandbox: SandboxServer, tmp_path: Path, pair: Pair
 ) -> None:
-    sandbox.app.entra.register(APP, Application(certificates=(pair.pem,)))
+    sandbox.app.entra.register(APP, AppRegistration(certificates=(pair.pem,)))
     file = Pair("an older one").write_pem(tmp_path / "a.pem")
     async with opened(sandbox, ClientCertificate(file=file)) as client:
         with pytest.raises(TokenRefusedError, match="700027"):
@@ -256,10 +255,10 @@ async def test_a_federated_token_is_read_anew_for_each_token(sandbox: SandboxSer
     )
     file = tmp_path / "token"
     file.write_text(f"{first}\n")
-    sandbox.app.entra.register(APP, Application(federated_tokens=frozenset({first})))
+    sandbox.app.entra.register(APP, AppRegistration(federated_tokens=frozenset({first})))
     async with opened(sandbox, FederatedToken(file)) as client:
         assert await is_admitted(client)
-        sandbox.app.entra.register(APP, Application(federated_tokens=frozenset({second})))
+        sandbox.app.entra.register(APP, AppRegistration(federated_tokens=frozenset({second})))
         file.write_text(second)
         held = await client._token.bearer()
 
@@ -285,7 +284,7 @@ async def test_a_federated_token_that_does_not_help_is_the_operator_s_to_mend(
     file = tmp_path / "token"
     if written is not None:
         file.write_text(written)
-    sandbox.app.entra.register(APP, Application(federated_tokens=frozenset({"another"})))
+    sandbox.app.entra.register(APP, AppRegistration(federated_tokens=frozenset({"another"})))
     async with opened(sandbox, FederatedToken(file)) as client:
         with pytest.raises(TokenRefusedError, match=advice):
             await is_admitted(client)

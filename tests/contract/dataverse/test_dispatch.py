@@ -10,7 +10,7 @@ import httpx
 import pytest
 from tests.service.harness import tls_context
 
-from dataverse_sandbox.server import SandboxServer, running_sandbox
+from dataverse_sandbox import SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.dataverse.auth.credentials import ClientSecret
 from didomi_dataverse.dataverse.calls import CallKind, Exchange

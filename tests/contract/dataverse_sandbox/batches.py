@@ -1,4 +1,4 @@
-"""`$batch` bodies written by hand, and a reader of their answers that shares no code with either end."""
+"""`$batch` bodies written by hand, and a parser of the responses that shares no code with either end."""
 
 import re
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def batch(*parts: str, boundary: str = BOUNDARY) -> bytes:
 
 
 def change_set(*parts: str, name: str = "changeset_1") -> str:
-    """Requests that stand or fall together, as one part."""
+    """Requests that are committed or rolled back together, as one part."""
     inner = batch(*parts, boundary=name).decode()
     return f"Content-Type: multipart/mixed; boundary={name}\r\n\r\n{inner.removesuffix(chr(13) + chr(10))}"
 

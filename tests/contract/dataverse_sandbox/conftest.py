@@ -1,4 +1,4 @@
-"""A sandbox in the test's own loop, and a caller who already holds a token."""
+"""A sandbox in the event loop of the test, and a caller that already holds a token."""
 
 from collections.abc import AsyncIterator
 
@@ -12,8 +12,8 @@ BASE_URL = "https://sandbox.test"
 CONTROL = f"{BASE_URL}/_sandbox"
 
 
-class HandClock:
-    """Time that passes only when somebody sleeps, or when a test says so."""
+class ManualClock:
+    """Time that passes only when the sandbox sleeps or a test moves it."""
 
     def __init__(self) -> None:
         self.time = 1_780_000_000.0
@@ -29,17 +29,17 @@ class HandClock:
 
 @pytest.fixture(scope="session")
 def signing_key() -> rsa.RSAPrivateKey:
-    """Making a key is slow, and no test depends on which one it is."""
+    """Creating a key is slow, and no test depends on its value."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def app(clock: HandClock, signing_key: rsa.RSAPrivateKey) -> SandboxApp:
+def app(clock: ManualClock, signing_key: rsa.RSAPrivateKey) -> SandboxApp:
     return SandboxApp(SandboxIdentity(), clock=clock, signing_key=signing_key)
 
 

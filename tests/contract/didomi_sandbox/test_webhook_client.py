@@ -13,10 +13,10 @@ from didomi_sandbox import bodies
 from didomi_sandbox.webhook_client import (
     ClientCredentials,
     StaticHeader,
-    TokenRefusedError,
-    deliver,
+    WebhookLoginError,
+    authenticate,
     fetch_token,
-    proof,
+    post_notification,
 )
 
 SERVICE = "https://service.test"
@@ -68,9 +68,9 @@ async def test_a_sender_logs_in_and_delivers_with_the_token(
     service: FakeService, client: httpx.AsyncClient, as_json: bool
 ) -> None:
     credentials = ClientCredentials("d", "s&s", as_json=as_json)
-    headers = await proof(client, SERVICE, credentials)
+    headers = await authenticate(client, SERVICE, credentials)
 
-    receipt = await deliver(client, SERVICE + "/", {"type": "event.created"}, headers)
+    receipt = await post_notification(client, SERVICE + "/", {"type": "event.created"}, headers)
 
     assert (receipt.status, receipt.is_accepted, receipt.answer) == (202, True, {"stored": True})
     assert service.received[-1].url.path == "/webhooks/didomi"
@@ -79,9 +79,9 @@ async def test_a_sender_logs_in_and_delivers_with_the_token(
 
 
 async def test_a_sender_may_carry_a_static_header(service: FakeService, client: httpx.AsyncClient) -> None:
-    headers = await proof(client, SERVICE, StaticHeader("X-Webhook-Secret", "s"))
+    headers = await authenticate(client, SERVICE, StaticHeader("X-Webhook-Secret", "s"))
 
-    await deliver(client, SERVICE, b"not json", headers)
+    await post_notification(client, SERVICE, b"not json", headers)
 
     assert service.received[0].headers["X-Webhook-Secret"] == "s"
     assert service.received[0].content == b"not json"
@@ -90,7 +90,7 @@ async def test_a_sender_may_carry_a_static_header(service: FakeService, client: 
 async def test_a_refused_login_says_so_without_the_secret(client: httpx.AsyncClient) -> None:
     credentials = ClientCredentials("d", "wrong")
 
-    with pytest.raises(TokenRefusedError, match=r"401.*invalid_client") as caught:
+    with pytest.raises(WebhookLoginError, match=r"401.*invalid_client") as caught:
         await fetch_token(client, SERVICE, credentials)
 
     assert "wrong" not in str(caught.value) + repr(credentials)
@@ -109,15 +109,15 @@ async def test_a_refused_login_says_so_without_the_secret(client: httpx.AsyncCli
 async def test_a_refused_login_says_what_to_do(status: int, body: object, said: str) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(status, json=body))
     async with httpx.AsyncClient(transport=transport) as client:
-        with pytest.raises(TokenRefusedError, match=said):
+        with pytest.raises(WebhookLoginError, match=said):
             await fetch_token(client, SERVICE, ClientCredentials("d", "s&s"))
 
 
 def test_instants_are_written_in_utc() -> None:
     paris = timezone(timedelta(hours=1))
 
-    assert bodies.instant(datetime(2026, 3, 1, 13, 0, tzinfo=paris)) == "2026-03-01T12:00:00Z"
-    assert bodies.instant(AT + timedelta(milliseconds=5)) == "2026-03-01T12:00:00.005Z"
+    assert bodies.format_instant(datetime(2026, 3, 1, 13, 0, tzinfo=paris)) == "2026-03-01T12:00:00Z"
+    assert bodies.format_instant(AT + timedelta(milliseconds=5)) == "2026-03-01T12:00:00.005Z"
 
 
 def example_event(*, status: str | None = "confirmed", regulation: str = "gdpr") -> bodies.Entity:

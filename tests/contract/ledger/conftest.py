@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.clocks import FrozenClock
+from tests.contract.ledger.steps import open_ledger
 from tests.postgres import PostgresServer, postgres_server
 
 from didomi_dataverse.ledger.ledger import Ledger
@@ -21,7 +22,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 async def _migrate(url: str) -> None:
-    ledger = await Ledger.open(url, clock=FrozenClock())
+    ledger = await open_ledger(url, clock=FrozenClock())
     await ledger.close()
 
 
@@ -50,6 +51,6 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def ledger(url: str, clock: FrozenClock) -> AsyncIterator[Ledger]:
-    ledger = await Ledger.open(url, clock=clock)
+    ledger = await open_ledger(url, clock=clock)
     yield ledger
     await ledger.close()

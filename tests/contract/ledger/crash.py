@@ -1,4 +1,4 @@
-"""A process that records one notification and ends itself, without a goodbye, at the moment that it is told.
+"""A process that ingests one notification and kills itself at the moment that it is told.
 
 `python -m tests.contract.ledger.crash URL before-commit|after-commit`
 """
@@ -9,9 +9,8 @@ import sys
 
 from sqlalchemy import event
 from tests.clocks import FrozenClock
-from tests.notifications import choice, reading
-
-from didomi_dataverse.ledger.ledger import Ledger
+from tests.contract.ledger.steps import open_for_serving
+from tests.notifications import choice, interpreted
 
 KEY = "ada"
 DIGEST = "c" * 64
@@ -19,11 +18,11 @@ EXIT_STATUS = 9
 
 
 async def _crash(url: str, moment: str) -> None:
-    ledger = await Ledger.open_for_serving(url, clock=FrozenClock())
+    ledger = await open_for_serving(url, clock=FrozenClock())
     if moment == "before-commit":
         # Called when every statement of the transaction was sent, and before it is committed.
-        event.listen(ledger._store.engines.writing, "commit", lambda _: os._exit(EXIT_STATUS))
-    await ledger.record([reading(choice(), key=KEY, digest=DIGEST)])
+        event.listen(ledger._database.engines.writing, "commit", lambda _: os._exit(EXIT_STATUS))
+    await ledger.inbox.ingest([interpreted(choice(), key=KEY, digest=DIGEST)])
     os._exit(EXIT_STATUS)
 
 

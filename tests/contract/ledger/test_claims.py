@@ -10,11 +10,11 @@ from tests.contract.ledger.steps import (
     claim_all,
     claim_one,
     contact_of,
-    record_one,
+    ingest_one,
     settle_all,
     settlement,
 )
-from tests.notifications import choice, reading
+from tests.notifications import choice, interpreted
 
 from didomi_dataverse.ledger.delivery_state import Attempt, AttemptOutcome, DeliveryState, Move, Written
 from didomi_dataverse.ledger.ledger import Ledger
@@ -28,7 +28,7 @@ WRITTEN = {
 
 
 async def test_a_due_contact_is_claimed_once(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
 
     claim = await claim_one(ledger, clock)
 
@@ -39,24 +39,24 @@ async def test_a_due_contact_is_claimed_once(ledger: Ledger, clock: FrozenClock)
 
 async def test_no_more_are_claimed_than_asked_for(ledger: Ledger, clock: FrozenClock) -> None:
     for key in ("ada", "bob", "cleo"):
-        await record_one(ledger, key=key)
+        await ingest_one(ledger, key=key)
 
     assert len(await claim_all(ledger, clock, limit=2)) == 2
     assert len(await claim_all(ledger, clock, limit=2)) == 1
 
 
-async def test_who_waits_longest_is_claimed_first(ledger: Ledger, clock: FrozenClock) -> None:
+async def test_the_contact_that_waits_longest_is_claimed_first(ledger: Ledger, clock: FrozenClock) -> None:
     for key in ("zoe", "ada", "mia"):
-        await record_one(ledger, key=key)
+        await ingest_one(ledger, key=key)
         clock.advance(SECOND)
 
     assert [claim.contact.key for claim in await claim_all(ledger, clock)] == ["zoe", "ada", "mia"]
 
 
 async def test_a_contact_is_not_claimed_before_its_time(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     claim = await claim_one(ledger, clock)
-    await ledger.settle([settlement(claim, Move.POSTPONED, after=SECOND)], now=clock.now())
+    await ledger.queue.settle([settlement(claim, Move.POSTPONED, after=SECOND)], now=clock.now())
 
     assert await claim_all(ledger, clock) == []
     clock.advance(SECOND)
@@ -64,7 +64,7 @@ async def test_a_contact_is_not_claimed_before_its_time(ledger: Ledger, clock: F
 
 
 async def test_a_lease_that_ended_is_taken_over(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     first = await claim_one(ledger, clock)
     clock.advance(LEASE)
 
@@ -75,13 +75,13 @@ async def test_a_lease_that_ended_is_taken_over(ledger: Ledger, clock: FrozenClo
 
 
 async def test_withdrawals_are_claimed_before_everything_else(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger, choice(True), key="remapped")
+    await ingest_one(ledger, choice(True), key="remapped")
     await settle_all(ledger, clock)
-    await ledger.remap("another mapping", now=clock.now())
+    await ledger.maintenance.remap("another mapping", now=clock.now())
     clock.advance(SECOND)
-    await record_one(ledger, choice(True), key="grants")
+    await ingest_one(ledger, choice(True), key="grants")
     clock.advance(SECOND)
-    await record_one(ledger, choice(False), key="refuses")
+    await ingest_one(ledger, choice(False), key="refuses")
 
     assert [claim.contact.key for claim in await claim_all(ledger, clock)] == [
         "refuses",
@@ -91,12 +91,12 @@ async def test_withdrawals_are_claimed_before_everything_else(ledger: Ledger, cl
 
 
 async def test_a_withdrawal_stays_urgent_until_it_is_written(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger, choice(False), key="refuses")
+    await ingest_one(ledger, choice(False), key="refuses")
     claim = await claim_one(ledger, clock)
-    await record_one(ledger, choice(True), key="grants")
+    await ingest_one(ledger, choice(True), key="grants")
     clock.advance(SECOND)
-    await ledger.settle([settlement(claim, Move.POSTPONED, after=SECOND)], now=clock.now())
-    await record_one(ledger, choice(False, after=SECOND), key="refuses")
+    await ledger.queue.settle([settlement(claim, Move.POSTPONED, after=SECOND)], now=clock.now())
+    await ingest_one(ledger, choice(False, after=SECOND), key="refuses")
 
     assert [claim.contact.key for claim in await claim_all(ledger, clock, limit=1)] == ["refuses"]
 
@@ -104,21 +104,21 @@ async def test_a_withdrawal_stays_urgent_until_it_is_written(ledger: Ledger, clo
 async def test_after_a_withdrawal_was_written_its_contact_is_like_any_other(
     ledger: Ledger, clock: FrozenClock
 ) -> None:
-    await record_one(ledger, choice(False), key="refused")
+    await ingest_one(ledger, choice(False), key="refused")
     await settle_all(ledger, clock)
-    await record_one(ledger, choice(True), key="grants")
+    await ingest_one(ledger, choice(True), key="grants")
     clock.advance(SECOND)
-    await record_one(ledger, choice(True, after=SECOND), key="refused")
+    await ingest_one(ledger, choice(True, after=SECOND), key="refused")
 
     assert [claim.contact.key for claim in await claim_all(ledger, clock)] == ["grants", "refused"]
 
 
-async def test_a_contact_whose_stored_state_is_damaged_is_parked_and_stops_nobody(
+async def test_a_contact_whose_stored_state_is_damaged_is_parked_and_stops_no_other(
     ledger: Ledger, clock: FrozenClock
 ) -> None:
-    await record_one(ledger, key="damaged")
-    await record_one(ledger, key="sound")
-    await ledger._store.write(
+    await ingest_one(ledger, key="damaged")
+    await ingest_one(ledger, key="sound")
+    await ledger._database.write(
         lambda connection: connection.exec_driver_sql(
             "UPDATE contacts SET written = 'damaged' WHERE key = 'damaged'"
         )
@@ -126,36 +126,36 @@ async def test_a_contact_whose_stored_state_is_damaged_is_parked_and_stops_nobod
 
     assert [claim.contact.key for claim in await claim_all(ledger, clock)] == ["sound"]
 
-    counts = await ledger.counts()
-    assert counts.parked_contacts == {"unreadable_state": 1}
+    parked = await ledger.reader.parked_contacts(9)
+    assert [one.reason for one in parked] == ["unreadable_state"]
 
 
 async def test_what_was_written_is_kept_with_its_attempt(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     claim = await claim_one(ledger, clock)
     settled = settlement(claim, written=WRITTEN, row_id="row-1")
 
-    assert await ledger.settle([settled], now=clock.now()) == [True]
+    assert await ledger.queue.settle([settled], now=clock.now()) == [True]
 
     contact = await contact_of(ledger)
     assert (contact.state, contact.due_at, contact.row_id) == (DeliveryState.SETTLED, None, "row-1")
     assert contact.written == WRITTEN
-    assert await ledger.attempts_of(contact.contact_id, 10) == [settled.attempt]
+    assert await ledger.reader.attempts_of(contact.contact_id, 10) == [settled.attempt]
 
 
 async def test_nothing_settled_is_nothing_done(ledger: Ledger, clock: FrozenClock) -> None:
-    assert await ledger.settle([], now=clock.now()) == []
-    await ledger.release([], now=clock.now())
+    assert await ledger.queue.settle([], now=clock.now()) == []
+    await ledger.queue.release([], now=clock.now())
 
 
 async def test_a_settlement_without_a_confirmation_keeps_the_last_one(
     ledger: Ledger, clock: FrozenClock
 ) -> None:
-    await record_one(ledger)
-    await ledger.settle([settlement(await claim_one(ledger, clock), written=WRITTEN)], now=clock.now())
-    await record_one(ledger, choice(False, after=SECOND))
+    await ingest_one(ledger)
+    await ledger.queue.settle([settlement(await claim_one(ledger, clock), written=WRITTEN)], now=clock.now())
+    await ingest_one(ledger, choice(False, after=SECOND))
 
-    await ledger.settle(
+    await ledger.queue.settle(
         [settlement(await claim_one(ledger, clock), Move.POSTPONED, after=SECOND)], now=clock.now()
     )
 
@@ -163,11 +163,11 @@ async def test_a_settlement_without_a_confirmation_keeps_the_last_one(
 
 
 async def test_an_empty_confirmation_replaces_the_last_one(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger)
-    await ledger.settle([settlement(await claim_one(ledger, clock), written=WRITTEN)], now=clock.now())
-    await record_one(ledger, choice(False, after=SECOND))
+    await ingest_one(ledger)
+    await ledger.queue.settle([settlement(await claim_one(ledger, clock), written=WRITTEN)], now=clock.now())
+    await ingest_one(ledger, choice(False, after=SECOND))
 
-    await ledger.settle([settlement(await claim_one(ledger, clock), written={})], now=clock.now())
+    await ledger.queue.settle([settlement(await claim_one(ledger, clock), written={})], now=clock.now())
 
     assert (await contact_of(ledger)).written == {}
 
@@ -188,10 +188,10 @@ async def test_every_move_leads_to_its_state(
     state: DeliveryState,
     due_at: datetime | None,
 ) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     claim = await claim_one(ledger, clock)
 
-    await ledger.settle(
+    await ledger.queue.settle(
         [settlement(claim, move, after=SECOND, reason="a reason", attempts=2, unmatched_since=START)],
         now=clock.now(),
     )
@@ -203,11 +203,11 @@ async def test_every_move_leads_to_its_state(
 
 @pytest.mark.parametrize("move", [Move.POSTPONED, Move.UNMATCHED])
 async def test_a_move_that_waits_must_say_until_when(ledger: Ledger, clock: FrozenClock, move: Move) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     claim = await claim_one(ledger, clock)
 
     with pytest.raises(ValueError, match="due again"):
-        await ledger.settle([settlement(claim, move)], now=clock.now())
+        await ledger.queue.settle([settlement(claim, move)], now=clock.now())
 
     assert (await contact_of(ledger)).state is DeliveryState.DELIVERING
 
@@ -216,11 +216,11 @@ async def test_a_move_that_waits_must_say_until_when(ledger: Ledger, clock: Froz
 async def test_a_worker_cannot_settle_by_a_move_of_others(
     ledger: Ledger, clock: FrozenClock, move: Move
 ) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     claim = await claim_one(ledger, clock)
 
     with pytest.raises(ValueError, match=move.value):
-        await ledger.settle([settlement(claim, move, after=SECOND)], now=clock.now())
+        await ledger.queue.settle([settlement(claim, move, after=SECOND)], now=clock.now())
 
     assert (await contact_of(ledger)).state is DeliveryState.DELIVERING
 
@@ -229,101 +229,101 @@ async def test_a_worker_cannot_settle_by_a_move_of_others(
 async def test_a_contact_that_changed_meanwhile_is_due_again_whatever_became_of_it(
     ledger: Ledger, clock: FrozenClock, move: Move
 ) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     claim = await claim_one(ledger, clock)
-    await record_one(ledger, choice(False, after=SECOND))
+    await ingest_one(ledger, choice(False, after=SECOND))
     now = clock.advance(SECOND)
     settled = settlement(
         claim, move, after=timedelta(days=1), written=WRITTEN, row_id="row-1", reason="any", attempts=1
     )
 
-    assert await ledger.settle([settled], now=now) == [True]
+    assert await ledger.queue.settle([settled], now=now) == [True]
 
     contact = await contact_of(ledger)
     assert (contact.state, contact.due_at, contact.reason) == (DeliveryState.DUE, now, None)
     assert (contact.written, contact.row_id, contact.attempts) == (WRITTEN, "row-1", 1)
-    assert await ledger.attempts_of(contact.contact_id, 10) == [settled.attempt]
+    assert await ledger.reader.attempts_of(contact.contact_id, 10) == [settled.attempt]
     assert (await claim_one(ledger, clock)).contact.revision == 2
 
 
-async def test_who_lost_the_lease_settles_nothing(ledger: Ledger, clock: FrozenClock) -> None:
+async def test_a_worker_that_lost_the_lease_settles_nothing(ledger: Ledger, clock: FrozenClock) -> None:
     """A worker that stalled, and came back after another had taken over."""
-    await record_one(ledger)
+    await ingest_one(ledger)
     stalled = await claim_one(ledger, clock)
     clock.advance(LEASE)
     current = await claim_one(ledger, clock)
     before = await contact_of(ledger)
 
-    assert await ledger.settle([settlement(stalled, written=WRITTEN)], now=clock.now()) == [False]
+    assert await ledger.queue.settle([settlement(stalled, written=WRITTEN)], now=clock.now()) == [False]
 
     assert await contact_of(ledger) == before
-    assert await ledger.attempts_of(before.contact_id, 10) == []
-    assert await ledger.settle([settlement(current)], now=clock.now()) == [True]
+    assert await ledger.reader.attempts_of(before.contact_id, 10) == []
+    assert await ledger.queue.settle([settlement(current)], now=clock.now()) == [True]
 
 
 async def test_a_claim_is_settled_once(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     settled = settlement(await claim_one(ledger, clock))
 
-    assert await ledger.settle([settled, settled], now=clock.now()) == [True, False]
-    assert await ledger.settle([settled], now=clock.now()) == [False]
-    assert len(await ledger.attempts_of(settled.contact_id, 10)) == 1
+    assert await ledger.queue.settle([settled, settled], now=clock.now()) == [True, False]
+    assert await ledger.queue.settle([settled], now=clock.now()) == [False]
+    assert len(await ledger.reader.attempts_of(settled.contact_id, 10)) == 1
 
 
 async def test_a_lease_that_ended_unnoticed_is_still_good(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     claim = await claim_one(ledger, clock)
     clock.advance(2 * LEASE)
 
-    assert await ledger.settle([settlement(claim)], now=clock.now()) == [True]
+    assert await ledger.queue.settle([settlement(claim)], now=clock.now()) == [True]
 
 
 async def test_settlements_of_many_contacts_are_told_apart(ledger: Ledger, clock: FrozenClock) -> None:
-    await ledger.record([reading(choice(), key=f"person-{number}") for number in range(700)])
+    await ledger.inbox.ingest([interpreted(choice(), key=f"person-{number}") for number in range(700)])
     claims = await claim_all(ledger, clock, limit=700)
-    stale = settlement(claims[3], lease="somebody else's")
+    stale = settlement(claims[3], lease="another worker's")
 
-    answers = await ledger.settle(
+    answers = await ledger.queue.settle(
         [stale if claim is claims[3] else settlement(claim) for claim in claims], now=clock.now()
     )
 
     assert [number for number, answer in enumerate(answers) if not answer] == [3]
-    counts = await ledger.counts()
-    assert counts.contacts[DeliveryState.SETTLED] == 699
+    counts = await ledger.reader.count_contacts()
+    assert counts.by_state[DeliveryState.SETTLED] == 699
 
 
 async def test_a_claim_given_back_is_due_at_once(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     claim = await claim_one(ledger, clock)
     now = clock.advance(SECOND)
 
-    await ledger.release([claim], now=now)
+    await ledger.queue.release([claim], now=now)
 
     contact = await contact_of(ledger)
     assert (contact.state, contact.due_at) == (DeliveryState.DUE, now)
-    assert await ledger.settle([settlement(claim)], now=now) == [False]
+    assert await ledger.queue.settle([settlement(claim)], now=now) == [False]
     await claim_one(ledger, clock)
 
 
-@pytest.mark.parametrize("how", ["release", "bury", "leave"])
+@pytest.mark.parametrize("how", ["release", "evict", "leave"])
 async def test_what_was_not_settled_leaves_nothing_taken_for_known(
     ledger: Ledger, clock: FrozenClock, how: str
 ) -> None:
-    """Whoever held it may have written something, whether it gives it back or is gone."""
+    """Its holder may have written something, whether it releases it or is gone."""
     now = clock.now()
-    await ledger.beat("0123456789abcdef", Heartbeat(1, LEASE))
-    await record_one(ledger)
-    await ledger.settle([settlement(await claim_one(ledger, clock), written=WRITTEN)], now=now)
-    await record_one(ledger, choice(False, after=SECOND))
-    held = await ledger.claim(now=now, limit=1, lease=LEASE, holder="0123456789abcdef")
+    await ledger.replicas.heartbeat("0123456789abcdef", Heartbeat(1, LEASE))
+    await ingest_one(ledger)
+    await ledger.queue.settle([settlement(await claim_one(ledger, clock), written=WRITTEN)], now=now)
+    await ingest_one(ledger, choice(False, after=SECOND))
+    held = await ledger.queue.claim(now=now, limit=1, lease=LEASE, holder="0123456789abcdef")
 
     match how:
         case "release":
-            await ledger.release(held, now=now)
-        case "bury":
-            assert await ledger.evict("0123456789abcdef", Heartbeat(1, LEASE), now=now) == 1
+            await ledger.queue.release(held, now=now)
+        case "evict":
+            assert await ledger.replicas.evict("0123456789abcdef", Heartbeat(1, LEASE), now=now) == 1
         case _:
-            await ledger.leave("0123456789abcdef", now=now)
+            await ledger.replicas.leave("0123456789abcdef", now=now)
 
     contact = await contact_of(ledger)
     assert (contact.state, contact.written) == (DeliveryState.DUE, {})
@@ -332,18 +332,18 @@ async def test_what_was_not_settled_leaves_nothing_taken_for_known(
 async def test_a_claim_that_somebody_else_holds_by_now_is_not_given_back(
     ledger: Ledger, clock: FrozenClock
 ) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     stalled = await claim_one(ledger, clock)
     clock.advance(LEASE)
     await claim_one(ledger, clock)
 
-    await ledger.release([stalled], now=clock.now())
+    await ledger.queue.release([stalled], now=clock.now())
 
     assert (await contact_of(ledger)).state is DeliveryState.DELIVERING
 
 
 async def test_concurrent_claims_are_disjoint(ledger: Ledger, clock: FrozenClock) -> None:
-    await ledger.record([reading(choice(), key=f"person-{number}") for number in range(90)])
+    await ledger.inbox.ingest([interpreted(choice(), key=f"person-{number}") for number in range(90)])
 
     claimed = await asyncio.gather(*(claim_all(ledger, clock, limit=10) for _ in range(12)))
 
@@ -352,23 +352,23 @@ async def test_concurrent_claims_are_disjoint(ledger: Ledger, clock: FrozenClock
 
 
 async def test_the_next_time_is_the_earliest_of_all(ledger: Ledger, clock: FrozenClock) -> None:
-    assert await ledger.next_due_at() is None
+    assert await ledger.queue.next_due_at() is None
 
-    await record_one(ledger, choice(), key="postponed")
+    await ingest_one(ledger, choice(), key="postponed")
     claim = await claim_one(ledger, clock)
-    await ledger.settle([settlement(claim, Move.POSTPONED, after=timedelta(days=1))], now=clock.now())
-    assert await ledger.next_due_at() == START + timedelta(days=1)
+    await ledger.queue.settle([settlement(claim, Move.POSTPONED, after=timedelta(days=1))], now=clock.now())
+    assert await ledger.queue.next_due_at() == START + timedelta(days=1)
 
-    await record_one(ledger, choice(False), key="claimed")
+    await ingest_one(ledger, choice(False), key="claimed")
     await claim_one(ledger, clock)
-    assert await ledger.next_due_at() == START + LEASE
+    assert await ledger.queue.next_due_at() == START + LEASE
 
-    await record_one(ledger, choice(), key="due")
-    assert await ledger.next_due_at() == START
+    await ingest_one(ledger, choice(), key="due")
+    assert await ledger.queue.next_due_at() == START
 
 
 async def test_attempts_are_read_the_latest_first(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     for number in range(3):
         attempt = Attempt(
             attempted_at=clock.advance(SECOND),
@@ -380,10 +380,10 @@ async def test_attempts_are_read_the_latest_first(ledger: Ledger, clock: FrozenC
             columns={"new_newsletter": {"value": True, "rule": "gdpr.newsletter"}},
         )
         claim = await claim_one(ledger, clock)
-        await ledger.settle(
+        await ledger.queue.settle(
             [settlement(claim, Move.POSTPONED, after=SECOND, attempt=attempt)], now=clock.now()
         )
 
-    latest, before = await ledger.attempts_of(claim.contact.contact_id, 2)
+    latest, before = await ledger.reader.attempts_of(claim.contact.contact_id, 2)
     assert latest == attempt
     assert before.request_id == "request-1"

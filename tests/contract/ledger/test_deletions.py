@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.clocks import START, FrozenClock
-from tests.contract.ledger.steps import contact_of, settle_all
+from tests.contract.ledger.steps import contact_of, open_ledger, settle_all
 from tests.notifications import new_digest
-from tests.reference_fold import Deletion, Told, expected
+from tests.reference_fold import Deletion, Told, expected_values
 
 from didomi_dataverse.consent.model import UNSET, Item
 from didomi_dataverse.consent.registers import resolve
@@ -41,8 +41,8 @@ def said(
 
 
 def event_deleted(event_id: str) -> InterpretedNotification:
-    """As in the published example: it names nobody (didomi.md 1.3)."""
-    return heard(bodies.event_deleted({"id": event_id, "created_at": bodies.instant(START)}))
+    """As in the published example: it names no person (didomi.md 1.3)."""
+    return heard(bodies.event_deleted({"id": event_id, "created_at": bodies.format_instant(START)}))
 
 
 def user_deleted(device: str, *, at: int, key: str | None = None) -> InterpretedNotification:
@@ -62,9 +62,9 @@ async def values_of(ledger: Ledger, key: str = "ada") -> dict[str, bool | None]:
     }
 
 
-async def outcome(ledger: Ledger, reading: InterpretedNotification) -> tuple[Disposition, Reason | None]:
-    (recorded,) = await ledger.record([reading])
-    return recorded.disposition, recorded.reason
+async def outcome(ledger: Ledger, notification: InterpretedNotification) -> tuple[Disposition, Reason | None]:
+    (ingested,) = await ledger.inbox.ingest([notification])
+    return ingested.disposition, ingested.reason
 
 
 APPLIED = (Disposition.APPLIED, None)
@@ -72,20 +72,20 @@ UNCHANGED = (Disposition.UNCHANGED, None)
 
 
 async def test_a_deleted_event_is_found_through_the_log(ledger: Ledger, clock: FrozenClock) -> None:
-    (recorded,) = await ledger.record([said("E1", news=True)])
+    (ingested,) = await ledger.inbox.ingest([said("E1", news=True)])
     await settle_all(ledger, clock)
 
-    (deleted,) = await ledger.record([event_deleted("E1")])
+    (deleted,) = await ledger.inbox.ingest([event_deleted("E1")])
 
     assert (deleted.disposition, deleted.withdrawal) == (Disposition.APPLIED, True)
-    assert deleted.contact_id == recorded.contact_id
+    assert deleted.contact_id == ingested.contact_id
     assert await values_of(ledger) == {"news": None}
     assert (await contact_of(ledger)).state is DeliveryState.DUE
 
 
 async def test_what_was_chosen_before_is_read_from_the_log(ledger: Ledger) -> None:
-    await ledger.record([said("E1", 0, news=False, ads=True)])
-    await ledger.record([said("E2", 1, news=True)])
+    await ledger.inbox.ingest([said("E1", 0, news=False, ads=True)])
+    await ledger.inbox.ingest([said("E2", 1, news=True)])
 
     assert await outcome(ledger, event_deleted("E2")) == APPLIED
     assert await values_of(ledger) == {"news": False, "ads": True}
@@ -93,41 +93,41 @@ async def test_what_was_chosen_before_is_read_from_the_log(ledger: Ledger) -> No
 
 async def test_an_event_that_arrives_after_its_deletion_does_not_count(ledger: Ledger) -> None:
     assert await outcome(ledger, event_deleted("E1")) == (Disposition.PARKED, Reason.DELETED_EVENT_UNKNOWN)
-    await ledger.record([said("E1", news=True)])
+    await ledger.inbox.ingest([said("E1", news=True)])
 
     assert await values_of(ledger) == {"news": None}
 
 
 async def test_an_event_and_its_deletion_may_come_in_one_body(ledger: Ledger) -> None:
-    recorded = await ledger.record(
+    ingested = await ledger.inbox.ingest(
         [event_deleted("E2"), said("E1", 0, news=False), said("E2", 1, news=True), said("E3", 2, ads=True)]
     )
 
-    assert [one.reason for one in recorded] == [None] * 4
+    assert [one.reason for one in ingested] == [None] * 4
     assert await values_of(ledger) == {"news": False, "ads": True}
 
 
 async def test_a_choice_of_the_same_body_is_remembered_when_the_newer_one_is_deleted(ledger: Ledger) -> None:
-    await ledger.record([said("E2", 1, news=True)])
-    await ledger.record([said("E1", 0, news=False), event_deleted("E2")])
+    await ledger.inbox.ingest([said("E2", 1, news=True)])
+    await ledger.inbox.ingest([said("E1", 0, news=False), event_deleted("E2")])
 
     assert await values_of(ledger) == {"news": False}
 
 
 async def test_a_deletion_never_grants(ledger: Ledger) -> None:
-    await ledger.record([said("E1", 0, news=True), said("E2", 1, news=False)])
+    await ledger.inbox.ingest([said("E1", 0, news=True), said("E2", 1, news=False)])
 
     assert await outcome(ledger, event_deleted("E2")) == (Disposition.PARKED, Reason.DELETE_WOULD_GRANT)
     assert await values_of(ledger) == {"news": False}
 
-    await ledger.record([said("E3", 2, news=True)])
+    await ledger.inbox.ingest([said("E3", 2, news=True)])
     assert await values_of(ledger) == {"news": True}
 
 
 async def test_without_its_history_a_contact_is_left_as_it_is(ledger: Ledger) -> None:
-    await ledger.record([said("E1", 0, news=True)])
-    await ledger.purge(notifications_before=LATER + SECOND, attempts_before=START, limit=10)
-    await ledger.record([said("E2", 1, news=True)])
+    await ledger.inbox.ingest([said("E1", 0, news=True)])
+    await ledger.maintenance.purge(notifications_before=LATER + SECOND, attempts_before=START, limit=10)
+    await ledger.inbox.ingest([said("E2", 1, news=True)])
     before = await contact_of(ledger)
 
     assert await outcome(ledger, event_deleted("E2")) == (Disposition.PARKED, Reason.HISTORY_INCOMPLETE)
@@ -137,21 +137,21 @@ async def test_without_its_history_a_contact_is_left_as_it_is(ledger: Ledger) ->
 async def test_a_purge_of_what_held_no_choices_cuts_no_history(ledger: Ledger) -> None:
     user = bodies.person("ada", didomi_user_id="phone")
     pending = bodies.event("E0", user, [], created_at=START, status="pending_approval")
-    await ledger.record([heard(bodies.event_created(pending))])
-    await ledger.purge(notifications_before=LATER + SECOND, attempts_before=START, limit=10)
-    await ledger.record([said("E1", 0, news=True)])
+    await ledger.inbox.ingest([heard(bodies.event_created(pending))])
+    await ledger.maintenance.purge(notifications_before=LATER + SECOND, attempts_before=START, limit=10)
+    await ledger.inbox.ingest([said("E1", 0, news=True)])
 
     assert await outcome(ledger, event_deleted("E1")) == APPLIED
 
 
-async def test_a_deleted_event_of_nobody_is_skipped(ledger: Ledger) -> None:
-    await ledger.record([said("E1", key=None, news=True)])
+async def test_a_deleted_event_without_a_person_is_skipped(ledger: Ledger) -> None:
+    await ledger.inbox.ingest([said("E1", key=None, news=True)])
 
     assert await outcome(ledger, event_deleted("E1")) == (Disposition.SKIPPED, Reason.ANONYMOUS)
 
 
 async def test_a_deleted_event_that_had_no_say_any_more_changes_nothing(ledger: Ledger) -> None:
-    await ledger.record([said("E1", 0, news=False), said("E2", 1, news=True)])
+    await ledger.inbox.ingest([said("E1", 0, news=False), said("E2", 1, news=True)])
 
     assert await outcome(ledger, event_deleted("E1")) == UNCHANGED
     assert await values_of(ledger) == {"news": True}
@@ -162,8 +162,8 @@ async def test_a_snapshot_that_names_the_deleted_event_goes_with_it(ledger: Ledg
     user = bodies.person("ada", didomi_user_id="phone")
     before = bodies.user_state(user, [], version=1, updated_at=START)
     after = bodies.user_state(user, [bodies.purpose("news", enabled=True)], version=2, updated_at=START)
-    source: bodies.Entity = {"id": "E1", "created_at": bodies.instant(START)}
-    await ledger.record([heard(bodies.user_updated(before, after, source=source))])
+    source: bodies.Entity = {"id": "E1", "created_at": bodies.format_instant(START)}
+    await ledger.inbox.ingest([heard(bodies.user_updated(before, after, source=source))])
 
     assert await outcome(ledger, event_deleted("E1")) == APPLIED
     assert await values_of(ledger) == {"news": None}
@@ -171,43 +171,43 @@ async def test_a_snapshot_that_names_the_deleted_event_goes_with_it(ledger: Ledg
 
 @pytest.mark.parametrize("key", [None, "ada"])
 async def test_what_a_deleted_user_said_no_longer_counts(ledger: Ledger, key: str | None) -> None:
-    await ledger.record([said("E1", 0, news=True, ads=True), said("E2", 0, device="laptop", ads=True)])
+    await ledger.inbox.ingest([said("E1", 0, news=True, ads=True), said("E2", 0, device="laptop", ads=True)])
 
     assert await outcome(ledger, user_deleted("phone", at=10, key=key)) == APPLIED
     assert await values_of(ledger) == {"news": None, "ads": True}
 
-    await ledger.record([said("E3", 5, news=True)])
+    await ledger.inbox.ingest([said("E3", 5, news=True)])
     assert await values_of(ledger) == {"news": None, "ads": True}
-    await ledger.record([said("E4", 20, news=True)])
+    await ledger.inbox.ingest([said("E4", 20, news=True)])
     assert await values_of(ledger) == {"news": True, "ads": True}
 
 
 async def test_a_user_deleted_twice_no_longer_counts_until_the_later_time(ledger: Ledger) -> None:
-    await ledger.record([user_deleted("phone", at=10, key="ada")])
-    await ledger.record([user_deleted("phone", at=5, key="ada")])
-    await ledger.record([said("E1", 7, news=True)])
+    await ledger.inbox.ingest([user_deleted("phone", at=10, key="ada")])
+    await ledger.inbox.ingest([user_deleted("phone", at=5, key="ada")])
+    await ledger.inbox.ingest([said("E1", 7, news=True)])
 
     assert await values_of(ledger) == {"news": None}
 
 
 async def test_a_deleted_user_of_two_people_goes_from_both(ledger: Ledger) -> None:
-    await ledger.record([said("E1", news=True), said("E2", key="bob", news=True)])
+    await ledger.inbox.ingest([said("E1", news=True), said("E2", key="bob", news=True)])
 
-    await ledger.record([user_deleted("phone", at=10)])
+    await ledger.inbox.ingest([user_deleted("phone", at=10)])
 
     assert (await values_of(ledger), await values_of(ledger, "bob")) == ({"news": None}, {"news": None})
 
 
-async def test_a_deleted_user_of_nobody_is_skipped(ledger: Ledger) -> None:
+async def test_a_deleted_user_without_a_person_is_skipped(ledger: Ledger) -> None:
     assert await outcome(ledger, user_deleted("tablet", at=1)) == (Disposition.SKIPPED, Reason.ANONYMOUS)
 
 
 async def test_deletions_are_logged_once_and_change_nothing_twice(ledger: Ledger) -> None:
-    await ledger.record([said("E1", news=True)])
-    await ledger.record([event_deleted("E1")])
+    await ledger.inbox.ingest([said("E1", news=True)])
+    await ledger.inbox.ingest([event_deleted("E1")])
     before = await contact_of(ledger)
 
-    (again,) = await ledger.record([event_deleted("E1")])
+    (again,) = await ledger.inbox.ingest([event_deleted("E1")])
 
     assert again.duplicate
     assert await contact_of(ledger) == before
@@ -233,7 +233,7 @@ async def test_a_contact_that_would_become_unusably_large_takes_no_more(ledger: 
 
 @pytest.fixture
 async def sqlite_ledger(sqlite_url: str, clock: FrozenClock) -> AsyncIterator[Ledger]:
-    ledger = await Ledger.open(sqlite_url, clock=clock)
+    ledger = await open_ledger(sqlite_url, clock=clock)
     yield ledger
     await ledger.close()
 
@@ -284,12 +284,12 @@ async def test_any_interleaving_ends_in_what_the_slow_way_finds(
     person = new_digest()  # the ledger is shared by the examples: each has ids of its own
 
     for start in range(0, len(order), at_once):
-        await sqlite_ledger.record([_received(one, person) for one in order[start : start + at_once]])
+        await sqlite_ledger.inbox.ingest([_received(one, person) for one in order[start : start + at_once]])
 
     told = [one for one in seen if isinstance(one, Told)]
     if told:
         found = await values_of(sqlite_ledger, person)
-        assert found == expected(told, [one for one in seen if isinstance(one, Deletion)])
+        assert found == expected_values(told, [one for one in seen if isinstance(one, Deletion)])
 
 
 @given(st.lists(events.filter(lambda one: not one.value) | deletions, min_size=1, max_size=8))
@@ -300,7 +300,7 @@ async def test_nothing_without_a_grant_ends_in_one(
     person = new_digest()
 
     for one in seen:
-        await sqlite_ledger.record([_received(one, person)])
+        await sqlite_ledger.inbox.ingest([_received(one, person)])
 
     if any(isinstance(one, Told) for one in seen):
         assert True not in (await values_of(sqlite_ledger, person)).values()

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import Connection, event
 from tests.clocks import START, FrozenClock
-from tests.contract.ledger.steps import LEASE, settlement
-from tests.notifications import NEWSLETTER, PROFILING, choice, reading
+from tests.contract.ledger.steps import LEASE, open_ledger, settlement
+from tests.notifications import NEWSLETTER, PROFILING, choice, interpreted
 
-from didomi_dataverse.consent.model import Choice, Kind, Subject, Value
+from didomi_dataverse.consent.model import Choice, ChoiceKind, Subject, Value
 from didomi_dataverse.consent.registers import Registers, fold, resolve
 from didomi_dataverse.didomi.interpreted import InterpretedNotification
 from didomi_dataverse.ledger.delivery_state import Claim, Contact, DeliveryState, Move
@@ -37,7 +37,7 @@ _choices = st.lists(
         subject=st.sampled_from([NEWSLETTER, PROFILING]),
         after=st.integers(0, 50).map(lambda seconds: timedelta(seconds=seconds)),
         didomi_user=st.sampled_from(["device-1", "device-2"]),
-        kind=st.sampled_from(Kind),
+        kind=st.sampled_from(ChoiceKind),
     ),
     min_size=1,
     max_size=3,
@@ -77,10 +77,10 @@ class LedgerLife(RuleBasedStateMachine):
         return self._runner.run(step)
 
     def _open(self) -> Ledger:
-        return self._run(Ledger.open(f"sqlite:///{self._folder / 'ledger.db'}", clock=self._clock))
+        return self._run(open_ledger(f"sqlite:///{self._folder / 'ledger.db'}", clock=self._clock))
 
     def _contact(self, key: str) -> Contact | None:
-        return self._run(self._ledger.contact(key))
+        return self._run(self._ledger.reader.contact(key))
 
     @initialize()
     def start(self) -> None:
@@ -88,26 +88,26 @@ class LedgerLife(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS), choices=_choices)
     def receive(self, key: str, choices: list[Choice]) -> None:
-        received = reading(*choices, key=key)
-        (recorded,) = self._run(self._ledger.record([received]))
-        assert not recorded.duplicate
+        received = interpreted(*choices, key=key)
+        (ingested,) = self._run(self._ledger.inbox.ingest([received]))
+        assert not ingested.duplicate
         self._received.append(received)
         self._acknowledged[key] += choices
 
     @rule(which=_any)
     def receive_again(self, which: int) -> None:
         if self._received:
-            (recorded,) = self._run(self._ledger.record([self._received[which % len(self._received)]]))
-            assert recorded.duplicate
+            (ingested,) = self._run(self._ledger.inbox.ingest([self._received[which % len(self._received)]]))
+            assert ingested.duplicate
 
     @rule(key=st.sampled_from(KEYS), choices=_choices)
     def crash_before_the_commit(self, key: str, choices: list[Choice]) -> None:
         def crash(_: Connection) -> None:
             raise _Crash
 
-        event.listen(self._ledger._store.engines.writing, "commit", crash)
+        event.listen(self._ledger._database.engines.writing, "commit", crash)
         try:
-            self._run(self._ledger.record([reading(*choices, key=key)]))
+            self._run(self._ledger.inbox.ingest([interpreted(*choices, key=key)]))
         except _Crash:
             pass
         else:
@@ -122,7 +122,7 @@ class LedgerLife(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 2))
     def claim(self, limit: int) -> None:
-        claims = self._run(self._ledger.claim(now=self._clock.now(), limit=limit, lease=LEASE))
+        claims = self._run(self._ledger.queue.claim(now=self._clock.now(), limit=limit, lease=LEASE))
         for claim in claims:
             holder = self._holders.get(claim.contact.key)
             assert holder is None or self._lease_ended(holder)
@@ -139,7 +139,7 @@ class LedgerLife(RuleBasedStateMachine):
         claim = self._claims.pop(which % len(self._claims))
         after = self._clock.now() - START + timedelta(seconds=30)
         (answer,) = self._run(
-            self._ledger.settle([settlement(claim, move, after=after)], now=self._clock.now())
+            self._ledger.queue.settle([settlement(claim, move, after=after)], now=self._clock.now())
         )
         assert answer == (self._holders.get(claim.contact.key) is claim)
         if answer:
@@ -153,7 +153,7 @@ class LedgerLife(RuleBasedStateMachine):
         if not self._claims:
             return
         claim = self._claims.pop(which % len(self._claims))
-        self._run(self._ledger.release([claim], now=self._clock.now()))
+        self._run(self._ledger.queue.release([claim], now=self._clock.now()))
         if self._holders.get(claim.contact.key) is claim:
             del self._holders[claim.contact.key]
 
@@ -176,7 +176,7 @@ class LedgerLife(RuleBasedStateMachine):
             # Who is settled has been told everything.
             if contact.state is DeliveryState.SETTLED:
                 assert _said(contact.registers) == _said(self._delivered.get(key, {}))
-            attempts += len(self._run(self._ledger.attempts_of(contact.contact_id, 1_000)))
+            attempts += len(self._run(self._ledger.reader.attempts_of(contact.contact_id, 1_000)))
         assert attempts == self._settled
 
 

@@ -8,11 +8,13 @@ from tests.contract.ledger.steps import (
     claim_all,
     claim_one,
     contact_of,
-    record_one,
+    find_notification,
+    ingest_one,
+    open_ledger,
     settle_all,
     settlement,
 )
-from tests.notifications import choice, reading
+from tests.notifications import choice, interpreted
 
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.ledger.delivery_state import DeliveryState, Move
@@ -24,59 +26,61 @@ DAY = timedelta(days=1)
 
 
 async def test_another_mapping_makes_what_was_settled_due(ledger: Ledger, clock: FrozenClock) -> None:
-    await ledger.remap("first", now=clock.now())
+    await ledger.maintenance.remap("first", now=clock.now())
     for key in ("ada", "bob"):
-        await record_one(ledger, key=key)
+        await ingest_one(ledger, key=key)
     await settle_all(ledger, clock)
     now = clock.advance(SECOND)
 
-    assert await ledger.remap("second", now=now) == 2
+    assert await ledger.maintenance.remap("second", now=now) == 2
 
     contact = await contact_of(ledger)
     assert (contact.state, contact.due_at, contact.revision) == (DeliveryState.DUE, now, 1)
 
 
 async def test_the_same_mapping_makes_nothing_due(ledger: Ledger, clock: FrozenClock) -> None:
-    await ledger.remap("first", now=clock.now())
-    await record_one(ledger)
+    await ledger.maintenance.remap("first", now=clock.now())
+    await ingest_one(ledger)
     await settle_all(ledger, clock)
 
-    assert await ledger.remap("first", now=clock.now()) == 0
+    assert await ledger.maintenance.remap("first", now=clock.now()) == 0
     assert (await contact_of(ledger)).state is DeliveryState.SETTLED
 
 
 async def test_another_mapping_may_be_accepted_where_the_last_was_not(
     ledger: Ledger, clock: FrozenClock
 ) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     claim = await claim_one(ledger, clock)
-    await ledger.settle([settlement(claim, Move.PARKED, reason="value_refused")], now=clock.now())
+    await ledger.queue.settle([settlement(claim, Move.PARKED, reason="value_refused")], now=clock.now())
 
-    assert await ledger.remap("second", now=clock.now()) == 1
+    assert await ledger.maintenance.remap("second", now=clock.now()) == 1
 
     contact = await contact_of(ledger)
     assert (contact.state, contact.reason) == (DeliveryState.DUE, None)
 
 
 async def test_a_parked_withdrawal_comes_back_as_urgent_as_it_was(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger, choice(True), key="granted")
+    await ingest_one(ledger, choice(True), key="granted")
     await settle_all(ledger, clock)
-    await record_one(ledger, choice(False), key="refused")
+    await ingest_one(ledger, choice(False), key="refused")
     claim = await claim_one(ledger, clock)
-    await ledger.settle([settlement(claim, Move.PARKED, reason="value_refused")], now=clock.now())
+    await ledger.queue.settle([settlement(claim, Move.PARKED, reason="value_refused")], now=clock.now())
 
-    await ledger.remap("second", now=clock.now())
+    await ledger.maintenance.remap("second", now=clock.now())
 
     assert [claim.contact.key for claim in await claim_all(ledger, clock)] == ["refused", "granted"]
 
 
-async def test_another_mapping_leaves_who_waits_where_they_are(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger, key="unmatched")
+async def test_another_mapping_leaves_waiting_contacts_where_they_are(
+    ledger: Ledger, clock: FrozenClock
+) -> None:
+    await ingest_one(ledger, key="unmatched")
     claim = await claim_one(ledger, clock)
-    await ledger.settle([settlement(claim, Move.UNMATCHED, after=DAY)], now=clock.now())
-    await record_one(ledger, key="due")
+    await ledger.queue.settle([settlement(claim, Move.UNMATCHED, after=DAY)], now=clock.now())
+    await ingest_one(ledger, key="due")
 
-    assert await ledger.remap("second", now=clock.advance(SECOND)) == 0
+    assert await ledger.maintenance.remap("second", now=clock.advance(SECOND)) == 0
 
     assert (await contact_of(ledger, "due")).due_at == START
     unmatched = await contact_of(ledger, "unmatched")
@@ -84,45 +88,45 @@ async def test_another_mapping_leaves_who_waits_where_they_are(ledger: Ledger, c
 
 
 async def test_what_is_on_its_way_by_the_old_mapping_is_due_again(ledger: Ledger, clock: FrozenClock) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     claim = await claim_one(ledger, clock)
 
-    await ledger.remap("second", now=clock.now())
+    await ledger.maintenance.remap("second", now=clock.now())
 
     assert (await contact_of(ledger)).state is DeliveryState.DELIVERING
-    assert await ledger.settle([settlement(claim)], now=clock.now()) == [True]
+    assert await ledger.queue.settle([settlement(claim)], now=clock.now()) == [True]
     assert (await contact_of(ledger)).state is DeliveryState.DUE
 
 
 async def test_another_mapping_has_nothing_to_say_of_people_without_choices(
     ledger: Ledger, clock: FrozenClock
 ) -> None:
-    await ledger.record([reading(disposition=Disposition.SKIPPED, reason=Reason.PENDING_APPROVAL)])
+    await ledger.inbox.ingest([interpreted(disposition=Disposition.SKIPPED, reason=Reason.PENDING_APPROVAL)])
 
-    assert await ledger.remap("second", now=clock.now()) == 0
+    assert await ledger.maintenance.remap("second", now=clock.now()) == 0
     assert (await contact_of(ledger)).state is DeliveryState.SETTLED
 
 
 async def test_another_mapping_reaches_every_contact(ledger: Ledger, clock: FrozenClock) -> None:
     """More than one step of it."""
-    await ledger.record([reading(choice(), key=f"person-{number}") for number in range(4_100)])
+    await ledger.inbox.ingest([interpreted(choice(), key=f"person-{number}") for number in range(4_100)])
     while claims := await claim_all(ledger, clock, limit=1_000):
-        await ledger.settle([settlement(claim, attempt=None) for claim in claims], now=clock.now())
+        await ledger.queue.settle([settlement(claim, attempt=None) for claim in claims], now=clock.now())
 
-    assert await ledger.remap("second", now=clock.now()) == 4_100
-    assert (await ledger.counts()).contacts[DeliveryState.DUE] == 4_100
+    assert await ledger.maintenance.remap("second", now=clock.now()) == 4_100
+    assert (await ledger.reader.count_contacts()).by_state[DeliveryState.DUE] == 4_100
 
 
 async def test_old_notifications_and_attempts_are_purged_in_steps(ledger: Ledger, clock: FrozenClock) -> None:
     for number in range(5):
-        await ledger.record(
-            [reading(choice(after=number * SECOND), received_at=clock.now(), key=f"person-{number}")]
+        await ledger.inbox.ingest(
+            [interpreted(choice(after=number * SECOND), received_at=clock.now(), key=f"person-{number}")]
         )
         await settle_all(ledger, clock)
         clock.advance(DAY)
 
     async def purge() -> Purged:
-        return await ledger.purge(
+        return await ledger.maintenance.purge(
             # The last attempt is written at the start of time by these tests, whatever the day.
             notifications_before=START + 3 * DAY,
             attempts_before=START,
@@ -130,52 +134,54 @@ async def test_old_notifications_and_attempts_are_purged_in_steps(ledger: Ledger
         )
 
     assert [await purge() for _ in range(3)] == [Purged(2, 0), Purged(1, 0), Purged(0, 0)]
-    purged = await ledger.purge(notifications_before=START, attempts_before=START + SECOND, limit=100)
+    purged = await ledger.maintenance.purge(
+        notifications_before=START, attempts_before=START + SECOND, limit=100
+    )
     assert purged == Purged(0, 5)
 
 
 async def test_what_is_parked_is_never_purged(ledger: Ledger) -> None:
-    parked = reading(key=None, disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
-    await ledger.record([parked, reading(choice())])
+    parked = interpreted(key=None, disposition=Disposition.PARKED, reason=Reason.NOT_JSON)
+    await ledger.inbox.ingest([parked, interpreted(choice())])
 
-    purged = await ledger.purge(notifications_before=START + DAY, attempts_before=START, limit=10)
+    purged = await ledger.maintenance.purge(notifications_before=START + DAY, attempts_before=START, limit=10)
 
     assert purged == Purged(1, 0)
-    assert await ledger.notification(parked.digest) is not None
+    assert await find_notification(ledger, parked.digest) is not None
 
 
 async def test_purging_notifications_leaves_the_contact_as_it_was(ledger: Ledger) -> None:
-    await record_one(ledger)
+    await ingest_one(ledger)
     before = await contact_of(ledger)
 
-    await ledger.purge(notifications_before=START + DAY, attempts_before=START + DAY, limit=10)
+    await ledger.maintenance.purge(notifications_before=START + DAY, attempts_before=START + DAY, limit=10)
 
     assert await contact_of(ledger) == before
-    assert await ledger.notifications_of(before.contact_id, 10) == []
+    assert await ledger.reader.notifications_of(before.contact_id, 10) == []
 
 
 async def test_the_key_of_the_identifier_hash_is_made_once(
     ledger: Ledger, url: str, clock: FrozenClock
 ) -> None:
-    key = await ledger.identifier_hash_key()
-    other = await Ledger.open(url, clock=clock)
+    key = await ledger.maintenance.identifier_hash_key()
+    other = await open_ledger(url, clock=clock)
 
     assert len(key) == 32
-    assert await other.identifier_hash_key() == key
+    assert await other.maintenance.identifier_hash_key() == key
     await other.close()
 
 
 async def test_the_check_passes_while_the_store_commits(ledger: Ledger, clock: FrozenClock) -> None:
-    await ledger.check()
+    await ledger.maintenance.probe()
     clock.advance(SECOND)
-    await ledger.check()
+    await ledger.maintenance.probe()
 
 
-async def test_everything_is_counted(ledger: Ledger, clock: FrozenClock) -> None:
+async def test_contacts_are_counted_by_state(ledger: Ledger, clock: FrozenClock) -> None:
     for key in ("parked", "unmatched", "settled"):
-        await record_one(ledger, key=key)
+        await ingest_one(ledger, key=key)
     parked, unmatched, settled = await claim_all(ledger, clock)
-    await ledger.settle(
+    await ledger.queue.settle(
         [
             settlement(parked, Move.PARKED, reason="value_refused"),
             settlement(unmatched, Move.UNMATCHED, after=DAY),
@@ -183,46 +189,40 @@ async def test_everything_is_counted(ledger: Ledger, clock: FrozenClock) -> None
         ],
         now=clock.now(),
     )
-    await record_one(ledger, key="delivering")
+    await ingest_one(ledger, key="delivering")
     await claim_one(ledger, clock)
     due_at = clock.advance(SECOND)
     for key in ("due-1", "due-2"):
-        await record_one(ledger, key=key)
+        await ingest_one(ledger, key=key)
         clock.advance(SECOND)
-    await record_one(ledger, choice(after=-SECOND), key="settled")
-    await ledger.record([reading(disposition=Disposition.PARKED, reason=Reason.DELETED, key=None)])
+    await ingest_one(ledger, choice(after=-SECOND), key="settled")
+    await ledger.inbox.ingest([interpreted(disposition=Disposition.PARKED, reason=Reason.DELETED, key=None)])
 
-    counts = await ledger.counts()
+    counts = await ledger.reader.count_contacts()
 
-    assert counts.contacts == {
+    assert counts.by_state == {
         DeliveryState.SETTLED: 1,
         DeliveryState.DUE: 2,
         DeliveryState.DELIVERING: 1,
         DeliveryState.UNMATCHED: 1,
         DeliveryState.PARKED: 1,
     }
-    assert counts.parked_contacts == {"value_refused": 1}
-    assert counts.notifications == {
-        (Disposition.APPLIED, None): 6,
-        (Disposition.UNCHANGED, None): 1,
-        (Disposition.PARKED, Reason.DELETED): 1,
-    }
     assert counts.oldest_due_at == due_at
 
 
 async def test_an_empty_ledger_counts_nothing(ledger: Ledger) -> None:
-    counts = await ledger.counts()
+    counts = await ledger.reader.count_contacts()
 
-    assert set(counts.contacts.values()) == {0}
-    assert (counts.notifications, counts.parked_contacts, counts.oldest_due_at) == ({}, {}, None)
+    assert set(counts.by_state.values()) == {0}
+    assert counts.oldest_due_at is None
 
 
 @pytest.mark.parametrize("limit", [1, 2])
 async def test_notifications_of_a_contact_are_read_the_latest_first(ledger: Ledger, limit: int) -> None:
-    readings = [reading(choice(after=number * SECOND)) for number in range(3)]
-    for each in readings:
-        await ledger.record([each])
+    notifications = [interpreted(choice(after=number * SECOND)) for number in range(3)]
+    for each in notifications:
+        await ledger.inbox.ingest([each])
 
-    logged = await ledger.notifications_of((await contact_of(ledger)).contact_id, limit)
+    logged = await ledger.reader.notifications_of((await contact_of(ledger)).contact_id, limit)
 
-    assert [each.digest for each in logged] == [each.digest for each in readings[::-1]][:limit]
+    assert [each.digest for each in logged] == [each.digest for each in notifications[::-1]][:limit]

@@ -11,8 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, event, inspect
 from tests.clocks import START, FrozenClock
-from tests.contract.ledger.steps import claim_all, record_one, settlement
-from tests.notifications import choice, reading
+from tests.contract.ledger.steps import claim_all, ingest_one, settlement
+from tests.notifications import choice, interpreted
 
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.ledger.tables import metadata
@@ -57,7 +57,7 @@ class _Plans:
     """The plan of every statement that one step sends, asked for on its own connection just before."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self._engines = ledger._store.engines
+        self._engines = ledger._database.engines
         self.plans: list[str] = []
 
     @contextmanager
@@ -112,16 +112,16 @@ async def test_the_migrations_make_exactly_the_tables_of_the_code(ledger: Ledger
             if not index["unique"]
         }
 
-    assert await ledger._store.read(differences) == []
-    assert await ledger._store.read(indexes) == {
+    assert await ledger._database.read(differences) == []
+    assert await ledger._database.read(indexes) == {
         index.name for table in metadata.tables.values() for index in table.indexes
     }
 
 
 async def test_the_claim_reads_ranges_of_its_index_in_order(ledger: Ledger, clock: FrozenClock) -> None:
-    await ledger._store.write(_pad)
+    await ledger._database.write(_pad)
     for key in ("ada", "bob"):
-        await record_one(ledger, key=key)
+        await ingest_one(ledger, key=key)
 
     with _Plans(ledger).watched() as plans:
         claims = await claim_all(ledger, clock)
@@ -134,27 +134,27 @@ async def test_the_claim_reads_ranges_of_its_index_in_order(ledger: Ledger, cloc
 
 
 async def test_the_next_time_is_read_from_the_index(ledger: Ledger) -> None:
-    await ledger._store.write(_pad)
-    await record_one(ledger)
+    await ledger._database.write(_pad)
+    await ingest_one(ledger)
 
     with _Plans(ledger).watched() as plans:
-        assert await ledger.next_due_at() == START
+        assert await ledger.queue.next_due_at() == START
 
     assert len(plans) == 3
     assert all("ix_contacts_claim" in plan for plan in plans)
     assert [plan for plan in plans if _scans_or_sorts(plan)] == []
 
 
-async def test_recording_and_settling_scan_no_table(ledger: Ledger, clock: FrozenClock) -> None:
-    await ledger._store.write(_pad)
-    received = reading(choice())
-    await ledger.record([received])
+async def test_ingesting_and_settling_scan_no_table(ledger: Ledger, clock: FrozenClock) -> None:
+    await ledger._database.write(_pad)
+    received = interpreted(choice())
+    await ledger.inbox.ingest([received])
     (claim,) = await claim_all(ledger, clock)
 
     with _Plans(ledger).watched() as plans:
-        await ledger.record([received, reading(choice(False, after=SECOND))])
-        await ledger.settle([settlement(claim)], now=clock.now())
-        await ledger.release([claim], now=clock.now())
+        await ledger.inbox.ingest([received, interpreted(choice(False, after=SECOND))])
+        await ledger.queue.settle([settlement(claim)], now=clock.now())
+        await ledger.queue.release([claim], now=clock.now())
 
     assert len(plans) >= 6
     # Sorting the few rows that a group found, so that all lock them in one order, is meant.
@@ -162,11 +162,13 @@ async def test_recording_and_settling_scan_no_table(ledger: Ledger, clock: Froze
 
 
 async def test_the_purge_finds_what_is_old_by_its_index(ledger: Ledger) -> None:
-    await ledger._store.write(_pad)
-    await record_one(ledger)
+    await ledger._database.write(_pad)
+    await ingest_one(ledger)
 
     with _Plans(ledger).watched() as plans:
-        await ledger.purge(notifications_before=START + SECOND, attempts_before=START + SECOND, limit=10)
+        await ledger.maintenance.purge(
+            notifications_before=START + SECOND, attempts_before=START + SECOND, limit=10
+        )
 
     assert len(plans) == 3
     assert "ix_notifications_retention" in plans[0]
@@ -176,15 +178,15 @@ async def test_the_purge_finds_what_is_old_by_its_index(ledger: Ledger) -> None:
 
 
 async def test_what_is_known_of_a_contact_is_found_by_index(ledger: Ledger) -> None:
-    await ledger._store.write(_pad)
-    recorded = await record_one(ledger)
-    assert recorded.contact_id is not None
+    await ledger._database.write(_pad)
+    ingested = await ingest_one(ledger)
+    assert ingested.contact_id is not None
 
     with _Plans(ledger).watched() as plans:
-        await ledger.contact("ada")
-        await ledger.notifications_of(recorded.contact_id, 10, {"device-1"})
-        await ledger.attempts_of(recorded.contact_id, 10)
-        await ledger.confirmations_of(recorded.contact_id, {"donotemail"})
+        await ledger.reader.contact("ada")
+        await ledger.reader.notifications_of(ingested.contact_id, 10, {"device-1"})
+        await ledger.reader.attempts_of(ingested.contact_id, 10)
+        await ledger.reader.confirmations_of(ingested.contact_id, {"donotemail"})
 
     assert len(plans) == 5
     assert [plan for plan in plans if _scans(plan)] == []
@@ -195,11 +197,11 @@ async def test_notifications_are_found_by_what_didomi_calls_them(ledger: Ledger,
     """Deletes need them (docs/how-choices-are-decided.md, "Deletions"); the index is partial, because many
     notifications name nothing.
     """
-    await ledger._store.write(_pad)
+    await ledger._database.write(_pad)
 
     def plan(connection: Connection) -> str:
         words = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
         statement = f"{words} SELECT id FROM notifications WHERE {column} = 'event-1' AND {column} <> ''"  # noqa: S608 - ours
         return "\n".join(str(row[-1]) for row in connection.exec_driver_sql(statement))
 
-    assert f"ix_notifications_{column}" in await ledger._store.read(plan)
+    assert f"ix_notifications_{column}" in await ledger._database.read(plan)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from tests.clocks import FrozenClock
-from tests.contract.ledger.steps import record_one
-from tests.notifications import choice, reading
+from tests.contract.ledger.steps import find_notification, ingest_one, open_for_serving, open_ledger
+from tests.notifications import choice, interpreted
 from tests.postgres import PostgresServer, Standby, postgres_server
 
 from didomi_dataverse.didomi.interpreted import InterpretedNotification
@@ -31,8 +31,8 @@ def modes_in(folder: Path) -> dict[str, int]:
 async def test_only_its_owner_reads_the_file_and_those_beside_it(
     sqlite_url: str, tmp_path: Path, clock: FrozenClock
 ) -> None:
-    ledger = await Ledger.open_for_serving(sqlite_url, clock=clock)
-    await record_one(ledger)
+    ledger = await open_for_serving(sqlite_url, clock=clock)
+    await ingest_one(ledger)
 
     modes = modes_in(tmp_path)
 
@@ -45,11 +45,11 @@ async def test_only_its_owner_reads_the_file_and_those_beside_it(
 async def test_a_mode_that_somebody_chose_is_kept(
     sqlite_url: str, tmp_path: Path, clock: FrozenClock
 ) -> None:
-    await (await Ledger.open(sqlite_url, clock=clock)).close()
+    await (await open_ledger(sqlite_url, clock=clock)).close()
     shared = 0o640
     (tmp_path / "ledger.db").chmod(shared)
 
-    await (await Ledger.open(sqlite_url, clock=clock)).close()
+    await (await open_ledger(sqlite_url, clock=clock)).close()
 
     assert mode_of(tmp_path / "ledger.db") == shared
 
@@ -72,11 +72,11 @@ async def test_another_process_that_looks_and_leaves_does_not_part_us_from_our_l
     """SQLite removes the write-ahead log with the last connection that it knows of. If our locks were lost,
     that would be the other process's, and what we commit from then on would go with us.
     """
-    await (await Ledger.open(sqlite_url, clock=clock)).close()
-    ledger = await Ledger.open_for_serving(sqlite_url, clock=clock)
+    await (await open_ledger(sqlite_url, clock=clock)).close()
+    ledger = await open_for_serving(sqlite_url, clock=clock)
     seen = []
     for _ in range(3):
-        await record_one(ledger)
+        await ingest_one(ledger)
         seen.append(await asyncio.to_thread(logged_as_seen_by_another_process, tmp_path / "ledger.db"))
 
     await ledger.close()
@@ -94,23 +94,23 @@ def damage(path: Path) -> None:
 async def test_a_damaged_file_is_told_from_a_full_disk(
     sqlite_url: str, tmp_path: Path, clock: FrozenClock
 ) -> None:
-    await (await Ledger.open(sqlite_url, clock=clock)).close()
+    await (await open_ledger(sqlite_url, clock=clock)).close()
     damage(tmp_path / "ledger.db")
 
     with pytest.raises(StoreError, match=r"damaged.*restore a backup"):
-        await Ledger.open(sqlite_url, clock=clock)
+        await open_ledger(sqlite_url, clock=clock)
 
 
 async def test_a_file_that_is_damaged_while_it_is_open_fails_and_says_so(
     sqlite_url: str, tmp_path: Path, clock: FrozenClock
 ) -> None:
-    ledger = await Ledger.open(sqlite_url, clock=clock)
-    await ledger.check()
-    ledger._store.engines.dispose()
+    ledger = await open_ledger(sqlite_url, clock=clock)
+    await ledger.maintenance.probe()
+    ledger._database.engines.dispose()
     damage(tmp_path / "ledger.db")
 
     with pytest.raises(StoreUnavailableError, match=r"damaged.*Nothing was changed\. Restore a backup"):
-        await record_one(ledger)
+        await ingest_one(ledger)
 
     await ledger.close()
 
@@ -127,7 +127,7 @@ class Load:
 
     async def send(self, sender: int) -> None:
         while not self.is_over:
-            one = reading(choice(), key=f"person-{sender}")
+            one = interpreted(choice(), key=f"person-{sender}")
             while not await self._is_stored(one):
                 self.refused += 1
             self.acknowledged.append(one.digest)
@@ -135,7 +135,7 @@ class Load:
 
     async def _is_stored(self, one: InterpretedNotification) -> bool:
         try:
-            await self.ledger.record([one])
+            await self.ledger.inbox.ingest([one])
         except StoreUnavailableError:
             return False
         return True
@@ -147,16 +147,18 @@ class Load:
             while len(self.acknowledged) < enough:
                 self._more.clear()
                 await self._more.wait()
-        await self.ledger.check()
+        await self.ledger.maintenance.probe()
 
     async def lost(self) -> list[str]:
         """What was acknowledged and is not there."""
-        return [digest for digest in self.acknowledged if await self.ledger.notification(digest) is None]
+        return [
+            digest for digest in self.acknowledged if await find_notification(self.ledger, digest) is None
+        ]
 
 
 @asynccontextmanager
 async def under_load(url: str, clock: FrozenClock) -> AsyncIterator[Load]:
-    load = Load(await Ledger.open(url, clock=clock))
+    load = Load(await open_ledger(url, clock=clock))
     senders = [asyncio.create_task(load.send(number)) for number in range(3)]
     await load.until_more()
     yield load

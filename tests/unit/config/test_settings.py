@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 from didomi_dataverse.config.settings import Settings
 from didomi_dataverse.config.types import Section, parse_duration
 
-SECRET = "a-secret-nobody-guesses"
+SECRET = "a-secret-hard-to-guess"
 TENANT = "11111111-1111-1111-1111-111111111111"
 LEAST: dict[str, Any] = {
     "didomi": {"auth": {"header": {"name": "X-Webhook-Secret", "value": SECRET}}},
@@ -44,7 +44,7 @@ def settings_with(path: str, value: object) -> Settings:
 def complaint(path: str, value: object) -> str:
     with pytest.raises(ValidationError) as caught:
         settings_with(path, value)
-    # What only follows from the first mistake is no mistake of its own.
+    # What only follows from the first mistake is not another mistake.
     (error,) = (one for one in caught.value.errors() if one["type"] != "default_factory_not_called")
     return f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
 
@@ -77,7 +77,7 @@ def test_what_is_not_written_has_its_documented_default() -> None:
     "path",
     ["didomi", "didomi.auth", "dataverse", "dataverse.url", "dataverse.client_secret", "contact.match"],
 )
-def test_what_nobody_can_guess_has_no_default(path: str) -> None:
+def test_what_cannot_be_guessed_has_no_default(path: str) -> None:
     with pytest.raises(ValidationError):
         settings_with(path, None)
 
@@ -231,8 +231,8 @@ def test_values_that_are_accepted(path: str, value: object) -> None:
         ),
         pytest.param("dataverse.url", "https://u:p@acme.crm4.dynamics.com", "plain URL", id="a password"),
         pytest.param("dataverse.url", "https://a.crm4.dynamics.com?x", "plain URL", id="a query"),
-        pytest.param("dataverse.url", "https://[x", "usable URL", id="no URL"),
-        pytest.param("dataverse.url", "https://h:port", "usable URL", id="no port"),
+        pytest.param("dataverse.url", "https://[x", "not a valid URL", id="no URL"),
+        pytest.param("dataverse.url", "https://h:port", "not a valid URL", id="no port"),
         pytest.param("dataverse.url", "acme.crm4.dynamics.com", "https", id="no scheme"),
         pytest.param("dataverse.tenant_id", "common", "tenant's own", id="common"),
         pytest.param("dataverse.tenant_id", "a/b", "GUID", id="tenant with a slash"),
@@ -243,12 +243,17 @@ def test_values_that_are_accepted(path: str, value: object) -> None:
         pytest.param("dataverse.batch_rows", 101, "100", id="batch too large"),
         pytest.param("dataverse.max_parallel", 53, "52", id="more parallel than allowed"),
         pytest.param("didomi.auth.header.name", "X Secret", "pattern", id="header name"),
-        pytest.param("didomi.auth.header.value", f" {SECRET}", "blanks at its ends", id="header with blanks"),
+        pytest.param(
+            "didomi.auth.header.value",
+            f" {SECRET}",
+            "without spaces at its start or end",
+            id="header with blanks",
+        ),
         pytest.param("didomi.auth.header.value", "sécret", "ASCII", id="header not ASCII"),
         pytest.param("didomi.auth.header.value", "", "at least 1", id="empty header"),
         pytest.param("didomi.auth.header.value", [], "at least 1", id="no value"),
         pytest.param("didomi.auth.header.value", ["a", "b", "c"], "at most 2", id="three values"),
-        pytest.param("didomi.auth.allowed_addresses", ["10.0.0.1/8"], "beyond its length", id="host bits"),
+        pytest.param("didomi.auth.allowed_addresses", ["10.0.0.1/8"], "all host bits zero", id="host bits"),
         pytest.param("didomi.auth.allowed_addresses", "didomi.io", "IP address", id="a name"),
         pytest.param("contact.match.alternate_key", "New_Key", "logical name", id="upper case column"),
         pytest.param("contact.match.column", "emailaddress1", "exactly one", id="two ways to match"),
@@ -323,7 +328,7 @@ def test_a_file_that_exists_is_accepted_as_ca_bundle(tmp_path: Path) -> None:
     "auth",
     [
         pytest.param({}, id="nothing"),
-        pytest.param({"allowed_addresses": ["35.159.1.63"]}, id="an address is no proof"),
+        pytest.param({"allowed_addresses": ["35.159.1.63"]}, id="an address proves nothing"),
     ],
 )
 def test_the_service_does_not_start_without_a_way_to_tell_who_calls(auth: object) -> None:
@@ -335,4 +340,4 @@ def test_anonymous_calls_have_to_be_asked_for() -> None:
 
 
 def test_anonymous_beside_another_way_is_a_contradiction() -> None:
-    assert "beside another way" in complaint("didomi.auth.anonymous", True)
+    assert "with a way to authenticate" in complaint("didomi.auth.anonymous", True)

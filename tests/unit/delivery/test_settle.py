@@ -38,7 +38,7 @@ from didomi_dataverse.ledger.delivery_state import (
     Move,
     Settlement,
     Written,
-    moved,
+    next_state,
 )
 from didomi_dataverse.mapping.apply import ColumnValue
 
@@ -221,7 +221,7 @@ def test_every_outcome_is_an_allowed_move_and_what_waits_has_a_time(
     outcome: Outcome, attempts: int, jitter: float
 ) -> None:
     kept = stored(outcome, claim(attempts=attempts), jitter=jitter)
-    state = moved(DeliveryState.DELIVERING, kept.move)
+    state = next_state(DeliveryState.DELIVERING, kept.move)
     assert (kept.due_at is not None) == (state in {DeliveryState.DUE, DeliveryState.UNMATCHED})
 
 

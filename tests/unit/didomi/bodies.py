@@ -1,4 +1,4 @@
-"""Bodies in the shapes of didomi.md 1.2 and 2, and what a reading says of them in few words."""
+"""Bodies in the shapes of didomi.md 1.2 and 2, and short forms of what they are interpreted as."""
 
 import json
 from datetime import UTC, datetime
@@ -68,8 +68,10 @@ def encoded(envelope: object) -> bytes:
     return json.dumps(envelope).encode()
 
 
-def reading_of(envelope: object, policy: InterpretationPolicy | None = None) -> InterpretedNotification:
-    """The one reading of a body."""
+def interpret_envelope(
+    envelope: object, policy: InterpretationPolicy | None = None
+) -> InterpretedNotification:
+    """The interpretation of a body that holds one notification."""
     body = envelope if isinstance(envelope, bytes) else encoded(envelope)
     (notification,) = parse_notifications(body)
     return interpret(
@@ -80,10 +82,10 @@ def reading_of(envelope: object, policy: InterpretationPolicy | None = None) -> 
     )
 
 
-def values_of(reading: InterpretedNotification) -> dict[Subject, Value]:
-    return {choice.subject: choice.value for choice in reading.choices}
+def values_by_subject(interpreted: InterpretedNotification) -> dict[Subject, Value]:
+    return {choice.subject: choice.value for choice in interpreted.choices}
 
 
-def outcome_of(reading: InterpretedNotification) -> str:
+def describe_disposition(interpreted: InterpretedNotification) -> str:
     """`applied`, or the disposition with its reason: `parked malformed`."""
-    return f"{reading.disposition} {reading.reason or ''}".strip()
+    return f"{interpreted.disposition} {interpreted.reason or ''}".strip()

@@ -1,19 +1,25 @@
-"""Whatever arrives, reading it ends in a reading that every store can hold."""
+"""Every body can be interpreted, and the result can be held by every store."""
 
 import json
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.didomi.bodies import RECEIVED_AT, created, encoded, event, reading_of
+from tests.unit.didomi.bodies import RECEIVED_AT, created, encoded, event, interpret_envelope
 
 from didomi_dataverse.consent.model import Item, Selection
-from didomi_dataverse.didomi.identity import Normalize
+from didomi_dataverse.didomi.identity import Normalization
 from didomi_dataverse.didomi.interpret import InterpretationPolicy, interpret
-from didomi_dataverse.didomi.interpreted import Deletes, Disposition, InterpretedNotification, Reason
-from didomi_dataverse.didomi.notification import NotificationType, parse_notifications
+from didomi_dataverse.didomi.interpreted import (
+    DeletionScope,
+    Disposition,
+    InterpretedNotification,
+    NotificationType,
+    Reason,
+)
+from didomi_dataverse.didomi.notification import parse_notifications
 from didomi_dataverse.errors import NotJsonError
-from didomi_dataverse.text import storable
+from didomi_dataverse.text import is_storable
 
 KEYS = st.sampled_from(
     [
@@ -78,7 +84,7 @@ ANYTHING = st.recursive(
 POLICIES = st.builds(
     InterpretationPolicy,
     organization_id=st.sampled_from([None, "acme"]),
-    normalize=st.sampled_from(Normalize),
+    normalize=st.sampled_from(Normalization),
 )
 
 
@@ -110,20 +116,20 @@ def shaped(below: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
-def texts_of(reading: InterpretedNotification) -> list[str]:
+def texts_of(interpreted: InterpretedNotification) -> list[str]:
     """Every text that becomes a column of its own, or part of one."""
     texts = [
-        reading.digest,
-        reading.type,
-        reading.regulation,
-        reading.organization_id,
-        reading.didomi_user,
-        reading.source_id,
-        *reading.notes,
+        interpreted.digest,
+        interpreted.type,
+        interpreted.regulation,
+        interpreted.organization_id,
+        interpreted.didomi_user,
+        interpreted.source_id,
+        *interpreted.warnings,
     ]
-    if reading.identity is not None:
-        texts += [reading.identity.key, reading.identity.identifier]
-    for choice in reading.choices:
+    if interpreted.identity is not None:
+        texts += [interpreted.identity.key, interpreted.identity.identifier]
+    for choice in interpreted.choices:
         subject, value = choice.subject, choice.value
         texts += [choice.didomi_user, choice.source_id]
         texts += (
@@ -142,21 +148,25 @@ def check(body: bytes, policy: InterpretationPolicy) -> None:
     except NotJsonError:
         return
     for notification in notifications:
-        reading = interpret(notification, received_at=RECEIVED_AT, caller="oauth", policy=policy)
-        assert all(storable(text) for text in texts_of(reading))
-        assert (reading.reason is None) == (reading.disposition is Disposition.APPLIED)
-        if reading.disposition is not Disposition.APPLIED:
-            assert reading.choices == () or reading.reason is Reason.REGULATION_NOT_MAPPED
-        elif reading.deletes is not None:
-            assert reading.choices == ()
-            assert reading.source_id if reading.deletes is Deletes.EVENT else reading.didomi_user
+        interpreted = interpret(notification, received_at=RECEIVED_AT, caller="oauth", policy=policy)
+        assert all(is_storable(text) for text in texts_of(interpreted))
+        assert (interpreted.reason is None) == (interpreted.disposition is Disposition.APPLIED)
+        if interpreted.disposition is not Disposition.APPLIED:
+            assert interpreted.choices == () or interpreted.reason is Reason.REGULATION_NOT_MAPPED
+        elif interpreted.deletes is not None:
+            assert interpreted.choices == ()
+            assert (
+                interpreted.source_id
+                if interpreted.deletes is DeletionScope.EVENT
+                else interpreted.didomi_user
+            )
         else:
-            assert reading.choices
-            assert reading.identity is not None
-        assert len({choice.subject for choice in reading.choices}) == len(reading.choices)
-        # Read again from what is kept, it is the same: a replay changes nothing.
-        (again,) = parse_notifications(reading.body)
-        assert interpret(again, received_at=RECEIVED_AT, caller="oauth", policy=policy) == reading
+            assert interpreted.choices
+            assert interpreted.identity is not None
+        assert len({choice.subject for choice in interpreted.choices}) == len(interpreted.choices)
+        # Interpreted again from what is kept, it is the same: a replay changes nothing.
+        (again,) = parse_notifications(interpreted.body)
+        assert interpret(again, received_at=RECEIVED_AT, caller="oauth", policy=policy) == interpreted
 
 
 @given(st.binary(max_size=300), POLICIES)
@@ -191,4 +201,4 @@ def test_spelling_makes_no_other_notification(order: list[str], indented: bool) 
     reordered = {key: envelope[key] for key in order}
     body = json.dumps(reordered, indent=2 if indented else None).encode()
 
-    assert reading_of(body).digest == reading_of(encoded(envelope)).digest
+    assert interpret_envelope(body).digest == interpret_envelope(encoded(envelope)).digest

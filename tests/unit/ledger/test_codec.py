@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.clocks import START
 from tests.notifications import NEWSLETTER, PROFILING, any_choice, choice, rival_choice
+from tests.reference_fold import Deletion, Told
+from tests.unit.consent.choices import any_deletion, any_told, fold_history
 
 from didomi_dataverse.consent.model import Choice, Fact, Selection
 from didomi_dataverse.consent.registers import Registers, fold
+from didomi_dataverse.consent.tombstones import Tombstones
 from didomi_dataverse.ledger.codec import (
     EMPTY_REGISTERS,
     EMPTY_WRITTEN,
@@ -40,6 +43,20 @@ def test_registers_are_read_back_as_they_were(choices: list[Choice]) -> None:
 
     assert decoded == registers
     assert _types_of_values(decoded) == _types_of_values(registers)
+
+
+@given(st.lists(any_told | any_deletion, max_size=10))
+def test_registers_with_deletions_are_read_back_as_they_were(history: list[Told | Deletion]) -> None:
+    registers = fold_history(history)
+
+    assert decode_registers(encode_registers(registers)) == registers
+
+
+def test_registers_without_deletions_keep_the_form_that_older_programs_read() -> None:
+    deleted = Tombstones(events=frozenset({"E1"}))
+
+    assert encode_registers(fold({}, [choice()], deleted)).startswith('{"v":1,')
+    assert encode_registers(fold({}, [choice(source_id="E1")], deleted)).startswith('{"v":2,')
 
 
 @given(

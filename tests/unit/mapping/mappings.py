@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import EllipsisType
 
-from didomi_dataverse.config.document import read_document
-from didomi_dataverse.consent.model import Choice, Fact, Item, Kind, Selection, Subject, Value
+from didomi_dataverse.config.yaml_reader import read_document
+from didomi_dataverse.consent.model import Choice, ChoiceKind, Fact, Item, Selection, Subject, Value
 from didomi_dataverse.consent.registers import Resolved
 from didomi_dataverse.errors import Problem
 from didomi_dataverse.mapping import rules
 from didomi_dataverse.mapping.apply import ColumnValues, apply
-from didomi_dataverse.mapping.parse import load_mapping
+from didomi_dataverse.mapping.parse import parse_mapping
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -26,7 +26,7 @@ def read(
         f"mapping:\n{textwrap.indent(textwrap.dedent(text), '  ')}".encode(), "c.yaml", {}
     )
     assert document.problems == ()
-    return load_mapping(document, reserved=reserved)
+    return parse_mapping(document, reserved=reserved)
 
 
 def mapping(text: str) -> rules.ColumnMapping:
@@ -60,7 +60,7 @@ def chosen(
         value=value,
         made_at=at,
         didomi_user="U1",
-        kind=Kind.ASSERTION if stated_at is None else Kind.STATEMENT,
+        kind=ChoiceKind.ASSERTION if stated_at is None else ChoiceKind.STATEMENT,
         source_id=source_id,
         notification=f"digest-of-{source_id}",
     )

@@ -1,4 +1,4 @@
-"""A contact's choices → column values: every form, what is left out, and what is reported."""
+"""A contact's choices → column values: every format, what is left out, and what is reported."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -7,6 +7,7 @@ import pytest
 from didomi_dataverse.consent.model import Basis, Item, Selection, Subject, Value
 from didomi_dataverse.consent.registers import Resolved
 from didomi_dataverse.mapping.apply import Finding, apply
+from didomi_dataverse.mapping.convert import ConversionIssue
 
 from .mappings import HOUR, NEWSLETTER, NOON, chosen, columns, fact, mapping, picked, purposes
 
@@ -38,7 +39,7 @@ EACH = preference("{ each: { a: c, b: { column: d, invert: true }, 'x,y': e } }"
         pytest.param("{ column: c, as: text, granted: yes, refused: no }", "yes", "no", id="words"),
     ],
 )
-def test_a_consent_in_each_form(rule: str, granted: object, refused: object) -> None:
+def test_a_consent_in_each_format(rule: str, granted: object, refused: object) -> None:
     rules = purposes(f"newsletter: {rule}")
 
     assert columns(rules, chosen(NEWSLETTER, True)) == {"c": granted}
@@ -50,11 +51,13 @@ def test_without_a_choice_nothing_is_written() -> None:
 
 
 @pytest.mark.parametrize("value", ["true", 1, 1.0, picked("a")], ids=["text", "number", "float", "selection"])
-def test_what_is_no_choice_is_reported_and_not_written(value: Value) -> None:
+def test_what_is_not_a_choice_is_reported_and_not_written(value: Value) -> None:
     values = apply(purposes("newsletter: c"), chosen(NEWSLETTER, value))
 
     assert values.values == {}
-    assert values.findings == (Finding("mapping.gdpr.purposes.newsletter", "value_not_of_this_kind"),)
+    assert values.findings == (
+        Finding("mapping.gdpr.purposes.newsletter", ConversionIssue.VALUE_NOT_OF_THIS_KIND),
+    )
 
 
 def test_legitimate_interest_and_consent_are_kept_apart() -> None:
@@ -87,7 +90,7 @@ def test_a_column_value_can_be_explained() -> None:
 # --- Channels -------------------------------------------------------------------------------------
 
 
-def test_a_yes_to_a_channel_of_one_purpose_is_no_yes_to_the_channel() -> None:
+def test_a_yes_to_a_channel_of_one_purpose_is_not_a_yes_to_the_channel() -> None:
     rules = mapping(
         "gdpr: { channels: { email: c }, purposes: { p: { channels: { email: d },"
         " preferences: { topics: { channels: { email: e } } } } } }"
@@ -132,7 +135,7 @@ def test_a_yes_to_a_channel_of_one_purpose_is_no_yes_to_the_channel() -> None:
         pytest.param(EACH, False, {"c": False, "d": True, "e": False}, id="each: a v1 refusal"),
     ],
 )
-def test_a_preference_in_each_form(rule: str, value: Value, expected: dict[str, object]) -> None:
+def test_a_preference_in_each_format(rule: str, value: Value, expected: dict[str, object]) -> None:
     values = apply(mapping(rule), chosen(TOPICS, value))
 
     assert {column: one.value for column, one in values.values.items()} == expected
@@ -186,7 +189,9 @@ def test_what_a_person_wrote_is_not_repeated_as_an_id() -> None:
     """A free-text preference that is mapped as if it held ids."""
     values = apply(mapping(ONE_OF), chosen(TOPICS, picked("please call ada@example.com")))
 
-    assert values.findings == (Finding("mapping.gdpr.purposes.p.preferences.topics", "unmapped_value"),)
+    assert values.findings == (
+        Finding("mapping.gdpr.purposes.p.preferences.topics", ConversionIssue.UNMAPPED_VALUE),
+    )
 
 
 def test_under_any_purpose_the_newest_choice_counts() -> None:
@@ -243,7 +248,7 @@ def test_under_any_purpose_means_the_preference_itself(item: Item) -> None:
         pytest.param("yes_no, invert: true", True, False, id="yes, inverted"),
     ],
 )
-def test_a_fact_in_each_form(kind: str, value: Value, expected: object) -> None:
+def test_a_fact_in_each_format(kind: str, value: Value, expected: object) -> None:
     rules = mapping(f"gdpr: {{ person: {{ metadata.x: {{ column: c, as: {kind} }} }} }}")
 
     found = columns(rules, fact("metadata.x", value))
@@ -276,22 +281,22 @@ def test_a_fact_that_does_not_fit_is_reported_without_its_value(
     values = apply(rules, fact("metadata.x", value))
 
     assert values.values == {}
-    assert values.findings == (Finding("mapping.gdpr.person.metadata.x", problem),)
+    assert values.findings == (Finding("mapping.gdpr.person.metadata.x", ConversionIssue(problem)),)
 
 
-# --- Stamps ---------------------------------------------------------------------------------------
+# --- Audit columns ---------------------------------------------------------------------------------------
 
-STAMPED = mapping(
+AUDITED = mapping(
     "gdpr: { purposes: { newsletter: c, p: { preferences: { topics:"
     " { column: d, as: choice, values: { a: 1 } } } } },"
     " person: { country: e }, stamps: { changed_at: at, notification_id: by } }"
 )
 
 
-def test_stamps_tell_of_the_newest_mapped_choice() -> None:
+def test_audit_columns_describe_the_newest_mapped_choice() -> None:
     resolved = chosen(NEWSLETTER, True) | chosen(TOPICS, picked("a"), at=NOON + HOUR, source_id="E2")
 
-    values = apply(STAMPED, resolved).values
+    values = apply(AUDITED, resolved).values
 
     assert values["at"].value == "2026-03-01T13:00:00Z"
     assert values["by"].value == "E2"
@@ -306,18 +311,18 @@ def test_stamps_tell_of_the_newest_mapped_choice() -> None:
         pytest.param(
             chosen(TOPICS, picked("z"), at=NOON + HOUR, source_id="E2"), id="without a column value"
         ),
-        pytest.param(fact("country", "FR"), id="a fact is no choice"),
+        pytest.param(fact("country", "FR"), id="a fact is not a choice"),
         pytest.param(chosen(Item("cpra", "newsletter"), True, at=NOON + HOUR), id="another regulation"),
     ],
 )
-def test_stamps_pass_over_what_wrote_nothing(later: dict[Subject, Resolved]) -> None:
-    values = apply(STAMPED, chosen(NEWSLETTER, True) | later).values
+def test_audit_columns_pass_over_what_wrote_nothing(later: dict[Subject, Resolved]) -> None:
+    values = apply(AUDITED, chosen(NEWSLETTER, True) | later).values
 
     assert (values["at"].value, values["by"].value) == ("2026-03-01T12:00:00Z", "E1")
 
 
-def test_without_a_choice_there_is_no_stamp() -> None:
-    assert columns(STAMPED, fact("country", "FR")) == {"e": "FR"}
+def test_without_a_choice_audit_columns_are_not_written() -> None:
+    assert columns(AUDITED, fact("country", "FR")) == {"e": "FR"}
 
 
 @pytest.mark.parametrize(
@@ -330,7 +335,7 @@ def test_without_a_choice_there_is_no_stamp() -> None:
         pytest.param("{ column: d, as: date }", NOON, "2026-03-01", id="a date"),
     ],
 )
-def test_a_moment_in_each_form(form: str, at: datetime, expected: str) -> None:
+def test_a_time_in_each_format(form: str, at: datetime, expected: str) -> None:
     rules = purposes(f"newsletter: {{ changed_at: {form} }}")
 
     assert columns(rules, chosen(NEWSLETTER, True, at=at)) == {"d": expected}
@@ -343,7 +348,9 @@ def test_a_time_that_no_column_can_hold_is_reported() -> None:
     )
 
     assert values.values == {}
-    assert values.findings == (Finding("mapping.gdpr.purposes.newsletter.changed_at", "out_of_range"),)
+    assert values.findings == (
+        Finding("mapping.gdpr.purposes.newsletter.changed_at", ConversionIssue.OUT_OF_RANGE),
+    )
 
 
 def test_changed_at_of_a_purpose_is_the_newer_of_consent_and_legitimate_interest() -> None:
@@ -357,4 +364,4 @@ def test_changed_at_of_a_purpose_is_the_newer_of_consent_and_legitimate_interest
 
 
 def test_a_choice_without_an_event_id_leaves_the_id_empty() -> None:
-    assert columns(STAMPED, chosen(NEWSLETTER, True, source_id=""))["by"] is None
+    assert columns(AUDITED, chosen(NEWSLETTER, True, source_id=""))["by"] is None

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from didomi_dataverse.consent.model import Basis, Fact, Item, Selection, Subject, Value
 from didomi_dataverse.consent.registers import Resolved
 from didomi_dataverse.ledger.delivery_state import Written
-from didomi_dataverse.mapping.apply import apply, changed, for_creation
-from didomi_dataverse.mapping.convert import clipped
-from didomi_dataverse.mapping.rules import mapping_of
+from didomi_dataverse.mapping.apply import apply, for_creation
+from didomi_dataverse.mapping.convert import clip_text
+from didomi_dataverse.mapping.diff import diff_columns
+from didomi_dataverse.mapping.rules import build_mapping
 
 from .mappings import HOUR, NOON, chosen, mapping
 
@@ -40,7 +41,7 @@ RULES = mapping(
       stamps: { changed_at: c_cpra_when }
     """
 )
-STAMPS = {"c_at", "c_when", "c_by", "c_cpra_when"}
+AUDIT_COLUMNS = {"c_at", "c_when", "c_by", "c_cpra_when"}
 ITEMS: list[Item] = [
     Item(regulation, purpose, preference, channel, basis)
     for regulation in ("gdpr", "cpra")
@@ -90,13 +91,13 @@ def confirmed(resolved: Mapping[Subject, Resolved]) -> dict[str, Written]:
 
 
 @given(contacts(of=nothing_granted))
-def test_nothing_is_granted_that_nobody_granted(resolved: dict[Subject, Resolved]) -> None:
+def test_nothing_is_granted_without_a_grant(resolved: dict[Subject, Resolved]) -> None:
     """Whatever was refused, a column holds what it would hold if nothing had ever been chosen."""
     unset = for_creation(RULES, apply(RULES, {}))
 
     found = apply(RULES, resolved).values
 
-    for column in found.keys() - STAMPS:
+    for column in found.keys() - AUDIT_COLUMNS:
         assert found[column].value == unset[column].value
         assert found[column].withdrawal
 
@@ -106,12 +107,12 @@ def test_what_was_written_is_not_sent_again(resolved: dict[Subject, Resolved]) -
     found = apply(RULES, resolved)
     written = {column: Written(value.value, value.stated_at) for column, value in found.values.items()}
 
-    assert changed(found, written) == {}
+    assert diff_columns(found, written) == {}
 
 
 @given(contacts())
 def test_what_a_created_row_holds_is_not_sent_again(resolved: dict[Subject, Resolved]) -> None:
-    assert changed(apply(RULES, resolved), confirmed(resolved)) == {}
+    assert diff_columns(apply(RULES, resolved), confirmed(resolved)) == {}
 
 
 @given(contacts(), contacts())
@@ -121,13 +122,13 @@ def test_after_a_diff_every_value_of_its_own_is_as_it_must_be(
     written = confirmed(before)
     found = apply(RULES, after)
 
-    sent = changed(found, written)
+    sent = diff_columns(found, written)
 
     held = {column: one.value for column, one in written.items()} | {
         column: one.value for column, one in sent.items()
     }
     for column, value in found.values.items():
-        if column not in STAMPS:
+        if column not in AUDIT_COLUMNS:
             assert held[column] == value.value
             assert type(held[column]) is type(value.value)
 
@@ -158,13 +159,13 @@ def test_the_order_of_choices_and_rules_does_not_matter(
     rules = list(RULES.rules)
     random.shuffle(rules)
 
-    found, again = apply(RULES, resolved), apply(mapping_of(rules), dict(shuffled))
+    found, again = apply(RULES, resolved), apply(build_mapping(rules), dict(shuffled))
 
     assert {column: value.value for column, value in again.values.items()} == {
         column: value.value for column, value in found.values.items()
     }
     assert set(again.findings) == set(found.findings)
-    assert mapping_of(rules).fingerprint == RULES.fingerprint
+    assert build_mapping(rules).fingerprint == RULES.fingerprint
 
 
 @given(facts)
@@ -183,7 +184,7 @@ def test_clipped_text_fits_and_loses_no_more_than_it_must(text: str, max_units: 
     def units(part: str) -> int:
         return len(part.encode("utf-16-le", "surrogatepass")) // 2
 
-    kept = clipped(text, max_units)
+    kept = clip_text(text, max_units)
 
     assert text.startswith(kept)
     assert units(kept) <= max_units

@@ -1,4 +1,4 @@
-"""What a created row holds: every mapped column, and no consent that nobody gave (docs/promises.md 6)."""
+"""What a created row holds: every mapped column, and no consent without a grant (docs/promises.md 6)."""
 
 import pytest
 
@@ -45,7 +45,7 @@ from .mappings import NEWSLETTER, NOON, chosen, mapping, purposes
             True,
             id="a forbidding fact",
         ),
-        pytest.param("purposes: { p: { changed_at: c } }", None, False, id="stamp"),
+        pytest.param("purposes: { p: { changed_at: c } }", None, False, id="audit column"),
     ],
 )
 def test_where_nothing_was_chosen_the_row_says_so(text: str, unset: object, withdrawal: bool) -> None:

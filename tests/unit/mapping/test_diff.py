@@ -10,13 +10,14 @@ from didomi_dataverse.consent.model import Item, Subject
 from didomi_dataverse.consent.registers import Resolved
 from didomi_dataverse.ledger.delivery_state import Written
 from didomi_dataverse.mapping import rules
-from didomi_dataverse.mapping.apply import ColumnValue, apply, changed
+from didomi_dataverse.mapping.apply import ColumnValue, ColumnValues, apply
+from didomi_dataverse.mapping.diff import diff_columns
 
 from .mappings import HOUR, NEWSLETTER, NOON, chosen, mapping, purposes
 
 OTHER = Item("gdpr", "other")
 RULES = purposes("newsletter: { consent: c, changed_at: c_at }, other: { consent: d, changed_at: d_at }")
-STAMPED = mapping(
+AUDITED = mapping(
     "gdpr: { purposes: { newsletter: c, other: d }, stamps: { changed_at: at, notification_id: by } }"
 )
 
@@ -29,13 +30,13 @@ def sent(
     rules: rules.ColumnMapping, before: Mapping[Subject, Resolved], after: Mapping[Subject, Resolved]
 ) -> set[str]:
     """The columns sent for `after`, once everything of `before` is confirmed."""
-    return set(changed(apply(rules, after), confirmed(apply(rules, before).values)))
+    return set(diff_columns(apply(rules, after), confirmed(apply(rules, before).values)))
 
 
 def test_everything_is_sent_at_first() -> None:
     values = apply(RULES, chosen(NEWSLETTER, True))
 
-    assert changed(values, {}) == values.values
+    assert diff_columns(values, {}) == values.values
 
 
 def test_nothing_is_sent_twice() -> None:
@@ -81,69 +82,68 @@ def test_an_older_statement_sends_nothing() -> None:
     ],
 )
 def test_values_of_another_type_differ(before: Any, after: Any) -> None:  # noqa: ANN401 - any column value
-    values = apply(RULES, chosen(NEWSLETTER, True))
     value = ColumnValue("c", after, None, "r", (), (), withdrawal=False)
 
-    assert changed(type(values)({"c": value}), {"c": Written(before, NOON)}) == {"c": value}
+    assert diff_columns(ColumnValues({"c": value}), {"c": Written(before, NOON)}) == {"c": value}
 
 
-# --- Stamps ---------------------------------------------------------------------------------------
+# --- Audit columns ---------------------------------------------------------------------------------------
 
 
-def test_a_snapshot_that_only_moves_the_stamp_sends_nothing() -> None:
+def test_a_snapshot_that_only_moves_an_audit_column_sends_nothing() -> None:
     before = chosen(NEWSLETTER, True, stated_at=None)
     after = chosen(NEWSLETTER, True, at=NOON + HOUR, stated_at=None, source_id="U1:17")
 
     assert sent(RULES, before, after) == set()
     assert (
-        sent(STAMPED, before, {**after, **chosen(NEWSLETTER, True, at=NOON + HOUR, stated_at=None)}) == set()
+        sent(AUDITED, before, {**after, **chosen(NEWSLETTER, True, at=NOON + HOUR, stated_at=None)}) == set()
     )
 
 
-def test_a_stamp_that_moved_goes_with_a_column_that_it_speaks_of() -> None:
+def test_an_audit_column_that_moved_goes_with_a_column_that_it_describes() -> None:
     before = chosen(NEWSLETTER, True, stated_at=None) | chosen(OTHER, True, stated_at=None)
     snapshot = chosen(NEWSLETTER, True, at=NOON + HOUR, stated_at=None) | chosen(
         OTHER, False, at=NOON + HOUR, stated_at=None
     )
 
     assert sent(RULES, before, snapshot) == {"d", "d_at"}
-    assert sent(STAMPED, before, snapshot) == {"d", "at"}
+    assert sent(AUDITED, before, snapshot) == {"d", "at"}
 
 
-def test_a_stamp_that_was_never_written_goes_by_itself() -> None:
+def test_an_audit_column_that_was_never_written_goes_by_itself() -> None:
     resolved = chosen(NEWSLETTER, True)
     without = confirmed(apply(purposes("newsletter: c"), resolved).values)
 
-    assert set(changed(apply(STAMPED, resolved), without)) == {"at", "by"}
+    assert set(diff_columns(apply(AUDITED, resolved), without)) == {"at", "by"}
 
 
-def test_a_stamp_in_another_form_goes_by_itself() -> None:
+def test_an_audit_column_in_another_format_goes_by_itself() -> None:
     """The rule was changed: only differences go out, but this is one."""
     resolved = chosen(NEWSLETTER, True)
-    values = apply(STAMPED, resolved)
+    values = apply(AUDITED, resolved)
     as_date: dict[str, Written] = {**confirmed(values.values), "at": Written("2026-03-01", NOON)}
 
-    assert set(changed(values, as_date)) == {"at"}
+    assert set(diff_columns(values, as_date)) == {"at"}
 
 
-def test_a_stamp_that_replaces_a_created_row_s_empty_one_goes_out() -> None:
-    values = apply(STAMPED, chosen(NEWSLETTER, True, stated_at=None))
+def test_an_audit_column_that_is_empty_in_a_created_row_goes_out() -> None:
+    values = apply(AUDITED, chosen(NEWSLETTER, True, stated_at=None))
     empty: dict[str, Written] = {
         **confirmed(values.values),
         "at": Written(None, None),
         "by": Written(None, None),
     }
 
-    assert set(changed(values, empty)) == {"at", "by"}
+    assert set(diff_columns(values, empty)) == {"at", "by"}
 
 
-def test_a_statement_on_what_only_a_stamp_tells_of_is_sent() -> None:
+def test_a_statement_that_only_an_audit_column_describes_is_sent() -> None:
     rules = purposes("newsletter: { changed_at: at }")
 
     assert sent(rules, chosen(NEWSLETTER, True), chosen(NEWSLETTER, False, at=NOON + HOUR)) == {"at"}
 
 
-def test_a_stamp_never_goes_with_a_column_of_another_regulation() -> None:
+def test_an_audit_column_never_goes_with_a_column_of_another_regulation() -> None:
     rules = mapping(
         "gdpr: { purposes: { a: c }, stamps: { changed_at: at } }\n"
         "cpra: { purposes: { a: d }, stamps: { changed_at: at2 } }"

@@ -1,16 +1,18 @@
-"""The grammar of the mapping section: what each form means, and what is refused with which advice."""
+"""The grammar of the mapping section: what each key means, and what is refused with which advice."""
+
+from typing import get_args
 
 import pytest
 
 from didomi_dataverse.config.document import Document
 from didomi_dataverse.consent.model import Basis, Fact, Item
-from didomi_dataverse.mapping.parse import load_mapping
+from didomi_dataverse.mapping.parse import parse_mapping
 from didomi_dataverse.mapping.rules import (
     AnyPurpose,
+    ColumnFormat,
     ConsentLabels,
     DateTimeFormat,
     FactText,
-    Form,
     ManyOf,
     NewestMapped,
     NewestOf,
@@ -46,7 +48,7 @@ def in_preference(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "path", "source", "form"),
+    ("text", "path", "source", "column_format"),
     [
         pytest.param(in_purpose("c"), "purposes.p", Item("gdpr", "p"), YES_NO, id="short"),
         pytest.param(in_purpose("{ column: c }"), "purposes.p", Item("gdpr", "p"), YES_NO, id="long"),
@@ -182,18 +184,18 @@ def in_preference(text: str) -> str:
         ),
     ],
 )
-def test_each_form_of_the_grammar(text: str, path: str, source: Source, form: Form) -> None:
+def test_each_rule_of_the_grammar(text: str, path: str, source: Source, column_format: ColumnFormat) -> None:
     assert only_rule(text) == Rule(
-        path=f"mapping.gdpr.{path}", regulation="gdpr", column="c", source=source, form=form
+        path=f"mapping.gdpr.{path}", regulation="gdpr", column="c", source=source, format=column_format
     )
 
 
-def test_stamps_speak_of_the_newest_mapped_choice() -> None:
+def test_audit_columns_describe_the_newest_mapped_choice() -> None:
     rules = mapping(
         "gdpr: { purposes: { p: c }, stamps: { changed_at: d, notification_id: { column: e } } }"
     ).rules
 
-    assert [(rule.column, rule.source, rule.form) for rule in rules[1:]] == [
+    assert [(rule.column, rule.source, rule.format) for rule in rules[1:]] == [
         ("d", NewestMapped("gdpr"), DateTimeFormat(date_only=False)),
         ("e", NewestMapped("gdpr"), SourceId()),
     ]
@@ -220,14 +222,14 @@ def test_regulations_are_in_lower_case() -> None:
     [
         pytest.param("{ column: donotemail, as: yes_no, invert: false }", True, id="true forbids"),
         pytest.param("{ column: followemail, as: yes_no }", False, id="false forbids"),
-        pytest.param("{ column: new_any, as: yes_no }", None, id="a column of nobody's consent"),
+        pytest.param("{ column: new_any, as: yes_no }", None, id="a column that is not a consent"),
     ],
 )
 def test_a_created_row_starts_restrictive_even_where_a_fact_decides(column: str, unset: bool | None) -> None:
     rule = only_rule(f"gdpr: {{ person: {{ metadata.x: {column} }} }}")
 
-    assert isinstance(rule.form, YesNo)
-    assert rule.form.unset is unset
+    assert isinstance(rule.format, YesNo)
+    assert rule.format.unset is unset
 
 
 # --- What is refused ------------------------------------------------------------------------------
@@ -265,7 +267,9 @@ _GIVEN = "is not a key of this section."
             in_preference("{ each: { a: { column: c, as: x } } }"), f"each.a.as: {_GIVEN}", id="in each"
         ),
         pytest.param(
-            "gdpr: { purposes: { p: c }, stamps: { change_at: d } }", "Did you mean `changed_at`?", id="stamp"
+            "gdpr: { purposes: { p: c }, stamps: { change_at: d } }",
+            "Did you mean `changed_at`?",
+            id="audit key",
         ),
         pytest.param(
             "gdpr: { purposes: { p: c }, stamps: { notification_id: { column: d, as: text } } }",
@@ -279,7 +283,7 @@ _GIVEN = "is not a key of this section."
         ),
         pytest.param(
             "gdpr: { preferences: { t: { channels: { e: c } } } }",
-            "t: names no column.",
+            "t: does not name a column.",
             id="channels of any",
         ),
         pytest.param(
@@ -299,24 +303,32 @@ _GIVEN = "is not a key of this section."
         # Columns
         pytest.param(
             "gdpr: { purposes: { a: c, b: c } }",
-            "gdpr.purposes.b: writes c, which mapping.gdpr.purposes.a writes already.",
+            "gdpr.purposes.b: writes c, which mapping.gdpr.purposes.a already writes.",
             id="a column twice",
         ),
         pytest.param(
             "gdpr: { purposes: { a: c } }\ncpra: { purposes: { a: { column: c } } }",
-            "cpra.purposes.a.column: writes c, which mapping.gdpr.purposes.a writes already.",
+            "cpra.purposes.a.column: writes c, which mapping.gdpr.purposes.a already writes.",
             id="a column twice across regulations",
         ),
         pytest.param(in_purpose("new_key"), "writes new_key, the key.", id="a reserved column"),
-        pytest.param(in_purpose("donotemail"), "without inverting", id="donotemail as consent"),
         pytest.param(
-            in_preference("{ each: { a: donotphone } }"), "without inverting", id="donotphone in each"
+            in_purpose("donotemail"),
+            "without `invert`: a refusal would become a permission",
+            id="donotemail as consent",
         ),
         pytest.param(
-            "gdpr: { person: { metadata.x: { column: donotsendmm, as: yes_no } } }", "without", id="fact"
+            in_preference("{ each: { a: donotphone } }"), "without `invert`", id="donotphone in each"
         ),
         pytest.param(
-            in_purpose("{ column: followemail, invert: true }"), "inverts followemail", id="followemail"
+            "gdpr: { person: { metadata.x: { column: donotsendmm, as: yes_no } } }",
+            "without `invert`",
+            id="fact",
+        ),
+        pytest.param(
+            in_purpose("{ column: followemail, invert: true }"),
+            "inverts followemail, where true allows: a refusal would become a permission",
+            id="followemail",
         ),
         pytest.param(
             in_purpose("{ column: donotemail, as: choice, granted: 1, refused: 2 }"),
@@ -341,18 +353,18 @@ _GIVEN = "is not a key of this section."
         ),
         pytest.param(
             in_purpose("{ column: c, as: choice, granted: 1, refused: 2, invert: true }"),
-            "invert: has no meaning for a consent that is written as `choice`.",
+            "invert: does not apply to a consent that is written as `choice`.",
             id="invert a choice",
         ),
         pytest.param(
-            in_purpose("{ column: c, values: { a: 1 } }"), "values: has no meaning", id="values of consent"
+            in_purpose("{ column: c, values: { a: 1 } }"), "values: does not apply", id="values of consent"
         ),
         pytest.param(
             in_purpose("{ column: c, granted: 1, refused: 2 }"), "Write `as: choice`", id="which form"
         ),
         pytest.param(in_purpose("{ column: c, as: choice, granted: 1 }"), "needs `refused:", id="no refused"),
         pytest.param(
-            in_purpose("{ column: c, as: choice, granted: 1, refused: 1 }"), "the same for", id="same"
+            in_purpose("{ column: c, as: choice, granted: 1, refused: 1 }"), "the same value for", id="same"
         ),
         pytest.param(
             in_purpose("{ column: c, as: choice, granted: x, refused: 1 }"), "granted: must be", id="word"
@@ -366,7 +378,9 @@ _GIVEN = "is not a key of this section."
             in_purpose("{ column: c, as: text, granted: a }"), "needs `refused: <text>`", id="no word"
         ),
         pytest.param(
-            in_purpose("{ column: c, as: text, granted: a, refused: a }"), "the same for", id="same word"
+            in_purpose("{ column: c, as: text, granted: a, refused: a }"),
+            "the same value for",
+            id="same word",
         ),
         pytest.param(
             in_preference("{ column: c, values: { a: 1 } }"), "Write `as: choice` for", id="one or many"
@@ -390,26 +404,28 @@ _GIVEN = "is not a key of this section."
         ),
         pytest.param(
             in_preference("{ column: c, as: choices, values: { a: 1 }, none: 2 }"),
-            "none: has no meaning",
+            "none: does not apply",
             id="none",
         ),
         pytest.param(in_preference("{ column: c, as: text, max_length: 0 }"), "from 1 to", id="max_length"),
         pytest.param(
-            in_preference("{ each: { a: c }, column: d }"), "cannot stand beside `each`", id="each and column"
+            in_preference("{ each: { a: c }, column: d }"),
+            "cannot be combined with `each`",
+            id="each and column",
         ),
         pytest.param(
             in_preference("{ each: { a: [] } }"), "each.a: must be a column's logical name", id="each list"
         ),
         pytest.param(
-            in_purpose("{ consent: c, column: d }"), "p.column: cannot stand beside `consent`.", id="both"
+            in_purpose("{ consent: c, column: d }"), "p.column: cannot be combined with `consent`.", id="both"
         ),
         pytest.param(
             in_purpose("{ changed_at: { column: c, as: text } }"), "`datetime`, `date`", id="a time as text"
         ),
         pytest.param(
             "gdpr: { person: { country: c }, stamps: { changed_at: d } }",
-            "no choice to speak of",
-            id="idle stamps",
+            "no choice to describe",
+            id="idle audit columns",
         ),
     ],
 )
@@ -423,7 +439,7 @@ def test_what_cannot_be_meant_is_refused_once_with_its_place(text: str, expected
 
 
 def test_a_missing_mapping_is_a_problem_although_it_has_no_line() -> None:
-    _, (problem,) = load_mapping(Document("c.yaml"))
+    _, (problem,) = parse_mapping(Document("c.yaml"))
 
     assert str(problem).startswith("c.yaml: mapping: is missing.")
 
@@ -492,3 +508,38 @@ def test_the_fingerprint_is_the_same_on_every_machine() -> None:
     assert mapping("gdpr: { purposes: { a: c } }").fingerprint == (
         "8ba4b0f23a3a471329b76994580d3b6c15ef4e703064ca8834d65ecd67659494"
     )
+
+
+def test_the_fingerprint_names_every_source_and_format_as_it_always_did() -> None:
+    """Renaming a class or a field of `rules` must not map every known contact again."""
+    rules = mapping(
+        """
+        gdpr:
+          purposes:
+            a: c_a
+            b: { column: donotbulkemail, invert: true }
+            c: { column: c_choice, as: choice, granted: 1, refused: 2 }
+            d: { column: c_words, as: text, granted: y, refused: n }
+            p:
+              consent: c_p
+              legitimate_interest: { column: c_li, invert: true }
+              changed_at: c_p_at
+              preferences:
+                one: { column: c_one, as: choice, values: { x: 1, y: 2 }, none: 9 }
+                many: { column: c_many, as: choices, values: { x: 1, y: 2 } }
+                each: { each: { x: c_x, y: { column: c_y, invert: true } } }
+                text: { column: c_text, as: text, max_length: 9 }
+              channels: { email: c_email }
+          preferences: { language: { column: c_language, as: text } }
+          channels: { sms: { column: donotphone, invert: true } }
+          person:
+            country: c_country
+            metadata.n: { column: c_n, as: integer }
+            metadata.d: { column: c_d, as: decimal }
+          stamps: { changed_at: { column: c_at, as: date }, notification_id: c_by }
+        """
+    )
+
+    assert {type(rule.source) for rule in rules.rules} == set(get_args(Source))
+    assert {type(rule.format) for rule in rules.rules} == set(get_args(ColumnFormat))
+    assert rules.fingerprint == "a4f9a15cee2ab8a52bde18a4a6c4401a508ba3c07051b656066042a6ad1013a0"

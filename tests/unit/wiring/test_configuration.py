@@ -12,7 +12,7 @@ from didomi_dataverse.config.types import Section
 from didomi_dataverse.errors import ConfigurationError, Problem
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
 
-SECRET = "a-secret-nobody-guesses"
+SECRET = "a-secret-hard-to-guess"
 EXAMPLE = ROOT / "config.example.yaml"
 ENVIRON = {"DIDOMI_CLIENT_SECRET": SECRET, "DIDOMI_WEBHOOK_SECRET": SECRET, "DATAVERSE_CLIENT_SECRET": SECRET}
 
@@ -276,10 +276,12 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(file: Path) 
         pytest.param(
             CONTACT,
             "",
-            ": contact: is missing. It holds match, upsert, on_create, on_many, unmatched.",
+            ": contact: is missing. Its keys are match, upsert, on_create, on_many, unmatched.",
             id="section",
         ),
-        pytest.param(MAPPING, "", ": mapping: is missing. Write what goes to which column", id="no mapping"),
+        pytest.param(
+            MAPPING, "", ": mapping: is missing. Write which choice goes to which column", id="no mapping"
+        ),
         pytest.param(
             "dataverse:",
             "server: { port: eighty }\ndataverse:",
@@ -332,7 +334,7 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(file: Path) 
         pytest.param(
             "${DATAVERSE_CLIENT_SECRET}",
             "x\n  client_secret_file: y",
-            "7: dataverse.client_secret_file: stands beside `client_secret`.",
+            "7: dataverse.client_secret_file: cannot be combined with `client_secret`.",
             id="a secret twice",
         ),
         pytest.param(
@@ -350,7 +352,8 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(file: Path) 
         pytest.param(
             "{ newsletter: new_newsletter }",
             "{ newsletter: new_didomikey }",
-            "8: mapping.gdpr.purposes.newsletter: writes new_didomikey, which contact.match.",
+            "8: mapping.gdpr.purposes.newsletter: writes new_didomikey,"
+            " which contact.match.alternate_key uses to find the row.",
             id="the matching column mapped",
         ),
         pytest.param(
@@ -362,7 +365,8 @@ def test_all_problems_are_reported_at_once_in_the_order_of_the_file(file: Path) 
         pytest.param(
             "new_didomikey }",
             "new_didomikey }, on_create: { new_newsletter: 1 }",
-            "8: mapping.gdpr.purposes.newsletter: writes new_newsletter, which contact.on_create ",
+            "8: mapping.gdpr.purposes.newsletter: writes new_newsletter, which contact.on_create already"
+            " writes.",
             id="a mapped column on creation",
         ),
     ],
@@ -419,7 +423,7 @@ def test_no_problem_repeats_a_secret(file: Path, old: str, new: str) -> None:
             "https://acme.crm4.dynamics.com",
             "https://crm.example.com",
             "dataverse.url",
-            "does not end like",
+            "does not end with a known domain",
             id="an unknown host",
         ),
         pytest.param(
@@ -446,7 +450,7 @@ def test_no_problem_repeats_a_secret(file: Path, old: str, new: str) -> None:
         pytest.param(
             "${DIDOMI_WEBHOOK_SECRET}", "short", "didomi.auth.header.value", "guessed", id="a short secret"
         ),
-        pytest.param("gdpr:", "gpdr:", "mapping.gpdr", "no regulation known", id="a misspelt regulation"),
+        pytest.param("gdpr:", "gpdr:", "mapping.gpdr", "not a known regulation", id="a misspelt regulation"),
     ],
 )
 def test_what_is_only_doubtful_is_a_warning(file: Path, old: str, new: str, key: str, says: str) -> None:
@@ -459,7 +463,7 @@ def test_what_is_only_doubtful_is_a_warning(file: Path, old: str, new: str, key:
     assert warning.advice
 
 
-def test_a_sandbox_on_this_machine_is_no_unknown_host(file: Path) -> None:
+def test_a_sandbox_on_this_machine_is_not_an_unknown_host(file: Path) -> None:
     text = LEAST.replace("https://acme.crm4.dynamics.com", "https://localhost:8443")
 
     assert load(file, text).warnings == ()
@@ -545,7 +549,7 @@ def test_a_federated_token_need_not_be_there_yet(file: Path) -> None:
         ),
         pytest.param(
             SECRET_LINE + "  authority: gcc\n",
-            "must be one of public, gcc_high, dod, china, or",
+            "must be one of public, gcc_high, dod, china, or a URL",
             id="no cloud",
         ),
     ],

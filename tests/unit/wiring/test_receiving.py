@@ -1,4 +1,4 @@
-"""The gate is built from the configuration (config.example.yaml, `didomi.auth`)."""
+"""The authenticator is built from the configuration (config.example.yaml, `didomi.auth`)."""
 
 from typing import Any
 
@@ -19,27 +19,29 @@ HEADER = {"name": "X-Webhook-Secret", "value": [SECRET, "another-long-secret"]}
 
 
 @pytest.mark.parametrize(
-    ("auth", "ways"),
+    ("auth", "methods"),
     [
-        pytest.param({"oauth": OAUTH}, ["own_tokens"], id="oauth"),
-        pytest.param({"jwt": JWT}, ["customer_tokens"], id="jwt"),
-        pytest.param({"header": HEADER}, ["header"], id="header"),
-        pytest.param({"anonymous": True}, ["anonymous"], id="anonymous"),
+        pytest.param({"oauth": OAUTH}, ["access_tokens"], id="oauth"),
+        pytest.param({"jwt": JWT}, ["verify_jwt"], id="jwt"),
+        pytest.param({"header": HEADER}, ["static_header"], id="header"),
+        pytest.param({"anonymous": True}, ["allow_anonymous"], id="anonymous"),
         pytest.param(
             {"oauth": OAUTH, "jwt": JWT, "header": HEADER},
-            ["own_tokens", "customer_tokens", "header"],
+            ["access_tokens", "verify_jwt", "static_header"],
             id="all",
         ),
     ],
 )
-def test_every_configured_way_is_a_way_in(auth: dict[str, Any], ways: list[str]) -> None:
-    gate = build_authenticator(Auth.model_validate(auth), fetch=Provider().fetch, monotonic=lambda: 0.0)
+def test_every_configured_method_is_accepted(auth: dict[str, Any], methods: list[str]) -> None:
+    authenticator = build_authenticator(
+        Auth.model_validate(auth), fetch=Provider().fetch, monotonic=lambda: 0.0
+    )
 
-    known = ("own_tokens", "customer_tokens", "header", "anonymous")
-    assert [way for way in known if getattr(gate, way)] == ways
+    known = ("access_tokens", "verify_jwt", "static_header", "allow_anonymous")
+    assert [method for method in known if getattr(authenticator, method)] == methods
 
 
-def test_addresses_and_both_secrets_reach_the_gate() -> None:
+def test_addresses_and_both_secrets_reach_the_authenticator() -> None:
     auth = Auth.model_validate(
         {
             "oauth": OAUTH,
@@ -49,12 +51,15 @@ def test_addresses_and_both_secrets_reach_the_gate() -> None:
         }
     )
 
-    gate = build_authenticator(auth, fetch=Provider().fetch, monotonic=lambda: 0.0)
+    authenticator = build_authenticator(auth, fetch=Provider().fetch, monotonic=lambda: 0.0)
 
-    assert gate.own_tokens is not None
-    assert gate.own_tokens.key_for(b"didomi", SECRET.encode()) is not None
-    assert gate.header is not None
-    assert [gate.header.accepts([value]) for value in (SECRET, "another-long-secret")] == [True, True]
-    assert [str(network) for network in gate.addresses.allowed] == ["35.159.1.63/32"]
-    assert [str(network) for network in gate.addresses.trusted_proxies] == ["10.0.0.0/8"]
-    assert SECRET not in repr(gate)
+    assert authenticator.access_tokens is not None
+    assert authenticator.access_tokens.find_signing_key(b"didomi", SECRET.encode()) is not None
+    assert authenticator.static_header is not None
+    assert [authenticator.static_header.accepts([value]) for value in (SECRET, "another-long-secret")] == [
+        True,
+        True,
+    ]
+    assert [str(network) for network in authenticator.ip_allowlist.allowed] == ["35.159.1.63/32"]
+    assert [str(network) for network in authenticator.ip_allowlist.trusted_proxies] == ["10.0.0.0/8"]
+    assert SECRET not in repr(authenticator)

@@ -1,52 +1,62 @@
-"""Who may call: every configured way is accepted, and addresses are checked in addition (config.example.yaml,
-`didomi.auth`).
+"""Who may call. Every configured method is accepted, and addresses are checked in addition
+(config.example.yaml, `didomi.auth`).
+
+No I/O here: a token of the identity provider is verified by a function that is handed in.
 """
 
 import hashlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from starlette.datastructures import Headers
-from starlette.requests import Request
-
 from didomi_dataverse.didomi.auth.access_tokens import AccessTokenIssuer
-from didomi_dataverse.didomi.auth.credentials import StaticHeader, bearer_token
-from didomi_dataverse.didomi.auth.ip_allowlist import Address, AddressList
-from didomi_dataverse.didomi.auth.jwks import JwksVerifier
+from didomi_dataverse.didomi.auth.credentials import StaticHeader, parse_bearer_token
+from didomi_dataverse.didomi.auth.ip_allowlist import IpAddress, IpAllowlist
 from didomi_dataverse.errors import AddressRefusedError, CredentialsError
 
-MAX_KNOWN_TOKENS = 1_000
-MAX_KNOWN_FOR = timedelta(minutes=5)  # a key that the identity provider withdraws stays good no longer
+MAX_REMEMBERED_TOKENS = 1_000
+"""Too small: every token of a busy service is verified again. Too large: memory that callers can fill."""
+
+MAX_REMEMBERED_FOR = timedelta(minutes=5)
+"""Too small: verifying costs a good part of a notification's time. Too large: a key that the identity
+provider withdraws stays good for that long.
+"""
+
+GetHeader = Callable[[str], Sequence[str]]
+"""All values of a request header by its name, in any case; empty when the request has none."""
+
+VerifyToken = Callable[[str, datetime], Awaitable[datetime]]
+"""Returns until when a token is good. Raises CredentialsError or KeysUnavailableError."""
 
 
 class AuthMethod(StrEnum):
-    """How a caller proved who it is. Stored with every notification."""
+    """How a caller was authenticated. The value is the configuration's word; it is stored and shown."""
 
-    OWN_TOKEN = "oauth"  # noqa: S105 - a name
-    CUSTOMER_TOKEN = "jwt"  # noqa: S105 - a name
+    OAUTH = "oauth"  # an access token that this service issued
+    JWT = "jwt"  # a token of the customer's identity provider
     HEADER = "header"
     ANONYMOUS = "anonymous"
 
 
 @dataclass(slots=True)
-class _KnownTokens:
-    """Tokens that were found good a moment ago, as hashes, for a few minutes at most.
+class _VerifiedTokens:
+    """Tokens that were verified a short time ago, as hashes.
 
-    Didomi sends one token with every notification, and checking it takes a good part of a notification's
+    Didomi sends one token with every notification, and verifying it takes a good part of a notification's
     time.
     """
 
-    _known: dict[bytes, tuple[AuthMethod, datetime]] = field(default_factory=dict, repr=False)
+    _methods: dict[bytes, tuple[AuthMethod, datetime]] = field(default_factory=dict, repr=False)
 
-    def way_of(self, token: str, now: datetime) -> AuthMethod | None:
-        known = self._known.get(_hash(token))
+    def find_method(self, token: str, now: datetime) -> AuthMethod | None:
+        known = self._methods.get(_hash(token))
         return known[0] if known is not None and now < known[1] else None
 
-    def remember(self, token: str, way: AuthMethod, *, good_until: datetime, now: datetime) -> None:
-        if len(self._known) >= MAX_KNOWN_TOKENS:
-            self._known.clear()
-        self._known[_hash(token)] = (way, min(good_until, now + MAX_KNOWN_FOR))
+    def remember(self, token: str, method: AuthMethod, *, good_until: datetime, now: datetime) -> None:
+        if len(self._methods) >= MAX_REMEMBERED_TOKENS:
+            self._methods.clear()
+        self._methods[_hash(token)] = (method, min(good_until, now + MAX_REMEMBERED_FOR))
 
 
 def _hash(token: str) -> bytes:
@@ -55,56 +65,59 @@ def _hash(token: str) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookAuthenticator:
-    """Lets callers in. A way that is None is not configured."""
+    """Authenticates callers by the configured methods. A method that is None is not configured."""
 
-    own_tokens: AccessTokenIssuer | None = None
-    customer_tokens: JwksVerifier | None = None
-    header: StaticHeader | None = None
-    addresses: AddressList = field(default_factory=AddressList)
-    anonymous: bool = False
-    _known_tokens: _KnownTokens = field(default_factory=_KnownTokens, init=False)
+    access_tokens: AccessTokenIssuer | None = None
+    """Issues and verifies our own tokens (`didomi.auth.oauth`)."""
+    verify_jwt: VerifyToken | None = None
+    """Verifies tokens of the customer's identity provider (`didomi.auth.jwt`)."""
+    static_header: StaticHeader | None = None
+    """A fixed secret in a header (`didomi.auth.header`)."""
+    ip_allowlist: IpAllowlist = field(default_factory=IpAllowlist)
+    """Checked in addition to the methods."""
+    allow_anonymous: bool = False
+    """Whether a caller without credentials is accepted."""
+    _verified_tokens: _VerifiedTokens = field(default_factory=_VerifiedTokens, init=False)
 
-    def check_address(self, *, peer: str | None, headers: Headers) -> Address | None:
-        """The caller's address. Raises AddressRefusedError when it is not on the list."""
-        client = self.addresses.client(peer, headers.getlist("x-forwarded-for"))
-        if not self.addresses.allows(client):
+    def check_address(self, *, peer: str | None, get_header: GetHeader) -> IpAddress | None:
+        """The caller's address; None when it cannot be determined, but every address may call.
+
+        Raises AddressRefusedError when it is not on the list.
+        """
+        client = self.ip_allowlist.find_client(peer, get_header("x-forwarded-for"))
+        if not self.ip_allowlist.is_allowed(client):
             raise AddressRefusedError(
                 "The caller's address is not on didomi.auth.allowed_addresses; "
                 "behind a proxy, set didomi.auth.trusted_proxies."
             )
         return client
 
-    async def authenticate(self, *, headers: Headers, now: datetime) -> AuthMethod:
-        """How this caller proved who it is.
+    async def authenticate(self, *, get_header: GetHeader, now: datetime) -> AuthMethod:
+        """The method that authenticates the caller.
 
-        Raises CredentialsError when it did not, KeysUnavailableError when that cannot be told now.
+        Raises CredentialsError when no method does, KeysUnavailableError when that cannot be decided now.
         """
-        if self.header is not None and self.header.accepts(headers.getlist(self.header.name)):
+        if self.static_header is not None and self.static_header.accepts(get_header(self.static_header.name)):
             return AuthMethod.HEADER
-        if self.anonymous:
+        if self.allow_anonymous:
             return AuthMethod.ANONYMOUS
-        token = bearer_token(headers.getlist("authorization"))
+        token = parse_bearer_token(get_header("authorization"))
         if token is None:
             raise CredentialsError("No credentials.")
-        way = self._known_tokens.way_of(token, now)
-        if way is None:
-            way, good_until = await self._checked(token, now)
-            self._known_tokens.remember(token, way, good_until=good_until, now=now)
-        return way
+        method = self._verified_tokens.find_method(token, now)
+        if method is None:
+            method, good_until = await self._verify(token, now)
+            self._verified_tokens.remember(token, method, good_until=good_until, now=now)
+        return method
 
-    async def _checked(self, token: str, now: datetime) -> tuple[AuthMethod, datetime]:
-        """Which of the configured ways the token is good for, and until when."""
-        if self.own_tokens is not None:
+    async def _verify(self, token: str, now: datetime) -> tuple[AuthMethod, datetime]:
+        """Which of the configured methods accepts the token, and until when."""
+        if self.access_tokens is not None:
             try:
-                return AuthMethod.OWN_TOKEN, self.own_tokens.check(token, now)
+                return AuthMethod.OAUTH, self.access_tokens.verify(token, now)
             except CredentialsError:
-                if self.customer_tokens is None:
+                if self.verify_jwt is None:
                     raise
-        if self.customer_tokens is None:
+        if self.verify_jwt is None:
             raise CredentialsError("Tokens are not accepted here.")
-        return AuthMethod.CUSTOMER_TOKEN, await self.customer_tokens.check(token, now)
-
-
-def peer_of(request: Request) -> str | None:
-    """The other end of the connection. The server must not have replaced it by what a header says."""
-    return None if request.client is None else request.client.host
+        return AuthMethod.JWT, await self.verify_jwt(token, now)

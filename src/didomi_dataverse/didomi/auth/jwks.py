@@ -1,40 +1,33 @@
-"""Tokens of the customer's own identity provider, checked against the keys that it publishes (RFC 7517)."""
+"""Verifies tokens of the customer's own identity provider against the keys that it publishes (RFC 7517)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import httpx
 import jwt
 import structlog
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from didomi_dataverse.didomi.auth.access_tokens import check_times, decoded
-from didomi_dataverse.errors import CallerError, CredentialsError
+from didomi_dataverse.didomi.auth.key_set import (
+    Keys,
+    find_key,
+    is_stale,
+    may_fetch,
+    parse_key_set,
+    read_key_id,
+)
+from didomi_dataverse.didomi.auth.token_claims import DEFAULT_LEEWAY, decode_token, verify_times
+from didomi_dataverse.errors import CredentialsError, KeysUnavailableError
 
-# Fixed, and asymmetric only: a list that a token could choose from would let it be signed with a public key.
-ALGORITHMS = ("RS256", "ES256")
-LEEWAY = timedelta(minutes=5)
-REFETCH_INTERVAL = timedelta(minutes=1)
-RETRY_INTERVAL = timedelta(seconds=5)  # while there is no key at all, and nobody can be let in
-MAX_KEY_AGE = timedelta(hours=1)
 _ACCEPT = {"Accept": "application/json"}
-_MAX_ANSWER_BYTES = 1_048_576
-_MIN_RSA_BITS = 2_048
+_MAX_KEY_SET_BYTES = 1_048_576
 
 Fetch = Callable[[str], Awaitable[bytes]]
-"""The body behind a URL. Raises KeysUnavailableError when there is none to be had."""
-
-
-class KeysUnavailableError(CallerError):
-    """The identity provider's keys cannot be had, and none are known: neither yes nor no can be said."""
-
-    status = 503
-    title = "The caller's token cannot be checked now."
+"""Returns the body behind a URL. Raises KeysUnavailableError when it cannot be fetched."""
 
 
 class JwksVerifier:
-    """Checks tokens against keys that are fetched when needed and kept while the provider is down.
+    """Verifies tokens against keys that are fetched when needed and kept while the provider is down.
 
     `monotonic` gives seconds of a clock that never goes back.
     """
@@ -47,21 +40,21 @@ class JwksVerifier:
         self._jwks_url = jwks_url
         self._fetch = fetch
         self._monotonic = monotonic
-        self._keys: Mapping[str, jwt.PyJWK] = {}
+        self._keys: Keys = {}
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
         self._lock = asyncio.Lock()
         self._log = structlog.get_logger(__name__)
 
-    async def check(self, token: str, now: datetime) -> datetime:
-        """Until when the token is good.
+    async def verify(self, token: str, now: datetime) -> datetime:
+        """Until when the token is good, aware UTC.
 
         Raises CredentialsError unless the provider signed it for us and it is good at `now`, and
         KeysUnavailableError when no key was ever fetched and none can be fetched now.
         """
-        key = await self._key_of(token)
+        key = await self._get_key(read_key_id(token))
         try:
-            claims = decoded(
+            claims = decode_token(
                 token,
                 key,
                 algorithms=(key.algorithm_name,),
@@ -70,47 +63,32 @@ class JwksVerifier:
             )
         except jwt.InvalidTokenError:
             raise CredentialsError("The token's signature, issuer or audience is wrong.") from None
-        return check_times(claims, now=now, leeway=LEEWAY)
+        return verify_times(claims, now=now, leeway=DEFAULT_LEEWAY)
 
-    async def _key_of(self, token: str) -> jwt.PyJWK:
-        try:
-            header = jwt.get_unverified_header(token)
-        except (jwt.InvalidTokenError, RecursionError):
-            raise CredentialsError("The token is not a JWT.") from None
-        if header.get("alg") not in ALGORITHMS:
-            raise CredentialsError(f"The token is not signed with one of {', '.join(ALGORITHMS)}.")
-        key_id = header.get("kid")
-        found = self._known(key_id)
-        # Whoever has a key does not wait for somebody else's fetch.
-        if found is None or (self._is_stale() and not self._lock.locked()):
+    async def _get_key(self, key_id: str | None) -> jwt.PyJWK:
+        key = find_key(self._keys, key_id)
+        # A token whose key is known does not wait for a fetch that another token has started.
+        if key is None or (self._is_stale() and not self._lock.locked()):
             await self._refetch()
-            found = self._known(key_id)
-        if found is None:
+            key = find_key(self._keys, key_id)
+        if key is None:
             if self._fetched_at is None:
                 raise KeysUnavailableError("The identity provider's keys could not be fetched yet.")
             raise CredentialsError("The token's key is not among those that the identity provider publishes.")
-        return found
-
-    def _known(self, key_id: str | None) -> jwt.PyJWK | None:
-        """The key by its id. A token without one can only mean the only key (RFC 7515, 4.1.4)."""
-        if key_id is None:
-            return next(iter(self._keys.values())) if len(self._keys) == 1 else None
-        return self._keys.get(key_id)
+        return key
 
     def _is_stale(self) -> bool:
-        """A key that the provider has withdrawn must go, even though tokens name it."""
-        return self._monotonic() - (self._fetched_at or 0.0) > MAX_KEY_AGE.total_seconds()
+        return is_stale(fetched_at=self._fetched_at, now=self._monotonic())
 
     async def _refetch(self) -> None:
         """Fetch, but not again within the interval: invented key ids must not become a flood."""
         async with self._lock:
             now = self._monotonic()
-            interval = RETRY_INTERVAL if self._fetched_at is None else REFETCH_INTERVAL
-            if self._tried_at is not None and now - self._tried_at < interval.total_seconds():
+            if not may_fetch(fetched_at=self._fetched_at, tried_at=self._tried_at, now=now):
                 return
             self._tried_at = now
             try:
-                keys = keys_of(await self._fetch(self._jwks_url))
+                keys = parse_key_set(await self._fetch(self._jwks_url))
             except KeysUnavailableError as error:
                 # The keys known so far stay good: an outage of the provider is not ours.
                 self._log.warning("keys_unavailable", detail=str(error))
@@ -119,42 +97,18 @@ class JwksVerifier:
             self._fetched_at = now
 
 
-def keys_of(answer: bytes) -> dict[str, jwt.PyJWK]:
-    """The usable signing keys of a JWK set, by id. Keys that we cannot use are left out.
-
-    Raises KeysUnavailableError when it is no key set, or holds no usable key.
-    """
-    try:
-        found = jwt.PyJWKSet.from_json(answer.decode()).keys
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
-        raise KeysUnavailableError("The identity provider's answer is not a usable key set.") from None
-    keys: dict[str, jwt.PyJWK] = {}
-    for key in found:
-        is_for_signing = key.public_key_use in (None, "sig")
-        if is_for_signing and key.algorithm_name in ALGORITHMS and _is_strong(key):
-            keys[key.key_id or ""] = key
-    if not keys:
-        raise KeysUnavailableError(f"The identity provider publishes no key for {' or '.join(ALGORITHMS)}.")
-    return keys
-
-
-def _is_strong(key: jwt.PyJWK) -> bool:
-    """RSA from 2,048 bits (RFC 7518, 3.3); the curve of ES256 has one strength."""
-    return not isinstance(key.key, RSAPublicKey) or key.key.key_size >= _MIN_RSA_BITS
-
-
 def fetch_with(client: httpx.AsyncClient) -> Fetch:
     """Fetch over HTTP. The client's time-outs and trusted authorities apply; redirects are not followed."""
 
     async def fetch(url: str) -> bytes:
         body = bytearray()
         try:
-            async with client.stream("GET", url, headers=_ACCEPT, follow_redirects=False) as answer:
-                if answer.status_code != httpx.codes.OK:
-                    raise KeysUnavailableError(f"The identity provider answers {answer.status_code}.")
-                async for chunk in answer.aiter_bytes():
+            async with client.stream("GET", url, headers=_ACCEPT, follow_redirects=False) as response:
+                if response.status_code != httpx.codes.OK:
+                    raise KeysUnavailableError(f"The identity provider answers {response.status_code}.")
+                async for chunk in response.aiter_bytes():
                     body += chunk
-                    if len(body) > _MAX_ANSWER_BYTES:
+                    if len(body) > _MAX_KEY_SET_BYTES:
                         raise KeysUnavailableError("The identity provider's answer is too large.")
         except httpx.HTTPError as error:
             raise KeysUnavailableError(

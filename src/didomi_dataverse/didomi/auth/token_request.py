@@ -1,4 +1,6 @@
-"""POST /oauth/token: client credentials in every form that Didomi may use (didomi.md 1.8, RFC 6749 4.4)."""
+"""What the token endpoint answers: client credentials in every form that Didomi may use (didomi.md 1.8, RFC
+6749 4.4).
+"""
 
 import base64
 import binascii
@@ -12,10 +14,12 @@ from didomi_dataverse.didomi.auth.access_tokens import AccessTokenIssuer
 from didomi_dataverse.didomi.auth.credentials import MAX_CREDENTIAL_CHARACTERS
 
 MAX_TOKEN_REQUEST_BYTES = 32_768
+"""Too small: two credentials of the greatest length do not fit. Too large: memory for unknown callers."""
+
 _MAX_FIELDS = 50
 _CLIENT_CREDENTIALS = "client_credentials"
 
-# Didomi's own names come first; the others are what JSON clients commonly write.
+# Didomi's own names come first; the others are common in JSON clients.
 _SPELLINGS = {
     "grant_type": ("grant_type", "grantType"),
     "client_id": ("client_id", "clientId"),
@@ -25,21 +29,23 @@ _SPELLINGS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenAnswer:
-    """What the token endpoint answers. `members` become the JSON body."""
+class TokenResponse:
+    """The response to a token request (RFC 6749, 5.1 and 5.2)."""
 
     status: int
+    """The HTTP status."""
     members: Mapping[str, str | int] = field(repr=False)
+    """The JSON body."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_failed_login(self) -> bool:
-        """Somebody presented credentials that are not the client's."""
+        """Whether the request presented credentials that are not the client's."""
         return self.status == 401
 
 
-class _RefusedError(Exception):
-    """The request cannot be granted: error code and description of RFC 6749, 5.2."""
+class _TokenRequestError(Exception):
+    """The request is not granted. `code` and `description` are those of RFC 6749, 5.2."""
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(description)
@@ -54,49 +60,49 @@ class _Credentials:
 
 
 def answer_token_request(
-    tokens: AccessTokenIssuer, *, content_type: str, authorization: str | None, body: bytes, now: datetime
-) -> TokenAnswer:
-    """The answer to a token request. `authorization` is the header of that name, or None."""
+    issuer: AccessTokenIssuer, *, content_type: str, authorization: str | None, body: bytes, now: datetime
+) -> TokenResponse:
+    """The response to a token request. `authorization` is the header of that name; None when absent."""
     try:
-        return _granted(tokens, content_type=content_type, authorization=authorization, body=body, now=now)
-    except _RefusedError as refused:
-        return _refusal(refused, with_basic=authorization is not None)
+        return _grant(issuer, content_type=content_type, authorization=authorization, body=body, now=now)
+    except _TokenRequestError as error:
+        return _refuse(error, with_basic=authorization is not None)
 
 
-def _granted(
-    tokens: AccessTokenIssuer, *, content_type: str, authorization: str | None, body: bytes, now: datetime
-) -> TokenAnswer:
-    fields = _fields(body, content_type)
-    scope = _scope(fields)
-    candidates = [*_from_basic(authorization), *_from_fields(fields)]
+def _grant(
+    issuer: AccessTokenIssuer, *, content_type: str, authorization: str | None, body: bytes, now: datetime
+) -> TokenResponse:
+    fields = _parse_fields(body, content_type)
+    scope = _parse_scope(fields)
+    candidates = [*_credentials_from_basic(authorization), *_credentials_from_fields(fields)]
     if not candidates:
-        raise _RefusedError(
+        raise _TokenRequestError(
             "invalid_request", "No client credentials in the body or as Authorization: Basic."
         )
-    # Every candidate is looked at, so that the time does not tell which one was right.
-    earned = [tokens.key_for(candidate.client_id, candidate.secret) for candidate in candidates]
-    key = next((found for found in earned if found is not None), None)
+    # Every candidate is checked, so that the time does not tell which one was right.
+    keys = [issuer.find_signing_key(candidate.client_id, candidate.secret) for candidate in candidates]
+    key = next((key for key in keys if key is not None), None)
     if key is None:
-        raise _RefusedError("invalid_client", "Unknown client id, or wrong client secret.")
-    # A missing grant type can only mean the one that there is (didomi.md 1.8).
+        raise _TokenRequestError("invalid_client", "Unknown client id, or wrong client secret.")
+    # A missing grant type can only mean the one that is supported (didomi.md 1.8).
     if fields.get("grant_type", _CLIENT_CREDENTIALS) != _CLIENT_CREDENTIALS:
-        raise _RefusedError("unsupported_grant_type", "Only client_credentials is supported.")
+        raise _TokenRequestError("unsupported_grant_type", "Only client_credentials is supported.")
     members: dict[str, str | int] = {
-        "access_token": tokens.issue(key, now),
+        "access_token": issuer.issue(key, now),
         "token_type": "Bearer",
-        "expires_in": int(tokens.lifetime.total_seconds()),
+        "expires_in": int(issuer.lifetime.total_seconds()),
     }
     if scope:
         members["scope"] = scope
-    return TokenAnswer(status=200, members=members, headers=_NOT_STORED)
+    return TokenResponse(status=200, members=members, headers=_NOT_STORED)
 
 
 _NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-def too_many_failures(wait_seconds: int) -> TokenAnswer:
-    """The answer to an address that failed too often."""
-    return TokenAnswer(
+def too_many_failures(wait_seconds: int) -> TokenResponse:
+    """The response to an address that has failed too often."""
+    return TokenResponse(
         status=429,
         members={
             "error": "invalid_client",
@@ -106,58 +112,60 @@ def too_many_failures(wait_seconds: int) -> TokenAnswer:
     )
 
 
-def invalid_request(description: str, *, status: int = 400) -> TokenAnswer:
-    """The answer to a request that cannot be read at all."""
-    return TokenAnswer(
+def invalid_request(description: str, *, status: int = 400) -> TokenResponse:
+    """The response to a request that cannot be parsed at all."""
+    return TokenResponse(
         status=status,
         members={"error": "invalid_request", "error_description": description},
         headers=_NOT_STORED,
     )
 
 
-def _refusal(refused: _RefusedError, *, with_basic: bool) -> TokenAnswer:
-    is_login = refused.code == "invalid_client"
+def _refuse(error: _TokenRequestError, *, with_basic: bool) -> TokenResponse:
+    is_login = error.code == "invalid_client"
     headers = dict(_NOT_STORED)
     if is_login and with_basic:
         headers["WWW-Authenticate"] = 'Basic realm="didomi-dataverse"'  # RFC 6749, 5.2
-    return TokenAnswer(
+    return TokenResponse(
         status=401 if is_login else 400,
-        members={"error": refused.code, "error_description": refused.description},
+        members={"error": error.code, "error_description": error.description},
         headers=headers,
     )
 
 
-def _fields(body: bytes, content_type: str) -> dict[str, str]:
+def _parse_fields(body: bytes, content_type: str) -> dict[str, str]:
     """The fields that we know, by their first spelling, from a form or from JSON."""
     if not body.strip():
         return {}
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _RefusedError("invalid_request", "The body is not UTF-8.") from None
+        raise _TokenRequestError("invalid_request", "The body is not UTF-8.") from None
     media_type = content_type.partition(";")[0].strip().lower()
     is_form_first = media_type == "application/x-www-form-urlencoded"
-    for read in (_from_form, _from_json) if is_form_first else (_from_json, _from_form):
-        written = read(text)
-        known = {name: _only(written, spellings) for name, spellings in _SPELLINGS.items()}
+    for parse in (_parse_form, _parse_json) if is_form_first else (_parse_json, _parse_form):
+        written = parse(text)
+        known = {name: _get_single(written, spellings) for name, spellings in _SPELLINGS.items()}
         fields = {name: value for name, value in known.items() if value}
         if fields:
             return fields
     return {}
 
 
-def _from_form(text: str) -> dict[str, list[object]]:
+def _parse_form(text: str) -> dict[str, list[object]]:
     fields: dict[str, list[object]] = {}
     try:
         pairs = parse_qsl(text.strip(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
-        raise _RefusedError("invalid_request", f"The form holds more than {_MAX_FIELDS} fields.") from None
+        raise _TokenRequestError(
+            "invalid_request", f"The form holds more than {_MAX_FIELDS} fields."
+        ) from None
     for name, value in pairs:
         fields.setdefault(name, []).append(value)
     return fields
 
 
-def _from_json(text: str) -> dict[str, list[object]]:
+def _parse_json(text: str) -> dict[str, list[object]]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -165,7 +173,7 @@ def _from_json(text: str) -> dict[str, list[object]]:
     return {name: [value] for name, value in found.items()} if isinstance(found, dict) else {}
 
 
-def _only(fields: Mapping[str, list[object]], spellings: tuple[str, ...]) -> str:
+def _get_single(fields: Mapping[str, list[object]], spellings: tuple[str, ...]) -> str:
     values = {
         value if isinstance(value, str) else None for name in spellings for value in fields.get(name, ())
     }
@@ -174,47 +182,49 @@ def _only(fields: Mapping[str, list[object]], spellings: tuple[str, ...]) -> str
         return ""
     value = values.pop()
     if values:
-        raise _RefusedError("invalid_request", f"{spellings[0]} is given twice.")
+        raise _TokenRequestError("invalid_request", f"{spellings[0]} is given twice.")
     if value is None:
-        raise _RefusedError("invalid_request", f"{spellings[0]} is not text.")
+        raise _TokenRequestError("invalid_request", f"{spellings[0]} is not text.")
     if len(value) > MAX_CREDENTIAL_CHARACTERS:
-        raise _RefusedError("invalid_request", f"{spellings[0]} is too long.")
+        raise _TokenRequestError("invalid_request", f"{spellings[0]} is too long.")
     return value
 
 
-def _scope(fields: Mapping[str, str]) -> str:
-    """The scope as asked for: it is granted whatever it is, because there is only one thing to be allowed."""
+def _parse_scope(fields: Mapping[str, str]) -> str:
+    """The requested scope. Every scope is granted: there is only one thing that a token allows."""
     scope = fields.get("scope", "")
     if not scope.isascii() or not scope.isprintable() or '"' in scope or "\\" in scope:
-        raise _RefusedError("invalid_scope", "The scope holds characters that no scope has.")
+        raise _TokenRequestError("invalid_scope", "The scope holds characters that no scope has.")
     return scope
 
 
-def _from_fields(fields: Mapping[str, str]) -> Iterator[_Credentials]:
+def _credentials_from_fields(fields: Mapping[str, str]) -> Iterator[_Credentials]:
     client_id, secret = fields.get("client_id"), fields.get("client_secret")
     if client_id and secret:
-        yield _Credentials(client_id=_bytes(client_id), secret=_bytes(secret))
+        yield _Credentials(client_id=_encode(client_id), secret=_encode(secret))
 
 
-def _from_basic(authorization: str | None) -> Iterator[_Credentials]:
-    """Both readings of id:secret: percent-encoded as RFC 6749 wants it (2.3.1), and raw as many send it."""
+def _credentials_from_basic(authorization: str | None) -> Iterator[_Credentials]:
+    """Both meanings of id:secret: percent-encoded as RFC 6749 wants it (2.3.1), and raw as many send it."""
     scheme, _, encoded = (authorization or "").strip().partition(" ")
     if scheme.lower() != "basic":
         return
     if len(encoded) > 2 * MAX_CREDENTIAL_CHARACTERS:
-        raise _RefusedError("invalid_request", "The Authorization header is too long.")
+        raise _TokenRequestError("invalid_request", "The Authorization header is too long.")
     try:
-        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
+        id_and_secret = base64.b64decode(encoded.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
-        raise _RefusedError(
+        raise _TokenRequestError(
             "invalid_request", "The Authorization header is not Basic as RFC 7617 has it."
         ) from None
-    client_id, separator, secret = decoded.partition(":")
+    client_id, separator, secret = id_and_secret.partition(":")
     if not separator:
-        raise _RefusedError("invalid_request", "The Authorization header holds no id and secret.")
+        raise _TokenRequestError("invalid_request", "The Authorization header holds no id and secret.")
     yield _Credentials(client_id=client_id.encode(), secret=secret.encode())
-    yield _Credentials(client_id=_bytes(unquote_plus(client_id)), secret=_bytes(unquote_plus(secret)))
+    yield _Credentials(client_id=_encode(unquote_plus(client_id)), secret=_encode(unquote_plus(secret)))
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")  # JSON can spell half a surrogate pair; it matches nothing
+def _encode(text: str) -> bytes:
+    return text.encode(
+        "utf-8", "surrogatepass"
+    )  # JSON can spell half a surrogate pair, which matches no secret

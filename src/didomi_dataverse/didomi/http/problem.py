@@ -9,6 +9,11 @@ from didomi_dataverse.errors import CallerError, CredentialsError
 
 MEDIA_TYPE = "application/problem+json"
 
+RETRY_AFTER_SECONDS = 5
+"""Sent with 503. Too small: a store that is down gets more work. Too large: Didomi gives up after about five
+minutes (didomi.md 1.5).
+"""
+
 
 def problem_response(
     *, status: int, title: str, detail: str = "", headers: Mapping[str, str] | None = None
@@ -25,14 +30,23 @@ def problem_response(
     )
 
 
-def problem_of(error: CallerError) -> Response:
-    """The answer to a caller's mistake, with the headers that its status asks for."""
+def caller_problem(error: CallerError) -> Response:
+    """The answer to a caller's error, with the headers that its status asks for."""
     headers: dict[str, str] = {}
     if isinstance(error, CredentialsError):
         headers["WWW-Authenticate"] = 'Bearer realm="didomi-dataverse"'  # RFC 6750, 3
     if error.status == 503:
-        headers["Retry-After"] = "5"
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if error.status in {408, 413}:
-        # The rest of the body may still be on its way; nobody is going to read it.
+        # The rest of the body may still be on its way, and will not be read.
         headers["Connection"] = "close"
     return problem_response(status=error.status, title=error.title, detail=str(error), headers=headers)
+
+
+def nothing_stored() -> Response:
+    """The answer when the store could not commit (didomi.md 1.5, rule 2)."""
+    return problem_response(
+        status=503,
+        title="Nothing was stored. Send it again.",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )

@@ -1,1 +1,1 @@
-"""Bytes of a webhook to typed parts: the only place that knows Didomi's field names."""
+"""From the bytes of a webhook to typed parts. Only this package knows Didomi's field names."""

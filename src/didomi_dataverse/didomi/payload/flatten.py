@@ -1,7 +1,7 @@
-"""The "flatten" option of Didomi's webhooks, undone where only one reading is possible (didomi.md 1.7).
+"""Undoes the "flatten" option of Didomi's webhooks where only one structure is possible (didomi.md 1.7).
 
-The exact keys are not public, so this reads every spelling that the fact page thinks possible, and refuses to
-choose between two.
+The exact keys are not public. This module accepts every spelling that the fact page considers possible, and
+refuses to choose where the keys allow two structures.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,15 +19,21 @@ _SCALAR_LEAVES = frozenset({"enabled", "enabled_li", "propagation", "id"})
 
 Path = tuple[str, ...]
 Leaf = tuple[Path, object]
-"""Where a value belongs below an entity, and the value."""
+"""The path of a value below an entity, and the value."""
 
 
-class AmbiguousError(Exception):
-    """A flat key has no reading, or more than one."""
+class AmbiguousKeyError(Exception):
+    """A flat key allows no structure, or more than one."""
 
 
 def is_flat(envelope: JsonObject) -> bool:
-    """Was the option on? True when a part of the parameters is spelt in keys with a double underscore."""
+    """Whether the option was on: a part of the parameters is spelt in keys with a double underscore.
+
+    >>> is_flat({"type": "event.created", "parameters": {"entity__id": "E1"}})
+    True
+    >>> is_flat({"type": "event.created", "parameters": {"entity": {"id": "E1"}}})
+    False
+    """
     if any(_is_flat_key(key) for key in envelope):
         return True
     wrapped = envelope.get(_WRAPPER)
@@ -38,18 +44,21 @@ def is_flat(envelope: JsonObject) -> bool:
 
 
 def rebuild(envelope: JsonObject) -> JsonObject:
-    """The envelope as it would be with the option off, `new_entity` excepted: it stays `entity`.
+    """The envelope as it would be with the option off, except that `new_entity` stays `entity`.
 
-    Raises AmbiguousError when a flat key can be read in no way or in two ways.
+    Raises AmbiguousKeyError when a flat key allows no structure or two.
+
+    >>> rebuild({"type": "event.created", "parameters": {"entity__user__id": "U1"}})
+    {'type': 'event.created', 'parameters': {'entity': {'user': {'id': 'U1'}}}}
     """
     whole: dict[str, object] = {}
     flat: dict[str, dict[str, object]] = {}
-    for path, value in _members(envelope):
+    for path, value in _iterate_parameters(envelope):
         part, _, rest = path.partition(SEPARATOR)
         if part not in _PARTS:
             continue
         if part in whole or (rest and rest in flat.get(part, {})):
-            raise AmbiguousError(part)
+            raise AmbiguousKeyError(part)
         if rest:
             flat.setdefault(part, {})[rest] = value
         elif isinstance(value, dict) and _has_flat_keys(value):
@@ -57,11 +66,11 @@ def rebuild(envelope: JsonObject) -> JsonObject:
         else:
             whole[part] = value
     if "entity" in flat and "new_entity" in flat:
-        raise AmbiguousError("entity")
+        raise AmbiguousKeyError("entity")
     for part, members in flat.items():
         if whole.get(part) is not None:
-            raise AmbiguousError(part)
-        whole[part] = _entity(members)
+            raise AmbiguousKeyError(part)
+        whole[part] = _rebuild_entity(members)
     outside = {key: value for key, value in envelope.items() if not _is_flat_key(key) and key != _WRAPPER}
     return {**outside, _WRAPPER: whole}
 
@@ -75,7 +84,7 @@ def _has_flat_keys(part: object) -> bool:
     return isinstance(part, dict) and any(SEPARATOR in key for key in part)
 
 
-def _members(envelope: JsonObject) -> Iterator[tuple[str, object]]:
+def _iterate_parameters(envelope: JsonObject) -> Iterator[tuple[str, object]]:
     """Every member of the parameters, wherever it stands, without the wrapper's name."""
     for key, value in envelope.items():
         if key == _WRAPPER:
@@ -85,7 +94,7 @@ def _members(envelope: JsonObject) -> Iterator[tuple[str, object]]:
             yield key.removeprefix(_WRAPPER + SEPARATOR), value
 
 
-def _entity(members: Mapping[str, object]) -> JsonObject:
+def _rebuild_entity(members: Mapping[str, object]) -> JsonObject:
     """One entity from its flat keys."""
     entity: JsonObject = {}
     purposes: list[Leaf] = []
@@ -98,59 +107,62 @@ def _entity(members: Mapping[str, object]) -> JsonObject:
             case ("consents", "channels", *rest) if rest:
                 channels.append((tuple(rest), value))
             case ("consents", "vendors" | "tcfcs", *_):
-                pass  # no column is ever made of them
+                pass  # they are never mapped to a column
             case _:
                 _place(entity, segments, value)
-    for name, leaves, build in (("purposes", purposes, _purposes), ("channels", channels, _channels)):
+    for name, leaves, build in (
+        ("purposes", purposes, _rebuild_purposes),
+        ("channels", channels, _rebuild_channels),
+    ):
         if leaves:
             consents = entity.setdefault("consents", {})
             if not isinstance(consents, dict) or name in consents:
-                raise AmbiguousError(name)
+                raise AmbiguousKeyError(name)
             consents[name] = build(leaves)
     return entity
 
 
 def _place(into: JsonObject, segments: Path, value: object) -> None:
-    """Put a value at its path. No list outside of `consents` holds what we read: positions stay keys."""
+    """Put a value at its path. Lists outside of `consents` hold nothing that we read: positions stay keys."""
     *parents, leaf = segments
     node = into
     for parent in parents:
         below = node.setdefault(parent, {})
         if not isinstance(below, dict):
-            raise AmbiguousError(parent)
+            raise AmbiguousKeyError(parent)
         node = below
     if leaf in node:
-        raise AmbiguousError(leaf)
+        raise AmbiguousKeyError(leaf)
     # A copy, because other flat keys may add to it.
     node[leaf] = dict(value) if isinstance(value, dict) else value
 
 
-def _purposes(leaves: list[Leaf]) -> list[object]:
-    if _are_positions(leaves):
-        return _list_at_positions(leaves, _place_at_position)
+def _rebuild_purposes(leaves: list[Leaf]) -> list[object]:
+    if _has_positions(leaves):
+        return _rebuild_list(leaves, _place_in_listed_purpose)
     purposes: dict[str, JsonObject] = {}
     for segments, value in leaves:
-        purpose_id, path = _only_reading(segments, value)
+        purpose_id, path = _split_purpose_id(segments, value)
         purpose = purposes.setdefault(purpose_id, {"id": purpose_id})
         if path != ("id",):
             _place_in_purpose(purpose, path, value)
     return list(purposes.values())
 
 
-def _only_reading(segments: Path, value: object) -> tuple[str, Path]:
+def _split_purpose_id(segments: Path, value: object) -> tuple[str, Path]:
     """The purpose id and the path below it. Ids may contain the separator, so every split is tried."""
-    readings = [
+    splits = [
         (SEPARATOR.join(segments[:at]), segments[at:])
         for at in range(1, len(segments))
-        if segments[at] in _PURPOSE_LEAVES and _fits(segments[at], segments[at + 1 :], value)
+        if segments[at] in _PURPOSE_LEAVES and _is_valid_below(segments[at], segments[at + 1 :], value)
     ]
-    if len(readings) != 1:
-        raise AmbiguousError("purposes")
-    return readings[0]
+    if len(splits) != 1:
+        raise AmbiguousKeyError("purposes")
+    return splits[0]
 
 
-def _fits(leaf: str, below: Path, value: object) -> bool:
-    """Whether these segments can stand below this leaf of a purpose (didomi.md 2.3)."""
+def _is_valid_below(leaf: str, below: Path, value: object) -> bool:
+    """Whether a leaf of a purpose can have these segments below it (didomi.md 2.3)."""
     if leaf in _SCALAR_LEAVES:
         return not below
     if leaf == "values" and below:
@@ -164,8 +176,8 @@ def _place_in_purpose(purpose: JsonObject, path: Path, value: object) -> None:
         case "values" if below:
             _place(purpose, ("values", *_value_path(tuple(below), value)), value)
         case "channels" | "preferences" if below:
-            # Deprecated lists inside a purpose keyed by id: nothing tells their ids and leaves apart.
-            raise AmbiguousError(leaf)
+            # Deprecated lists inside a purpose keyed by id: their ids and leaves cannot be told apart.
+            raise AmbiguousKeyError(leaf)
         case _:
             _place(purpose, path, value)
 
@@ -178,18 +190,18 @@ def _value_path(below: Path, value: object) -> Path:
     if not preference:
         return (key,)
     if key not in {"value", "from_propagation"}:
-        raise AmbiguousError("values")
+        raise AmbiguousKeyError("values")
     return (SEPARATOR.join(preference), key)
 
 
-def _channels(leaves: list[Leaf]) -> list[object]:
-    if _are_positions(leaves):
-        return _list_at_positions(leaves, _place)
+def _rebuild_channels(leaves: list[Leaf]) -> list[object]:
+    if _has_positions(leaves):
+        return _rebuild_list(leaves, _place)
     channels: dict[str, JsonObject] = {}
     for segments, value in leaves:
         *channel, leaf = segments
         if not channel or "metadata" in channel or leaf not in {"id", "enabled", "metadata"}:
-            raise AmbiguousError("channels")
+            raise AmbiguousKeyError("channels")
         channel_id = SEPARATOR.join(channel)
         entry = channels.setdefault(channel_id, {"id": channel_id})
         if leaf != "id":
@@ -197,57 +209,57 @@ def _channels(leaves: list[Leaf]) -> list[object]:
     return list(channels.values())
 
 
-def _are_positions(leaves: list[Leaf]) -> bool:
-    """Do all first segments count 0, 1, 2 ...? Ids that are numbers too would be a second reading."""
+def _has_positions(leaves: list[Leaf]) -> bool:
+    """Whether all first segments count 0, 1, 2 ... Raises AmbiguousKeyError where only some are numbers."""
     firsts = {segments[0] for segments, _ in leaves}
     if not any(first.isascii() and first.isdigit() for first in firsts):
         return False
     if firsts != {str(position) for position in range(len(firsts))}:
-        raise AmbiguousError("positions")
+        raise AmbiguousKeyError("positions")
     return True
 
 
-def _list_at_positions(leaves: list[Leaf], place: Callable[[JsonObject, Path, object], None]) -> list[object]:
-    """A list from `<position>__<path>`. Each element must say its own id."""
+def _rebuild_list(leaves: list[Leaf], place: Callable[[JsonObject, Path, object], None]) -> list[object]:
+    """A list from `<position>__<path>`. Each element must have an `id` of its own."""
     entries: dict[str, JsonObject] = {}
     for (position, *path), value in leaves:
         if path:
             place(entries.setdefault(position, {}), tuple(path), value)
         elif position in entries or not isinstance(value, dict):
-            raise AmbiguousError("positions")
+            raise AmbiguousKeyError("positions")
         else:
             entries[position] = dict(value)
     if any("id" not in entry for entry in entries.values()):
-        raise AmbiguousError("positions")
+        raise AmbiguousKeyError("positions")
     return [entries[str(position)] for position in range(len(entries))]
 
 
-def _place_at_position(purpose: JsonObject, path: Path, value: object) -> None:
-    """Below a purpose whose place in a list is known, all lists are spelt with positions."""
+def _place_in_listed_purpose(purpose: JsonObject, path: Path, value: object) -> None:
+    """Put a value into a purpose whose position is known: all lists below it are spelt with positions."""
     match path:
         case ("channels" | "preferences", _, *_):
-            _place_listed(purpose, path, value)
+            _place_in_list(purpose, path, value)
         case (leaf, *_) if leaf in _PURPOSE_LEAVES:
             _place_in_purpose(purpose, path, value)
         case _:
             _place(purpose, path, value)
 
 
-def _place_listed(into: JsonObject, path: Path, value: object) -> None:
-    """`channels__0__id`: the lists grow as their positions come, in order."""
+def _place_in_list(into: JsonObject, path: Path, value: object) -> None:
+    """Put a value into a list by its position, e.g. `channels__0__id`. Positions must come in order."""
     name, position, *rest = path
     found = into.setdefault(name, [])
     if not isinstance(found, list) or position not in {str(len(found)), str(len(found) - 1)}:
-        raise AmbiguousError(name)
+        raise AmbiguousKeyError(name)
     if position == str(len(found)):
         found.append({})
     entry = found[-1]
     match rest:
         case []:
             if entry or not isinstance(value, dict):
-                raise AmbiguousError(name)
+                raise AmbiguousKeyError(name)
             entry.update(value)
         case ["channels", _, *_]:
-            _place_listed(entry, tuple(rest), value)
+            _place_in_list(entry, tuple(rest), value)
         case _:
             _place(entry, tuple(rest), value)

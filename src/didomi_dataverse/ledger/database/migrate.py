@@ -1,4 +1,4 @@
-"""Bring the tables to what this version expects, once, whoever starts first."""
+"""Bring the tables to what this version expects. The process that starts first does it, under a lock."""
 
 from pathlib import Path
 
@@ -11,17 +11,19 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy import exc as sa_exc
 
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
-from didomi_dataverse.ledger.database import dialect
-from didomi_dataverse.ledger.database.dialect import Engines
+from didomi_dataverse.ledger.database import errors
+from didomi_dataverse.ledger.database.engines import Engines
+from didomi_dataverse.ledger.database.statements import lock_for_migration
+from didomi_dataverse.ledger.tables import metadata
 
 _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
 def migrate(engines: Engines, *, shown_url: str) -> None:
-    """Create or upgrade the tables under a lock; only look, and lock nothing, where there is nothing to do.
+    """Create or upgrade the tables. Where nothing is to be done, it only reads and takes no lock.
 
-    Raises StoreError, with what to do about it, when the store cannot be used as it is, and
-    StoreUnavailableError when it cannot be reached now.
+    `shown_url` is the address without its password. Raises StoreError, with what to do about it, when the
+    store cannot be used as it is, and StoreUnavailableError when it cannot be reached now.
     """
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
@@ -30,29 +32,27 @@ def migrate(engines: Engines, *, shown_url: str) -> None:
         if _is_current(engines, script, shown_url):
             return
         with engines.writing.begin() as connection:
-            dialect.lock_for_migration(connection)
-            # Somebody else may have done it while we waited for the lock.
-            if not _stands_at_head(connection, script, shown_url):
+            lock_for_migration(connection)
+            # Another process may have done it while this one waited for the lock.
+            if not _is_at_head(connection, script, shown_url):
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
     except sa_exc.SQLAlchemyError as error:
-        raise _translated(error, shown_url) from None
+        raise _translate(error, shown_url) from None
 
 
 def _is_current(engines: Engines, script: ScriptDirectory, shown_url: str) -> bool:
     if engines.path is not None and not engines.path.exists():
         return False
     with engines.reading.connect() as connection:
-        return _stands_at_head(connection, script, shown_url)
+        return _is_at_head(connection, script, shown_url)
 
 
-def _stands_at_head(connection: Connection, script: ScriptDirectory, shown_url: str) -> bool:
+def _is_at_head(connection: Connection, script: ScriptDirectory, shown_url: str) -> bool:
     revision = MigrationContext.configure(connection).get_current_revision()
     if revision is None:
-        # Never mix our tables with somebody else's of the same names.
-        foreign = {"contacts", "notifications", "attempts", "meta"} & set(
-            inspect(connection).get_table_names()
-        )
+        # Never mix our tables with another program's tables of the same names.
+        foreign = metadata.tables.keys() & set(inspect(connection).get_table_names())
         if foreign:
             raise StoreError(
                 f"{shown_url} already holds tables named {', '.join(sorted(foreign))} that are not ours. "
@@ -69,17 +69,18 @@ def _stands_at_head(connection: Connection, script: ScriptDirectory, shown_url: 
     return revision == script.get_current_head()
 
 
-def _translated(error: sa_exc.SQLAlchemyError, shown_url: str) -> StoreError:
-    if dialect.is_not_a_database(error):
+def _translate(error: sa_exc.SQLAlchemyError, shown_url: str) -> StoreError:
+    cause = errors.describe(error)
+    if errors.is_not_a_database(error):
         return StoreError(f"{shown_url} is not a SQLite database. Name another file, or restore a backup.")
-    if dialect.is_damaged(error):
+    if errors.is_damaged(error):
         return StoreError(
-            f"The file of {shown_url} is damaged ({dialect.cause(error)}). Stop the service, keep the file, "
+            f"The file of {shown_url} is damaged ({cause}). Stop the service, keep the file, "
             "and restore a backup, or save what can be read with `sqlite3 FILE .recover`."
         )
-    if dialect.is_unavailability(error):
+    if errors.is_unavailable(error):
         return StoreUnavailableError(
-            f"The store {shown_url} cannot be opened: {dialect.cause(error)}. Check that it can be reached, "
+            f"The store {shown_url} cannot be opened: {cause}. Check that it can be reached, "
             "that the service may write to it (for SQLite to its folder, too), and that its disk is not full."
         )
-    return StoreError(f"The tables of {shown_url} cannot be created or upgraded: {dialect.cause(error)}.")
+    return StoreError(f"The tables of {shown_url} cannot be created or upgraded: {cause}.")

@@ -1,8 +1,8 @@
 """One serving process per SQLite file.
 
-SQLite itself would let two processes write in turn, but then each would deliver with its own pace and its own
-view of the other's leases, on a file that a second machine may not even see. Replicas are what PostgreSQL is
-for (docs/howto/scale-out.md).
+SQLite itself would let two processes write in turn. But each would deliver with its own rate limits and its
+own view of the other's leases, on a file that a second machine may not even see. Replicas need PostgreSQL
+(docs/howto/scale-out.md).
 """
 
 import contextlib

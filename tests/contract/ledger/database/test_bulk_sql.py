@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 from tests.clocks import START, FrozenClock
+from tests.contract.ledger.steps import open_ledger
 
 from didomi_dataverse.errors import StoreUnavailableError
-from didomi_dataverse.ledger.database.bulk_sql import insert_rows, rows_in, update_rows
+from didomi_dataverse.ledger.database.bulk_sql import insert_rows, select_rows, update_rows
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.ledger.tables import deleted_events
 
@@ -25,7 +26,7 @@ def stones(count: int) -> list[dict[str, Any]]:
 
 def found(connection: Connection, count: int) -> list[tuple[object, ...]]:
     wanted = {f"event-{number:04}" for number in range(count)} | {"unheard-of"}
-    return rows_in(connection, deleted_events, NAMES, where="source_id", wanted=wanted, locked=True)
+    return select_rows(connection, deleted_events, NAMES, where="source_id", wanted=wanted, lock=True)
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -34,7 +35,7 @@ async def test_what_is_inserted_is_found_in_order_with_its_times(ledger: Ledger,
         insert_rows(connection, deleted_events, stones(count))
         return found(connection, count)
 
-    assert await ledger._store.write(work) == [tuple(stone.values()) for stone in stones(count)]
+    assert await ledger._database.write(work) == [tuple(stone.values()) for stone in stones(count)]
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -45,7 +46,7 @@ async def test_what_is_there_already_is_left_alone(ledger: Ledger, count: int) -
         insert_rows(connection, deleted_events, again, skip_known=True)
         return found(connection, count)
 
-    digests = [row[2] for row in await ledger._store.write(work)]
+    digests = [row[2] for row in await ledger._database.write(work)]
     assert digests == ["first"] * (count // 2) + ["second"] * (count - count // 2)
 
 
@@ -60,7 +61,7 @@ async def test_only_the_named_columns_of_the_found_rows_are_set(ledger: Ledger, 
         update_rows(connection, deleted_events, later, where=("source_id",))
         return found(connection, count + 1)
 
-    rows = await ledger._store.write(work)
+    rows = await ledger._database.write(work)
     assert [row[1] for row in rows] == [START + number * DAY for number in range(count)] + [START]
     assert {row[2] for row in rows} == {"first"}
 
@@ -75,14 +76,14 @@ async def test_a_condition_of_several_columns_has_to_hold_whole(ledger: Ledger) 
         update_rows(connection, deleted_events, changes, where=("source_id", "digest"))
         return found(connection, 2)
 
-    assert [row[1] for row in await ledger._store.write(work)] == [START + DAY, START]
+    assert [row[1] for row in await ledger._database.write(work)] == [START + DAY, START]
 
 
 async def test_a_disk_that_fails_between_two_rows_is_the_store_that_failed(
     sqlite_url: str, clock: FrozenClock
 ) -> None:
-    ledger = await Ledger.open(sqlite_url, clock=clock)
-    await ledger._store.write(lambda connection: insert_rows(connection, deleted_events, stones(2_000)))
+    ledger = await open_ledger(sqlite_url, clock=clock)
+    await ledger._database.write(lambda connection: insert_rows(connection, deleted_events, stones(2_000)))
 
     def work(connection: Connection) -> None:
         driver = connection.connection.driver_connection
@@ -95,5 +96,5 @@ async def test_a_disk_that_fails_between_two_rows_is_the_store_that_failed(
             driver.set_progress_handler(None, 0)
 
     with pytest.raises(StoreUnavailableError):
-        await ledger._store.write(work)
+        await ledger._database.write(work)
     await ledger.close()

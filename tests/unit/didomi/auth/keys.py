@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from tests.clocks import FrozenClock
 
-from didomi_dataverse.didomi.auth.jwks import JwksVerifier, KeysUnavailableError
+from didomi_dataverse.didomi.auth.jwks import JwksVerifier
+from didomi_dataverse.errors import KeysUnavailableError
 
 NOW = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
 ISSUER = "https://login.example.com/tenant/v2.0"
@@ -23,7 +24,7 @@ Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | str
 
 
 @cache
-def _made_once(name: str, kind: int | type[ec.EllipticCurve]) -> object:
+def _make_once(name: str, kind: int | type[ec.EllipticCurve]) -> object:
     """A key per name; making one takes a while."""
     del name
     if isinstance(kind, int):
@@ -32,11 +33,11 @@ def _made_once(name: str, kind: int | type[ec.EllipticCurve]) -> object:
 
 
 def rsa_key(name: str, bits: int = 2048) -> rsa.RSAPrivateKey:
-    return cast("rsa.RSAPrivateKey", _made_once(name, bits))
+    return cast("rsa.RSAPrivateKey", _make_once(name, bits))
 
 
 def ec_key(name: str, curve: type[ec.EllipticCurve] = ec.SECP256R1) -> ec.EllipticCurvePrivateKey:
-    return cast("ec.EllipticCurvePrivateKey", _made_once(name, curve))
+    return cast("ec.EllipticCurvePrivateKey", _make_once(name, curve))
 
 
 def rsa_jwk(name: str, bits: int = 2048, **members: object) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def token(
     headers: dict[str, str] | None = None,
     **changes: object,
 ) -> str:
-    """A token with claims of the caller's choice; a claim given as None is left out."""
+    """A token with these claims changed; a claim given as None is left out."""
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "app", "exp": NOW.timestamp() + 3600, **changes}
     return jwt.encode(
         {name: claim for name, claim in claims.items() if claim is not None},
@@ -73,7 +74,7 @@ def token(
 
 @dataclass
 class Provider:
-    """Answers with a key set, or fails when it is None. Counts how often it was asked."""
+    """Answers with a key set, or fails when it is None. Counts how often it is asked."""
 
     answer: bytes | None = field(default_factory=lambda: key_set(rsa_jwk("one")))
     asked: int = 0

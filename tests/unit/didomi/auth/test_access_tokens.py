@@ -1,4 +1,4 @@
-"""Our own access tokens: they need no store, and die with their secret."""
+"""Access tokens that the service issues: they need no store, and expire with their secret."""
 
 import base64
 import json
@@ -14,30 +14,30 @@ NOW = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
 SECRET = "first-secret-of-the-client"
 
 
-def tokens_of(*secrets: str, client_id: str = "didomi") -> AccessTokenIssuer:
+def issuer_of(*secrets: str, client_id: str = "didomi") -> AccessTokenIssuer:
     return create_issuer(client_id=client_id, client_secrets=secrets or (SECRET,))
 
 
-def issued(tokens: AccessTokenIssuer, secret: str = SECRET, *, now: datetime = NOW) -> str:
-    key = tokens.key_for(tokens.client_id.encode(), secret.encode())
+def issue(issuer: AccessTokenIssuer, secret: str = SECRET, *, now: datetime = NOW) -> str:
+    key = issuer.find_signing_key(issuer.client_id.encode(), secret.encode())
     assert key is not None
-    return tokens.issue(key, now)
+    return issuer.issue(key, now)
 
 
-def forged(**changes: object) -> str:
-    """A token signed with the right key, with claims of the caller's choice. None leaves a claim out."""
+def forge(**changes: object) -> str:
+    """A token signed with the right key, with these claims. None leaves a claim out."""
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "didomi", "exp": NOW.timestamp() + 60, **changes}
     return jwt.encode(
         {name: claim for name, claim in claims.items() if claim is not None},
-        tokens_of().keys[0],
+        issuer_of().keys[0],
         algorithm="HS256",
     )
 
 
 def test_a_token_survives_a_restart_and_is_good_at_every_replica() -> None:
-    token = issued(tokens_of())
+    token = issue(issuer_of())
 
-    tokens_of().check(token, NOW)
+    issuer_of().verify(token, NOW)
 
 
 @pytest.mark.parametrize(
@@ -50,39 +50,39 @@ def test_a_token_survives_a_restart_and_is_good_at_every_replica() -> None:
     ],
 )
 def test_a_token_is_good_for_a_day_and_a_leeway(after: timedelta, is_good: bool) -> None:
-    tokens = tokens_of()
-    token = issued(tokens)
+    issuer = issuer_of()
+    token = issue(issuer)
 
     if is_good:
-        tokens.check(token, NOW + after)
+        issuer.verify(token, NOW + after)
     else:
         with pytest.raises(CredentialsError, match="expired"):
-            tokens.check(token, NOW + after)
+            issuer.verify(token, NOW + after)
 
 
-def test_tokens_of_both_secrets_are_good_while_one_is_changed_for_the_other() -> None:
-    before, during, after = tokens_of("old"), tokens_of("new", "old"), tokens_of("new")
-    old_token, new_token = issued(before, "old"), issued(during, "new")
+def test_issuer_of_both_secrets_are_good_while_one_is_changed_for_the_other() -> None:
+    before, during, after = issuer_of("old"), issuer_of("new", "old"), issuer_of("new")
+    old_token, new_token = issue(before, "old"), issue(during, "new")
 
-    during.check(old_token, NOW)
-    during.check(issued(during, "old"), NOW)
-    after.check(new_token, NOW)
+    during.verify(old_token, NOW)
+    during.verify(issue(during, "old"), NOW)
+    after.verify(new_token, NOW)
 
 
-def test_a_token_dies_with_its_secret() -> None:
-    token = issued(tokens_of("new", "old"), "old")
+def test_a_token_expires_with_its_secret() -> None:
+    token = issue(issuer_of("new", "old"), "old")
 
     with pytest.raises(CredentialsError, match="retired"):
-        tokens_of("new").check(token, NOW)
+        issuer_of("new").verify(token, NOW)
 
 
 def test_a_token_is_for_one_client() -> None:
     """The key is derived from the client's id as well."""
-    token = issued(tokens_of(client_id="other"))
+    token = issue(issuer_of(client_id="other"))
 
-    assert tokens_of(client_id="other").keys != tokens_of().keys
+    assert issuer_of(client_id="other").keys != issuer_of().keys
     with pytest.raises(CredentialsError):
-        tokens_of().check(token, NOW)
+        issuer_of().verify(token, NOW)
 
 
 FOREVER: dict[str, object] = {"iss": ISSUER, "aud": AUDIENCE, "sub": "didomi", "exp": 9e9}
@@ -101,7 +101,7 @@ def _unsigned() -> str:
 
 
 def _with_changed_claims() -> str:
-    head, _, signature = issued(tokens_of()).split(".")
+    head, _, signature = issue(issuer_of()).split(".")
     return f"{head}.{part(FOREVER)}.{signature}"
 
 
@@ -113,19 +113,19 @@ def _with_changed_claims() -> str:
         pytest.param("a.b.c", id="three parts of nothing"),
         pytest.param(_unsigned(), id="not signed"),
         pytest.param(_with_changed_claims(), id="claims changed"),
-        pytest.param(issued(tokens_of())[:-2], id="cut off"),
-        pytest.param(forged(iss="elsewhere"), id="another issuer"),
-        pytest.param(forged(aud="elsewhere"), id="another audience"),
-        pytest.param(forged(sub="other"), id="another client"),
-        pytest.param(forged(sub=None), id="no client"),
-        pytest.param(forged(exp=None), id="no end"),
-        pytest.param(forged(exp="never"), id="an end that is no number"),
-        pytest.param(forged(exp=True), id="an end that is true"),
-        pytest.param(forged(exp=float("nan")), id="an end that is not a number"),
-        pytest.param(forged(exp=float("inf")), id="an end that never comes"),
-        pytest.param(forged(exp=10**400), id="an end beyond arithmetic"),
-        pytest.param(f"{nested(3_000)}.e30.", id="a head nested deeper than the library can read"),
-        pytest.param(forged(nbf=NOW.timestamp() + 600), id="not yet"),
+        pytest.param(issue(issuer_of())[:-2], id="cut off"),
+        pytest.param(forge(iss="elsewhere"), id="another issuer"),
+        pytest.param(forge(aud="elsewhere"), id="another audience"),
+        pytest.param(forge(sub="other"), id="another client"),
+        pytest.param(forge(sub=None), id="no client"),
+        pytest.param(forge(exp=None), id="no end"),
+        pytest.param(forge(exp="never"), id="an end that is text"),
+        pytest.param(forge(exp=True), id="an end that is true"),
+        pytest.param(forge(exp=float("nan")), id="an end that is not a number"),
+        pytest.param(forge(exp=float("inf")), id="an end that never comes"),
+        pytest.param(forge(exp=10**400), id="an end beyond arithmetic"),
+        pytest.param(f"{nested(3_000)}.e30.", id="a head nested deeper than the library can parse"),
+        pytest.param(forge(nbf=NOW.timestamp() + 600), id="not yet"),
         pytest.param(
             jwt.encode(FOREVER, SECRET * 2, "HS256"),
             id="signed with the secret itself",
@@ -134,11 +134,11 @@ def _with_changed_claims() -> str:
 )
 def test_any_other_token_is_refused(token: str) -> None:
     with pytest.raises(CredentialsError):
-        tokens_of().check(token, NOW)
+        issuer_of().verify(token, NOW)
 
 
 @pytest.mark.parametrize(
-    ("client_id", "secret", "earns"),
+    ("client_id", "secret", "position"),
     [
         pytest.param("didomi", "new", 0, id="first secret"),
         pytest.param("didomi", "old", 1, id="second secret"),
@@ -147,16 +147,16 @@ def test_any_other_token_is_refused(token: str) -> None:
         pytest.param("", "", None, id="empty"),
     ],
 )
-def test_credentials_earn_the_key_of_their_secret(client_id: str, secret: str, earns: int | None) -> None:
-    tokens = tokens_of("new", "old")
+def test_credentials_find_the_key_of_their_secret(client_id: str, secret: str, position: int | None) -> None:
+    issuer = issuer_of("new", "old")
 
-    key = tokens.key_for(client_id.encode(), secret.encode())
+    key = issuer.find_signing_key(client_id.encode(), secret.encode())
 
-    assert key == (None if earns is None else tokens.keys[earns])
+    assert key == (None if position is None else issuer.keys[position])
 
 
 def test_nothing_secret_is_shown() -> None:
-    tokens = tokens_of()
+    issuer = issuer_of()
 
-    assert SECRET not in repr(tokens)
-    assert repr(tokens.keys[0]) not in repr(tokens)
+    assert SECRET not in repr(issuer)
+    assert repr(issuer.keys[0]) not in repr(issuer)

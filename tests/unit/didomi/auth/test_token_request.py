@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from didomi_dataverse.didomi.auth.access_tokens import create_issuer
 from didomi_dataverse.didomi.auth.credentials import MAX_CREDENTIAL_CHARACTERS
-from didomi_dataverse.didomi.auth.token_request import TokenAnswer, answer_token_request
+from didomi_dataverse.didomi.auth.token_request import TokenResponse, answer_token_request
 
 NOW = datetime(2026, 10, 5, 12, 0, tzinfo=UTC)
 SECRET = "s3cret+with%20odd:charäcters"
-TOKENS = create_issuer(client_id="di domi", client_secrets=[SECRET, "the former secret"])
+ISSUER = create_issuer(client_id="di domi", client_secrets=[SECRET, "the former secret"])
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -27,9 +27,9 @@ def basic(client_id: str, secret: str) -> str:
     return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()
 
 
-def asked(body: bytes = b"", *, content_type: str = "", authorization: str | None = None) -> TokenAnswer:
+def request(body: bytes = b"", *, content_type: str = "", authorization: str | None = None) -> TokenResponse:
     return answer_token_request(
-        TOKENS, content_type=content_type, authorization=authorization, body=body, now=NOW
+        ISSUER, content_type=content_type, authorization=authorization, body=body, now=NOW
     )
 
 
@@ -86,13 +86,13 @@ def encoded(**members: object) -> bytes:
     ],
 )
 def test_the_right_credentials_get_a_token(body: bytes, content_type: str, authorization: str | None) -> None:
-    answer = asked(body, content_type=content_type, authorization=authorization)
+    answer = request(body, content_type=content_type, authorization=authorization)
 
     assert answer.status == 200
     assert answer.members["token_type"] == "Bearer"
     assert answer.members["expires_in"] == 86_400
     assert answer.headers["Cache-Control"] == "no-store"
-    TOKENS.check(str(answer.members["access_token"]), NOW)
+    ISSUER.verify(str(answer.members["access_token"]), NOW)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_the_right_credentials_get_a_token(body: bytes, content_type: str, autho
             "invalid_request",
             id="endless Basic",
         ),
-        pytest.param(b"", "", "Basic !!!", 400, "invalid_request", id="Basic that is no base64"),
+        pytest.param(b"", "", "Basic !!!", 400, "invalid_request", id="Basic that is not base64"),
         pytest.param(b"", "", "Basic /////w==", 400, "invalid_request", id="Basic that is not UTF-8"),
         pytest.param(b"", "", "Basic YWJj", 400, "invalid_request", id="Basic without colon"),
         pytest.param(encoded(scope='a"b'), JSON, None, 400, "invalid_scope", id="a quote in the scope"),
@@ -167,7 +167,7 @@ def test_anything_else_is_refused_as_the_rfc_says(
     body: bytes, content_type: str, authorization: str | None, status: int, error: str
 ) -> None:
     """RFC 6749, 5.2."""
-    answer = asked(body, content_type=content_type, authorization=authorization)
+    answer = request(body, content_type=content_type, authorization=authorization)
 
     assert (answer.status, answer.members["error"]) == (status, error)
     assert "access_token" not in answer.members
@@ -176,15 +176,15 @@ def test_anything_else_is_refused_as_the_rfc_says(
 
 
 def test_the_scope_that_was_asked_for_is_granted() -> None:
-    assert asked(encoded(scope="read,write all"), content_type=JSON).members["scope"] == "read,write all"
+    assert request(encoded(scope="read,write all"), content_type=JSON).members["scope"] == "read,write all"
 
 
 def test_no_scope_is_told_when_none_was_asked_for() -> None:
-    assert "scope" not in asked(encoded(), content_type=JSON).members
+    assert "scope" not in request(encoded(), content_type=JSON).members
 
 
 def test_a_refused_basic_login_is_told_how_to_log_in() -> None:
-    answer = asked(authorization=basic("di domi", "wrong"))
+    answer = request(authorization=basic("di domi", "wrong"))
 
     assert answer.headers["WWW-Authenticate"].startswith("Basic")
 
@@ -193,7 +193,7 @@ def test_a_refused_basic_login_is_told_how_to_log_in() -> None:
 def test_no_request_gets_anything_but_an_answer(
     body: bytes, content_type: str, authorization: str | None
 ) -> None:
-    answer = asked(body, content_type=content_type, authorization=authorization)
+    answer = request(body, content_type=content_type, authorization=authorization)
 
     assert answer.status in {400, 401}
 

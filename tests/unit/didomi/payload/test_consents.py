@@ -34,11 +34,11 @@ def chosen(text: str, *ids: str) -> Selection:
         pytest.param({"purposes": []}, {}, id="no purposes"),
         pytest.param(news(enabled=True), {NEWS: True}, id="enabled true"),
         pytest.param(news(enabled=False), {NEWS: False}, id="enabled false"),
-        pytest.param(news(enabled=None), {}, id="enabled null is no choice"),
-        pytest.param(news(), {}, id="enabled absent is no choice"),
+        pytest.param(news(enabled=None), {}, id="enabled null is not a choice"),
+        pytest.param(news(), {}, id="enabled absent is not a choice"),
         pytest.param(news(enabled_li=False), {NEWS_LI: False}, id="objection to legitimate interest"),
         pytest.param(news(enabled_li=True), {NEWS_LI: True}, id="no objection"),
-        pytest.param(news(enabled_li=None), {}, id="enabled_li null is no choice"),
+        pytest.param(news(enabled_li=None), {}, id="enabled_li null is not a choice"),
         pytest.param(
             news(enabled=True, enabled_li=False), {NEWS: True, NEWS_LI: False}, id="both bases are two items"
         ),
@@ -55,15 +55,15 @@ def chosen(text: str, *ids: str) -> Selection:
         ),
         pytest.param(values(""), {TOPICS: chosen("")}, id="v2: empty text chooses none"),
         pytest.param(values(" , "), {TOPICS: chosen(" , ")}, id="v2: nothing but commas chooses none"),
-        pytest.param(values(None), {}, id="v2: null value is no choice"),
-        pytest.param(news(values={"topics": {}}), {}, id="v2: no value is no choice"),
-        pytest.param(news(values={"topics": None}), {}, id="v2: null entry is no choice"),
+        pytest.param(values(None), {}, id="v2: null value is not a choice"),
+        pytest.param(news(values={"topics": {}}), {}, id="v2: no value is not a choice"),
+        pytest.param(news(values={"topics": None}), {}, id="v2: null entry is not a choice"),
         pytest.param(news(values=None), {}, id="v2: null values"),
         pytest.param(news(values={}), {}, id="v2: empty values"),
         pytest.param(
             news(enabled=None, values={"topics": {"value": "sport"}}),
             {TOPICS: chosen("sport", "sport")},
-            id="v2: a value below a purpose that nobody decided",
+            id="v2: a value below a purpose without a choice",
         ),
         pytest.param(
             news(values={"topics": {"value": "sport", "from_propagation": True}}, propagation=True),
@@ -112,7 +112,7 @@ def chosen(text: str, *ids: str) -> Selection:
         pytest.param(
             {"vendors": {"enabled": ["c:a"], "disabled": []}, "tcfcs": "CP...", "new": {}},
             {},
-            id="vendors, TCF string and what is new are nobody's columns",
+            id="vendors, TCF string and unknown members are ignored",
         ),
         pytest.param(
             {"purposes": [{"id": " news ", "enabled": True}]}, {NEWS: True}, id="id with blanks around"
@@ -124,14 +124,14 @@ def chosen(text: str, *ids: str) -> Selection:
     ],
 )
 def test_what_is_certain_becomes_an_answer(consents: object, expected: dict[Item, Value]) -> None:
-    answers, left_out = parse_consents(consents, regulation="gdpr", notes=ParseWarnings())
+    answers, left_out = parse_consents(consents, regulation="gdpr", warnings=ParseWarnings())
 
     assert answers == expected
     assert not left_out
 
 
 @pytest.mark.parametrize(
-    ("consents", "expected", "note"),
+    ("consents", "expected", "warning"),
     [
         pytest.param([], {}, "wrong_type consents", id="consents is a list"),
         pytest.param({"purposes": {}}, {}, "wrong_type consents.purposes", id="purposes is an object"),
@@ -175,13 +175,13 @@ def test_what_is_certain_becomes_an_answer(consents: object, expected: dict[Item
             news(enabled=False, enabled_li="no"),
             {NEWS: False},
             "wrong_type consents.purposes[0].enabled_li",
-            id="the good one beside a bad one is read",
+            id="the readable one beside an unreadable one",
         ),
         pytest.param(
             {"purposes": [{"id": "a", "enabled": "yes"}, {"id": "news", "enabled": False}]},
             {NEWS: False},
             "wrong_type consents.purposes[0].enabled",
-            id="the good purpose beside a bad one is read",
+            id="the readable purpose beside an unreadable one",
         ),
         pytest.param(values(7), {}, "wrong_type consents.purposes[0].values.topics.value", id="v2: number"),
         pytest.param(values(True), {}, "wrong_type consents.purposes[0].values.topics.value", id="v2: true"),
@@ -220,16 +220,16 @@ def test_what_is_certain_becomes_an_answer(consents: object, expected: dict[Item
         ),
     ],
 )
-def test_what_is_not_certain_is_noted_and_left_out(
-    consents: object, expected: dict[Item, Value], note: str
+def test_what_is_not_certain_is_left_out_with_a_warning(
+    consents: object, expected: dict[Item, Value], warning: str
 ) -> None:
-    notes = ParseWarnings()
+    warnings = ParseWarnings()
 
-    answers, left_out = parse_consents(consents, regulation="gdpr", notes=notes)
+    answers, left_out = parse_consents(consents, regulation="gdpr", warnings=warnings)
 
     assert answers == expected
     assert left_out
-    assert notes.found() == (note,)
+    assert warnings.to_tuple() == (warning,)
 
 
 @pytest.mark.parametrize(
@@ -270,21 +270,21 @@ def test_an_item_that_occurs_twice_keeps_the_restrictive_answer(
     consents: object, item: Item, expected: Value
 ) -> None:
     """didomi.md 8.2, question 12."""
-    notes = ParseWarnings()
+    warnings = ParseWarnings()
 
-    answers, _ = parse_consents(consents, regulation="gdpr", notes=notes)
+    answers, _ = parse_consents(consents, regulation="gdpr", warnings=warnings)
 
     assert answers[item] == expected
-    assert [note.split()[0] for note in notes.found()] == ["repeated"]
+    assert [warning.split()[0] for warning in warnings.to_tuple()] == ["repeated"]
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["readable first", "unreadable first"])
 def test_an_item_with_one_unreadable_answer_has_none(order: int) -> None:
-    """Whether the unreadable one is the refusal, nobody can tell."""
+    """The unreadable one may be the refusal."""
     purposes = [{"id": "news", "enabled": True}, {"id": "news", "enabled": "false"}]
 
     answers, left_out = parse_consents(
-        {"purposes": purposes[::order]}, regulation="gdpr", notes=ParseWarnings()
+        {"purposes": purposes[::order]}, regulation="gdpr", warnings=ParseWarnings()
     )
 
     assert answers == {}
@@ -292,15 +292,15 @@ def test_an_item_with_one_unreadable_answer_has_none(order: int) -> None:
 
 
 def test_items_belong_to_their_regulation() -> None:
-    answers, _ = parse_consents(news(enabled=True), regulation="cpra", notes=ParseWarnings())
+    answers, _ = parse_consents(news(enabled=True), regulation="cpra", warnings=ParseWarnings())
 
     assert answers == {Item("cpra", "news"): True}
 
 
-def test_a_body_full_of_mistakes_makes_a_bounded_number_of_notes() -> None:
-    notes = ParseWarnings()
+def test_a_body_full_of_mistakes_makes_a_bounded_number_of_warnings() -> None:
+    warnings = ParseWarnings()
 
-    parse_consents({"purposes": [None] * 10_000}, regulation="gdpr", notes=notes)
+    parse_consents({"purposes": [None] * 10_000}, regulation="gdpr", warnings=warnings)
 
-    assert len(notes.found()) == 51
-    assert notes.found()[-1] == "more_notes_left_out"
+    assert len(warnings.to_tuple()) == 51
+    assert warnings.to_tuple()[-1] == "more_notes_left_out"

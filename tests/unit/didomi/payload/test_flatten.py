@@ -1,4 +1,4 @@
-"""The flatten option (didomi.md 1.7): read where one reading is possible, parked where two are."""
+"""The flatten option (didomi.md 1.7): undone where one structure is possible, parked where two are."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from tests.unit.didomi.bodies import (
     CREATED_AT,
     NEWS,
     created,
+    describe_disposition,
     event,
+    interpret_envelope,
     iso,
-    outcome_of,
-    reading_of,
     user,
-    values_of,
+    values_by_subject,
 )
 
 from didomi_dataverse.consent.model import Basis, Item, Selection
@@ -23,14 +23,14 @@ WEEKLY = Selection(ids=("weekly",), text="weekly")
 
 
 def flat(*, kind: str = "event.updated", prefix: str = "", **members: object) -> InterpretedNotification:
-    """The reading of an envelope with these keys, below `consents__purposes` unless they name an entity."""
+    """An envelope with these keys, below `consents__purposes` unless they name an entity, interpreted."""
     spelt = {
         f"{prefix}{key}"
         if key.startswith(("entity", "new_entity"))
         else f"{prefix}entity__consents__purposes__{key}": value
         for key, value in {**PERSON, **members}.items()
     }
-    return reading_of({"type": kind, "regulation": "gdpr", **spelt})
+    return interpret_envelope({"type": kind, "regulation": "gdpr", **spelt})
 
 
 @pytest.mark.parametrize(
@@ -101,16 +101,16 @@ def flat(*, kind: str = "event.updated", prefix: str = "", **members: object) ->
     ],
 )
 def test_a_flat_body_is_rebuilt(members: dict[str, Any]) -> None:
-    reading = flat(**members)
+    interpreted = flat(**members)
 
-    assert values_of(reading) == {NEWS: True, Item("gdpr", "news", "freq"): WEEKLY}
-    assert outcome_of(reading) == "applied"
-    assert "flattened" in reading.notes
+    assert values_by_subject(interpreted) == {NEWS: True, Item("gdpr", "news", "freq"): WEEKLY}
+    assert describe_disposition(interpreted) == "applied"
+    assert "flattened" in interpreted.warnings
 
 
 @pytest.mark.parametrize("prefix", ["", "parameters__"])
 def test_the_wrapper_may_be_part_of_the_keys(prefix: str) -> None:
-    assert values_of(flat(prefix=prefix, news__enabled=False)) == {NEWS: False}
+    assert values_by_subject(flat(prefix=prefix, news__enabled=False)) == {NEWS: False}
 
 
 @pytest.mark.parametrize(
@@ -140,19 +140,21 @@ def test_the_wrapper_may_be_part_of_the_keys(prefix: str) -> None:
     ],
 )
 def test_the_flat_keys_may_stand_inside_the_parameters(parameters: dict[str, Any]) -> None:
-    reading = reading_of({"type": "event.updated", "regulation": "gdpr", "parameters": parameters})
+    interpreted = interpret_envelope(
+        {"type": "event.updated", "regulation": "gdpr", "parameters": parameters}
+    )
 
-    assert values_of(reading) == {NEWS: False}
+    assert values_by_subject(interpreted) == {NEWS: False}
 
 
 def test_an_entity_without_its_wrapper_is_read() -> None:
-    reading = reading_of({"type": "event.created", "regulation": "gdpr", "entity": event()})
+    interpreted = interpret_envelope({"type": "event.created", "regulation": "gdpr", "entity": event()})
 
-    assert values_of(reading) == {NEWS: True}
+    assert values_by_subject(interpreted) == {NEWS: True}
 
 
 def test_a_flat_user_is_read() -> None:
-    reading = reading_of(
+    interpreted = interpret_envelope(
         {
             "type": "user.updated",
             "entity__id": "U1",
@@ -165,11 +167,13 @@ def test_a_flat_user_is_read() -> None:
     )
 
     item = Item("gdpr", "news", basis=Basis.LEGITIMATE_INTEREST)
-    assert {getattr(subject, "path", subject): value for subject, value in values_of(reading).items()} == {
+    assert {
+        getattr(subject, "path", subject): value for subject, value in values_by_subject(interpreted).items()
+    } == {
         item: False,
         "metadata.loyalty.id": "x-1",
     }
-    assert (reading.source_id, reading.effective_at) == ("U1:7", CREATED_AT)
+    assert (interpreted.source_id, interpreted.effective_at) == ("U1:7", CREATED_AT)
 
 
 @pytest.mark.parametrize(
@@ -187,11 +191,11 @@ def test_a_flat_user_is_read() -> None:
     ],
 )
 def test_an_id_with_the_separator_in_it_survives(members: dict[str, Any], item: Item) -> None:
-    assert values_of(flat(**members)) == {item: True}
+    assert values_by_subject(flat(**members)) == {item: True}
 
 
 def test_a_preference_id_with_the_separator_in_it_survives() -> None:
-    assert values_of(flat(news__values__how__often__value="weekly")) == {
+    assert values_by_subject(flat(news__values__how__often__value="weekly")) == {
         Item("gdpr", "news", "how__often"): WEEKLY
     }
 
@@ -241,7 +245,7 @@ def test_a_preference_id_with_the_separator_in_it_survives() -> None:
     ],
 )
 def test_lists_are_read_by_position(members: dict[str, Any], item: Item) -> None:
-    assert values_of(flat(**members)) == {item: False}
+    assert values_by_subject(flat(**members)) == {item: False}
 
 
 @pytest.mark.parametrize(
@@ -278,12 +282,12 @@ def test_lists_are_read_by_position(members: dict[str, Any], item: Item) -> None
         pytest.param({"news__channels__email__x": True}, id="something new below a channel of v1"),
     ],
 )
-def test_two_possible_readings_park_the_notification(members: dict[str, Any]) -> None:
-    reading = flat(**members)
+def test_two_possible_structures_park_the_notification(members: dict[str, Any]) -> None:
+    interpreted = flat(**members)
 
-    assert outcome_of(reading) == "parked malformed"
-    assert reading.notes == ("flattened", "flattened_ambiguous")
-    assert reading.choices == ()
+    assert describe_disposition(interpreted) == "parked malformed"
+    assert interpreted.warnings == ("flattened", "flattened_ambiguous")
+    assert interpreted.choices == ()
 
 
 @pytest.mark.parametrize(
@@ -296,7 +300,7 @@ def test_two_possible_readings_park_the_notification(members: dict[str, Any]) ->
     ],
 )
 def test_a_body_that_is_not_flat_is_not_taken_for_one(envelope: dict[str, Any]) -> None:
-    reading = reading_of(envelope)
+    interpreted = interpret_envelope(envelope)
 
-    assert outcome_of(reading) == "applied"
-    assert reading.notes == ()
+    assert describe_disposition(interpreted) == "applied"
+    assert interpreted.warnings == ()

@@ -2,7 +2,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from didomi_dataverse.didomi.payload.timestamps import UNREADABLE, Instant, clamp_to_received, parse_timestamp
+from didomi_dataverse.didomi.payload.timestamps import (
+    UNREADABLE,
+    ParsedTime,
+    clamp_to_received,
+    parse_timestamp,
+)
 
 
 def utc(*parts: int) -> datetime:
@@ -42,7 +47,7 @@ def utc(*parts: int) -> datetime:
         pytest.param({}, UNREADABLE, id="an object"),
     ],
 )
-def test_a_time_is_read_as_utc(written: object, expected: Instant) -> None:
+def test_a_time_is_read_as_utc(written: object, expected: ParsedTime) -> None:
     """didomi.md 1.6."""
     assert parse_timestamp(written) == expected
 

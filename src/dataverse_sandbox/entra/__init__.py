@@ -1,0 +1,1 @@
+"""The sign-in service: one Microsoft Entra tenant, its app registrations and its tokens."""

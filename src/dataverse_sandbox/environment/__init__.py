@@ -1,0 +1,1 @@
+"""What one environment holds between two calls: table, users, faults, limits, statistics."""

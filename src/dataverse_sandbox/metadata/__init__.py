@@ -1,0 +1,1 @@
+"""What the Web API states about the table: `$metadata` and `EntityDefinitions`."""

@@ -1,0 +1,1 @@
+"""The ASGI application, and the TLS server that runs it on loopback."""
