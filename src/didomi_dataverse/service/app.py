@@ -15,8 +15,8 @@ from didomi_dataverse.clock import Clock
 from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.delivery.membership import Membership, ReplicaMember, SingleProcess
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
-from didomi_dataverse.delivery.retention import Retention, RetentionCleaner
-from didomi_dataverse.delivery.sender import Sender
+from didomi_dataverse.delivery.retention import RetentionCleaner
+from didomi_dataverse.delivery.sender import Runtime, Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.didomi.auth.jwks import fetch_with
 from didomi_dataverse.didomi.http.routes import add_routes
@@ -104,7 +104,7 @@ class _Service:
                 stack.push_async_callback(client.aclose)
             tenure = self._tenure()
             # Before the first claim: a claim of somebody who is known to be at work is never taken over.
-            await tenure.begin()
+            await tenure.join()
             if isinstance(tenure, ReplicaMember):
                 beating = asyncio.create_task(tenure.run(), name="presence")
                 stack.push_async_callback(_end, beating)
@@ -112,10 +112,8 @@ class _Service:
             self._worker = DeliveryWorker(ledger=self._ledger.queue, senders=self._senders, clock=self._clock)
             janitor = RetentionCleaner(
                 ledger=self._ledger.maintenance,
-                retention=Retention(
-                    notifications=settings.store.retention.notifications,
-                    attempts=settings.store.retention.attempts,
-                ),
+                keep_notifications=settings.store.retention.notifications,
+                keep_attempts=settings.store.retention.attempts,
                 clock=self._clock,
             )
             stop = asyncio.Event()
@@ -134,7 +132,7 @@ class _Service:
                 await self._commits.close()
                 stop.set()
                 await _finish(background, within=settings.server.shutdown_grace)
-                if self._worker.holds_nothing:
+                if self._worker.is_idle:
                     await _leave(tenure)
                 log.info("service_stopped")
 
@@ -180,12 +178,14 @@ class _Service:
             self._configuration,
             clients,
             ledger=self._ledger,
-            clock=self._clock,
-            dice=random.random,
-            listener=self.metrics,
-            pseudonym=lambda key: identifier_hash(hash_key, key),
+            membership=tenure,
+            runtime=Runtime(
+                clock=self._clock,
+                draw_jitter=random.random,
+                listener=self.metrics,
+                pseudonym=lambda key: identifier_hash(hash_key, key),
+            ),
             rate_limit=initial_rate_limit(self._settings.dataverse),
-            tenure=tenure,
         )
 
 

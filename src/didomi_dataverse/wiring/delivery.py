@@ -2,9 +2,7 @@
 rate limiter.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 
 import structlog
 
@@ -26,21 +24,16 @@ from didomi_dataverse.dataverse.dispatch.bulk import BulkDispatcher
 from didomi_dataverse.dataverse.dispatch.single import SingleDispatcher
 from didomi_dataverse.dataverse.factory import create_client
 from didomi_dataverse.delivery.connection import Connection
-from didomi_dataverse.delivery.membership import Membership, SingleProcess
+from didomi_dataverse.delivery.membership import Membership
 from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
-from didomi_dataverse.delivery.sender import Lease, Listener, Sender
+from didomi_dataverse.delivery.sender import DeliveryPolicy, Runtime, Sender
 from didomi_dataverse.delivery.settle import RetryLimits
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.wiring.configuration import Configuration
 from didomi_dataverse.wiring.policies import match_policy
 
 log = structlog.get_logger(__name__)
-
-LEASE_MARGIN = timedelta(seconds=60)
-"""What a lease lasts beyond one call at its longest: time to claim, to map, to begin a second call, to
-settle.
-"""
 
 
 def open_clients(settings: Dataverse, *, clock: Clock) -> tuple[DataverseClient, ...]:
@@ -108,45 +101,39 @@ def build_senders(
     clients: Sequence[DataverseClient],
     *,
     ledger: Ledger,
-    clock: Clock,
-    dice: Callable[[], float],
-    listener: Listener,
-    pseudonym: Callable[[str], str],
+    membership: Membership,
+    runtime: Runtime,
     rate_limit: RateLimitState,
-    tenure: Membership | None = None,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> tuple[Sender, ...]:
-    """A sender for each client; `rate_limit` is what each begins with. `tenure` None: nobody else serves from
-    the ledger.
+    """A sender for each client. They share the membership: what one of them claimed, this process holds.
+
+    `rate_limit` is what each rate limiter begins with.
     """
     settings = configuration.settings
-    # They share one: what one of them claimed, this process holds.
-    shared = tenure or SingleProcess(ledger.replicas, clock=clock)
+    policy = DeliveryPolicy(
+        mapping=configuration.mapping,
+        match=match_policy(settings),
+        retry_limits=RetryLimits(unmatched_for=settings.contact.unmatched.retry_for),
+    )
     senders = []
     for number, client in enumerate(clients, start=1):
         rate_limiter = RateLimiter(
             user=str(number),
             state=rate_limit,
-            clock=clock,
-            draw_jitter=dice,
-            listener=listener,
-            replicas=lambda: shared.replicas,
-            sleep=sleep,
+            clock=runtime.clock,
+            draw_jitter=runtime.draw_jitter,
+            listener=runtime.listener,
+            replicas=lambda: membership.replicas,
+            sleep=runtime.sleep,
         )
         senders.append(
             Sender(
                 ledger=ledger.queue,
+                membership=membership,
                 connection=Connection(client, build_dispatcher(settings.dataverse), rate_limiter),
-                mapping=configuration.mapping,
-                policy=match_policy(settings),
-                patience=RetryLimits(unmatched_for=settings.contact.unmatched.retry_for),
-                lease=Lease(holds_for=client.longest_call + LEASE_MARGIN, longest_call=client.longest_call),
-                is_alone=len(clients) == 1,
-                clock=clock,
-                dice=dice,
-                listener=listener,
-                pseudonym=pseudonym,
-                tenure=shared,
+                policy=policy,
+                runtime=runtime,
+                is_only_sender=len(clients) == 1,
             )
         )
     return tuple(senders)
