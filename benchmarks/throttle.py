@@ -18,6 +18,7 @@ here as in a window of 300 s.
 import argparse
 import asyncio
 import json
+import random
 import shutil
 import ssl
 import tempfile
@@ -34,6 +35,8 @@ from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.dataverse.calls import CallKind, Exchange
 from didomi_dataverse.dataverse.replies import Answered
 from didomi_dataverse.dataverse.requests import Write
+from didomi_dataverse.delivery.membership import SingleProcess
+from didomi_dataverse.delivery.sender import Runtime
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.demo.sandbox_config import write_config
 from didomi_dataverse.didomi import interpret, notification
@@ -195,9 +198,10 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
             configuration,
             clients,
             ledger=ledger,
-            clock=clock,
-            listener=heard,
-            pseudonym=lambda _: "a contact",
+            membership=SingleProcess(ledger.replicas, clock=clock),
+            runtime=Runtime(
+                clock=clock, draw_jitter=random.random, listener=heard, pseudonym=lambda _: "a contact"
+            ),
             rate_limit=initial_rate_limit(configuration.settings.dataverse),
         )
         worker = DeliveryWorker(ledger=ledger.queue, senders=senders, clock=clock)

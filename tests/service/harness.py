@@ -20,10 +20,11 @@ from dataverse_sandbox import SandboxServer
 from didomi_dataverse.admin.explain import interpret_body
 from didomi_dataverse.dataverse.calls import CallKind, Exchange
 from didomi_dataverse.dataverse.requests import Request
+from didomi_dataverse.delivery.membership import SingleProcess
 from didomi_dataverse.delivery.outcome import Conclusion
 from didomi_dataverse.delivery.rate_limit.limiter import LONGEST_WAIT
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
-from didomi_dataverse.delivery.sender import Sender
+from didomi_dataverse.delivery.sender import Runtime, Sender
 from didomi_dataverse.delivery.settle import outcome_word
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.demo.sandbox_config import write_config
@@ -183,14 +184,16 @@ async def open_house(
         configuration,
         clients,
         ledger=ledger,
-        clock=clock,
-        dice=lambda: 0.0,
-        listener=heard,
-        pseudonym=lambda key: f"hash-of-{len(key)}",
+        membership=SingleProcess(ledger.replicas, clock=clock),
+        runtime=Runtime(
+            clock=clock,
+            draw_jitter=lambda: 0.0,
+            listener=heard,
+            pseudonym=lambda key: f"hash-of-{len(key)}",
+            sleep=_advance_by(clock),
+        ),
         rate_limit=RateLimitState.initial(max_parallel=4, max_rows=max_rows or settings.dataverse.batch_rows),
     )
-    for sender in senders:
-        sender._rate_limiter._sleep = _passing(clock)
     worker = DeliveryWorker(ledger=ledger.queue, senders=senders, clock=clock)
     async with httpx.AsyncClient(verify=tls_context(sandbox)) as http:
         try:
@@ -201,7 +204,7 @@ async def open_house(
             await ledger.close()
 
 
-def _passing(clock: FrozenClock) -> Callable[[float], Awaitable[None]]:
+def _advance_by(clock: FrozenClock) -> Callable[[float], Awaitable[None]]:
     async def pass_by(seconds: float) -> None:
         clock.advance(timedelta(seconds=seconds))
 

@@ -24,7 +24,7 @@ from didomi_dataverse.dataverse.requests import AlternateKey, Condition, Request
 from didomi_dataverse.delivery.connection import Connection
 from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
-from didomi_dataverse.delivery.sender import Lease, Sender
+from didomi_dataverse.delivery.sender import Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.ledger.claims import DeliveryQueue
 from tests.virtual_time import LoopClock
@@ -143,7 +143,7 @@ class EndlessLedger:
     """Something is always due."""
 
     async def claim(self, *, now: datetime, limit: int, lease: timedelta, holder: str) -> list[Write]:
-        assert (now, holder) == (LoopClock().now(), Tenure().holder)
+        assert (now, holder) == (LoopClock().now(), FakeMembership().holder)
         assert lease > timedelta()
         await asyncio.sleep(STORE_S)
         return [
@@ -156,11 +156,11 @@ class EndlessLedger:
 
 
 @dataclass(frozen=True, slots=True)
-class Tenure:
-    """Nobody else serves."""
+class FakeMembership:
+    """Of the only process."""
 
     holder: str = "one"
-    may_begin: bool = True
+    has_time: bool = True
 
 
 @dataclass(slots=True)
@@ -174,10 +174,8 @@ class Replica:
     written: int = 0
     not_attempted: int = 0
     longest_held: float = 0.0
-    tenure: Tenure = field(default_factory=Tenure)
-    lease: Lease = field(
-        default_factory=lambda: Lease(holds_for=timedelta(minutes=5), longest_call=timedelta(minutes=2))
-    )
+    membership: FakeMembership = field(default_factory=FakeMembership)
+    lease: timedelta = timedelta(minutes=5)
     _connection: Connection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -204,8 +202,8 @@ class Replica:
     async def deliver(self, claims: Sequence[Write], *, claimed_at: float, holder: str) -> None:
         """As `Sender.deliver`."""
         assert claimed_at >= 0
-        assert holder == self.tenure.holder
-        replies = await self._connection.send(claims, may_begin=lambda: True)
+        assert holder == self.membership.holder
+        replies = await self._connection.send(claims, has_time=lambda: True)
         await asyncio.sleep(STORE_S)
         if self.rate_limit.calls.capacity is not None:
             self.longest_held = max(self.longest_held, LoopClock().monotonic() - claimed_at)

@@ -233,9 +233,9 @@ class DeliveryLife(RuleBasedStateMachine):
     async def _claimed(self, limit: int) -> _Held:
         claimed_at, sender = self._clock.monotonic(), self._house.sender
         claims = await self._house.ledger.queue.claim(
-            now=self._clock.now(), limit=limit, lease=sender.lease.holds_for, holder=sender.tenure.holder
+            now=self._clock.now(), limit=limit, lease=sender.lease, holder=sender.membership.holder
         )
-        return _Held(claims, claimed_at, sender.tenure.holder)
+        return _Held(claims, claimed_at, sender.membership.holder)
 
     async def _deliver_held(self, held: _Held) -> None:
         await self._house.sender.deliver(held.claims, claimed_at=held.claimed_at, holder=held.holder)

@@ -88,16 +88,16 @@ async def test_a_lease_that_ended_leaves_nothing_taken_for_known(house: Harness)
 
 
 class Ending:
-    """The tenure of a replica that cannot beat any more, just after it began a call."""
+    """The membership of a replica whose heartbeats fail, just after it began a call."""
 
     holder = "0123456789abcdef"
-    may_begin = True
+    has_time = True
     replicas = 1
 
-    def left(self, _holder: str) -> timedelta:
+    def time_left(self, _holder: str) -> timedelta:
         return timedelta(0)
 
-    async def begin(self) -> None:
+    async def join(self) -> None:
         """Nobody is told."""
 
     async def leave(self) -> None:
@@ -107,14 +107,14 @@ class Ending:
 async def test_what_a_call_that_was_given_up_sent_is_not_taken_for_known(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.deliver()
-    tenure = house.sender.tenure
-    house.sender.tenure = Ending()
+    membership = house.sender.membership
+    house.sender.membership = Ending()
     await house.receive(says(ONE, minute=2, newsletter=True))
     assert await house.deliver() == ["retried"]
     contact = await house.contact(ONE)
     assert contact.state is DeliveryState.DUE
     assert "new_newsletter" not in contact.written
-    house.sender.tenure = tenure
+    house.sender.membership = membership
     assert await house.after(timedelta(minutes=1)) == ["written"]
     assert (await house.row(ONE))["new_newsletter"] is True
 
@@ -304,10 +304,10 @@ async def test_a_claim_whose_answer_was_lost_is_given_back_and_delivered(house: 
     """A lease of somebody who is at work does not end, so nobody else would ever take it."""
     await house.receive(says(ONE, minute=1, newsletter=False))
     house.worker._ledger = _Forgetful(house.ledger.queue)  # type: ignore[assignment]
-    assert await house.worker._advance() is not None
+    assert await house.worker._start_delivery() is not None
     assert (await house.contact(ONE)).state is DeliveryState.DELIVERING
     house.worker._ledger = house.ledger.queue
-    await house.worker._advance()
+    await house.worker._start_delivery()
     await asyncio.gather(*house.worker._running)
     assert (await house.row(ONE))["new_newsletter"] is False
 

@@ -1,6 +1,7 @@
 """One application user's connection to Dataverse: requests go out in calls, as fast as the limits allow."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from didomi_dataverse.dataverse.calls import Call, Exchange
 from didomi_dataverse.dataverse.client import DataverseClient
@@ -19,13 +20,18 @@ class Connection:
         self._dispatcher = dispatcher
         self.rate_limiter = rate_limiter
 
+    @property
+    def longest_call(self) -> timedelta:
+        """As of the client."""
+        return self._client.longest_call
+
     async def send(
-        self, requests: Sequence[Request], *, may_begin: Callable[[], bool], despite_alert: bool = False
+        self, requests: Sequence[Request], *, has_time: Callable[[], bool], despite_alert: bool = False
     ) -> tuple[Reply, ...]:
         """Sends the requests. Returns a reply for each, in their order; `NotAttempted` where no permit was
         left for it.
 
-        `may_begin` says, before each call, whether there is still time for one; `despite_alert` as in
+        `has_time` says, before each call, whether there is still time for one; `despite_alert` as in
         `RateLimiter.acquire`. Raises what `DataverseClient.send` raises; some requests may have been carried
         out then, and may be sent again.
         """
@@ -33,7 +39,7 @@ class Connection:
         call, replies = _advance(plan, None)
         while call is not None:
             exchange: Exchange | None = None
-            if await self.rate_limiter.acquire(may_begin, despite_alert=despite_alert):
+            if await self.rate_limiter.acquire(has_time, despite_alert=despite_alert):
                 exchange = await self._client.send(call)
                 self.rate_limiter.release(exchange)
             call, replies = _advance(plan, exchange)

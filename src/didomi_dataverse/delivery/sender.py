@@ -5,8 +5,9 @@ Many flows ask for something at the same time, so a batch takes few rounds: one 
 more for rows that have to be looked up or created.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -40,6 +41,11 @@ from didomi_dataverse.ledger.delivery_state import Claim
 from didomi_dataverse.mapping.apply import Finding, apply, for_creation
 from didomi_dataverse.mapping.rules import ColumnMapping
 
+LEASE_MARGIN: Final = timedelta(seconds=60)
+"""What a lease lasts beyond one call at its longest: time to claim, to map, to begin a second call, to
+settle. Too small: rounds end early and their contacts are postponed. Too large: what a killed process held
+waits longer, where no heartbeat shows that it is gone."""
+
 _LEASE_ENDED: Final = classify(Unknown(UnknownCause.LEASE_ENDED))
 
 log = structlog.get_logger(__name__)
@@ -56,13 +62,37 @@ class Listener(RateLimitListener, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """How long a claim holds, and how long one call may take. A new call is begun only if it can end before
-    the lease does, because after that another replica may write the same contact (docs/promises.md 3).
-    """
+class DeliveryPolicy:
+    """What the configuration decides about the delivery of a contact."""
 
-    holds_for: timedelta
-    longest_call: timedelta
+    mapping: ColumnMapping
+    """Which choices become which columns."""
+
+    match: MatchPolicy
+    """How rows are found, and whether they may be created."""
+
+    retry_limits: RetryLimits
+    """How long to go on with a contact that cannot be written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """What delivery needs of the process that it runs in."""
+
+    clock: Clock
+    """The clocks."""
+
+    draw_jitter: Callable[[], float]
+    """Returns a random number in [0, 1)."""
+
+    listener: Listener
+    """Who is told what happens."""
+
+    pseudonym: Callable[[str], str]
+    """What stands for a contact's key in the log."""
+
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """Waits for some seconds."""
 
 
 @dataclass(slots=True)
@@ -131,33 +161,27 @@ class Sender:
         self,
         *,
         ledger: DeliveryQueue,
+        membership: Membership,
         connection: Connection,
-        mapping: ColumnMapping,
-        policy: MatchPolicy,
-        patience: RetryLimits,
-        lease: Lease,
-        is_alone: bool,
-        clock: Clock,
-        dice: Callable[[], float],
-        listener: Listener,
-        pseudonym: Callable[[str], str],
-        tenure: Membership,
+        policy: DeliveryPolicy,
+        runtime: Runtime,
+        is_only_sender: bool,
     ) -> None:
-        """`is_alone`: no other sender delivers, so what this one may not send now waits for it."""
-        self._is_alone = is_alone
-        self._single_row_faults = 0
+        """`is_only_sender`: what this one may not send now waits for it, because there is no other."""
         self._ledger = ledger
         self._connection = connection
         self._rate_limiter = connection.rate_limiter
-        self._mapping = mapping
         self._policy = policy
-        self._patience = patience
-        self._clock = clock
-        self._dice = dice
-        self._listener = listener
-        self._pseudonym = pseudonym
-        self.lease = lease
-        self.tenure = tenure
+        self._clock = runtime.clock
+        self._draw_jitter = runtime.draw_jitter
+        self._listener = runtime.listener
+        self._pseudonym = runtime.pseudonym
+        self._is_only_sender = is_only_sender
+        self._single_row_faults = 0
+        self.membership = membership
+        self.lease = connection.longest_call + LEASE_MARGIN
+        """How long a claim holds. A new call is begun only if it can end before the lease does, because after
+        that another replica may write the same contact (docs/promises.md 3)."""
 
     @property
     def rate_limit(self) -> RateLimitState:
@@ -176,7 +200,7 @@ class Sender:
         claims, and the same, idempotent writes are sent again.
         """
         flights = [self._start(claim) for claim in claims]
-        run = _Run(claimed_at, holder or self.tenure.holder)
+        run = _Run(claimed_at, holder or self.membership.holder)
         while pending := [flight for flight in flights if flight.pending is not None]:
             await self._send_round(pending, run)
         if run.is_healthy and not run.is_refused:
@@ -187,7 +211,9 @@ class Sender:
             for flight in flights
             if flight.conclusion is not None
         ]
-        settlements = [settle(claim, conclusion, now=now, jitter=self._dice()) for claim, conclusion in ended]
+        settlements = [
+            settle(claim, conclusion, now=now, jitter=self._draw_jitter()) for claim, conclusion in ended
+        ]
         await self._ledger.settle(settlements, now=now)
         for claim, conclusion in ended:
             self._listener.on_outcome(claim, conclusion)
@@ -195,9 +221,9 @@ class Sender:
 
     def _start(self, claim: Claim) -> _InFlight:
         try:
-            values = apply(self._mapping, resolve(claim.contact.registers))
-            creation = for_creation(self._mapping, values) if self._policy.upsert else {}
-            flight = _InFlight(claim, write_flow(claim.contact, values, creation, self._policy))
+            values = apply(self._policy.mapping, resolve(claim.contact.registers))
+            creation = for_creation(self._policy.mapping, values) if self._policy.match.upsert else {}
+            flight = _InFlight(claim, write_flow(claim.contact, values, creation, self._policy.match))
             flight.resume(None)
             self._listener.on_findings(values.findings)
         except Exception:  # one contact that we fail on must not hold up the others of its batch
@@ -210,7 +236,7 @@ class Sender:
         """Sends what all of these flows ask now. A call that is refused as a whole is halved until the row
         that is its cause is alone (dataverse.md 5.2 "split").
         """
-        if not self._may_begin_call(run):
+        if not self._has_time(run):
             _conclude_all(flights, Conclusion(outcome=Postponed(PostponeCause.OUT_OF_TIME)))
             return
         requests = [flight.pending for flight in flights if flight.pending is not None]
@@ -243,11 +269,11 @@ class Sender:
         """
         sending = self._connection.send(
             requests,
-            may_begin=lambda: self._may_begin_call(run),
+            has_time=lambda: self._has_time(run),
             # The rounds that found the alert may end: the refusals of a row are still to be written.
             despite_alert=run.is_refused,
         )
-        replies = await run_while_held(self.tenure, run.holder, sending)
+        replies = await run_while_held(self.membership, run.holder, sending)
         if replies is not None:
             return replies
         log.warning("call_given_up", cause="The store was not reached for too long to be sure of the leases.")
@@ -283,18 +309,18 @@ class Sender:
         await self._send_round(flights[:middle], run)
         await self._send_round(flights[middle:], run)
 
-    def _may_begin_call(self, run: _Run) -> bool:
-        if run.holder != self.tenure.holder or not self.tenure.may_begin:
+    def _has_time(self, run: _Run) -> bool:
+        if run.holder != self.membership.holder or not self.membership.has_time:
             return False
         held_for = timedelta(seconds=self._clock.monotonic() - run.claimed_at)
-        return held_for + self.lease.longest_call <= self.lease.holds_for
+        return held_for + self._connection.longest_call <= self.lease
 
     def _limit(self, conclusion: Conclusion, claim: Claim, now: datetime) -> Conclusion:
         outcome = conclusion.outcome
-        if isinstance(outcome, Postponed) and not self._is_alone:
+        if isinstance(outcome, Postponed) and not self._is_only_sender:
             # Another application user may be free to write it now.
             conclusion = replace(conclusion, outcome=replace(outcome, delay=None))
-        return apply_retry_limits(conclusion, claim.contact, patience=self._patience, now=now)
+        return apply_retry_limits(conclusion, claim.contact, limits=self._policy.retry_limits, now=now)
 
     def _log(self, ended: Sequence[tuple[Claim, Conclusion]]) -> None:
         words = Counter(outcome_word(conclusion).value for _, conclusion in ended)

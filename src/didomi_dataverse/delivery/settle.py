@@ -79,11 +79,11 @@ class RetryLimits:
 
 
 def apply_retry_limits(
-    conclusion: Conclusion, contact: Contact, *, patience: RetryLimits, now: datetime
+    conclusion: Conclusion, contact: Contact, *, limits: RetryLimits, now: datetime
 ) -> Conclusion:
     """The same conclusion, or a parked one where patience is at its end."""
     match conclusion.outcome:
-        case Unmatched() if now - (contact.unmatched_since or now) >= patience.unmatched_for:
+        case Unmatched() if now - (contact.unmatched_since or now) >= limits.unmatched_for:
             return replace(conclusion, outcome=Parked(ParkReason.UNMATCHED))
         case Retried(max_attempts) if max_attempts is not None and contact.attempts >= max_attempts:
             return replace(conclusion, outcome=Parked(ParkReason.REJECTED))

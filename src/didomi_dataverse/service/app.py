@@ -1,6 +1,7 @@
 """The service as an ASGI application: its routes, and the order in which its parts start and stop."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -12,7 +13,7 @@ from didomi_dataverse import __version__
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.delivery.membership import Membership, ReplicaMember
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
-from didomi_dataverse.delivery.sender import Sender
+from didomi_dataverse.delivery.sender import Runtime, Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.didomi.interpreted import InterpretedNotification
 from didomi_dataverse.errors import StoreError
@@ -28,6 +29,7 @@ from didomi_dataverse.wiring.delivery import (
     build_membership,
     build_retention_cleaner,
     build_senders,
+    initial_rate_limit,
     load_pseudonym,
     open_clients,
 )
@@ -123,7 +125,7 @@ class _Service:
         self._membership = membership = build_membership(settings, self._ledger, clock=clock)
         # Before the first claim: contacts claimed by a replica that is known to be alive are never taken
         # over.
-        await membership.begin()
+        await membership.join()
         if isinstance(membership, ReplicaMember):
             heartbeat = asyncio.create_task(membership.run(), name="heartbeat")
             stack.push_async_callback(_cancel, heartbeat)
@@ -131,10 +133,14 @@ class _Service:
             configuration,
             clients,
             ledger=self._ledger,
-            clock=clock,
-            listener=self.metrics,
-            pseudonym=await load_pseudonym(self._ledger),
             membership=membership,
+            runtime=Runtime(
+                clock=clock,
+                draw_jitter=random.random,
+                listener=self.metrics,
+                pseudonym=await load_pseudonym(self._ledger),
+            ),
+            rate_limit=initial_rate_limit(settings.dataverse),
         )
         self._worker = DeliveryWorker(ledger=self._ledger.queue, senders=self._senders, clock=clock)
         cleaner = build_retention_cleaner(settings, self._ledger, clock=clock)
@@ -157,7 +163,7 @@ class _Service:
         await self._commits.close()
         stop.set()
         await _wait_until_settled(background, at_most=self._settings.server.shutdown_grace)
-        if self._worker.holds_nothing:
+        if self._worker.is_idle:
             await _leave(self._membership)
         log.info("service_stopped")
 

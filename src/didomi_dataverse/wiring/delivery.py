@@ -1,9 +1,7 @@
 """From the configuration to the parts that deliver: clients, membership, senders, retention."""
 
-import asyncio
-import random
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import structlog
 
@@ -28,8 +26,8 @@ from didomi_dataverse.delivery.connection import Connection
 from didomi_dataverse.delivery.membership import Membership, ReplicaMember, SingleProcess
 from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
-from didomi_dataverse.delivery.retention import Retention, RetentionCleaner
-from didomi_dataverse.delivery.sender import Lease, Listener, Sender
+from didomi_dataverse.delivery.retention import RetentionCleaner
+from didomi_dataverse.delivery.sender import DeliveryPolicy, Runtime, Sender
 from didomi_dataverse.delivery.settle import RetryLimits
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.privacy.pseudonym import identifier_hash
@@ -37,12 +35,6 @@ from didomi_dataverse.wiring.configuration import Configuration
 from didomi_dataverse.wiring.policies import mapping_fingerprint, match_policy, target_fingerprint
 
 log = structlog.get_logger(__name__)
-
-LEASE_MARGIN = timedelta(seconds=60)
-"""How long a lease lasts beyond the longest call: time to claim, to map, to begin a second call, to settle.
-Too small: a second call is not begun, and its contacts are given back. Too large: a contact whose claim got
-lost is delivered that much later.
-"""
 
 
 async def apply_configuration_changes(configuration: Configuration, ledger: Ledger, *, now: datetime) -> int:
@@ -124,8 +116,12 @@ def build_membership(settings: Settings, ledger: Ledger, *, clock: Clock) -> Sin
 def build_retention_cleaner(settings: Settings, ledger: Ledger, *, clock: Clock) -> RetentionCleaner:
     """What deletes old notifications and attempts."""
     kept = settings.store.retention
-    retention = Retention(notifications=kept.notifications, attempts=kept.attempts)
-    return RetentionCleaner(ledger=ledger.maintenance, retention=retention, clock=clock)
+    return RetentionCleaner(
+        ledger=ledger.maintenance,
+        keep_notifications=kept.notifications,
+        keep_attempts=kept.attempts,
+        clock=clock,
+    )
 
 
 async def load_pseudonym(ledger: Ledger) -> Callable[[str], str]:
@@ -142,47 +138,39 @@ def build_senders(
     clients: Sequence[DataverseClient],
     *,
     ledger: Ledger,
-    clock: Clock,
-    listener: Listener,
-    pseudonym: Callable[[str], str],
-    membership: Membership | None = None,
-    rate_limit: RateLimitState | None = None,
-    dice: Callable[[], float] = random.random,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    membership: Membership,
+    runtime: Runtime,
+    rate_limit: RateLimitState,
 ) -> tuple[Sender, ...]:
-    """A sender for each client, each with its own rate limiter.
+    """A sender for each client. They share the membership: what one of them claimed, this process holds.
 
-    `membership` None: no other process serves from the ledger. `rate_limit` is what each limiter begins with;
-    None: the configured one. `dice` gives numbers from 0 to 1 for jitter, `sleep` waits that many seconds.
+    `rate_limit` is what each rate limiter begins with.
     """
     settings = configuration.settings
-    # All senders share one membership: what any of them claimed, this process holds.
-    shared = membership or SingleProcess(ledger.replicas, clock=clock)
+    policy = DeliveryPolicy(
+        mapping=configuration.mapping,
+        match=match_policy(settings),
+        retry_limits=RetryLimits(unmatched_for=settings.contact.unmatched.retry_for),
+    )
     senders = []
     for number, client in enumerate(clients, start=1):
         rate_limiter = RateLimiter(
             user=str(number),
-            state=rate_limit or initial_rate_limit(settings.dataverse),
-            clock=clock,
-            draw_jitter=dice,
-            listener=listener,
-            replicas=lambda: shared.replicas,
-            sleep=sleep,
+            state=rate_limit,
+            clock=runtime.clock,
+            draw_jitter=runtime.draw_jitter,
+            listener=runtime.listener,
+            replicas=lambda: membership.replicas,
+            sleep=runtime.sleep,
         )
         senders.append(
             Sender(
                 ledger=ledger.queue,
+                membership=membership,
                 connection=Connection(client, build_dispatcher(settings.dataverse), rate_limiter),
-                mapping=configuration.mapping,
-                policy=match_policy(settings),
-                patience=RetryLimits(unmatched_for=settings.contact.unmatched.retry_for),
-                lease=Lease(holds_for=client.longest_call + LEASE_MARGIN, longest_call=client.longest_call),
-                is_alone=len(clients) == 1,
-                clock=clock,
-                dice=dice,
-                listener=listener,
-                pseudonym=pseudonym,
-                tenure=shared,
+                policy=policy,
+                runtime=runtime,
+                is_only_sender=len(clients) == 1,
             )
         )
     return tuple(senders)

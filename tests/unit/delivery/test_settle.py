@@ -129,14 +129,13 @@ def test_an_alert_keeps_the_contact_due_and_says_what_to_do() -> None:
 def test_patience_with_a_failing_row_ends(attempts: int, expected: Outcome) -> None:
     contact = claim(attempts=attempts).contact
     assert (
-        apply_retry_limits(Conclusion(outcome=Retried(5)), contact, patience=WEEK, now=NOW).outcome
-        == expected
+        apply_retry_limits(Conclusion(outcome=Retried(5)), contact, limits=WEEK, now=NOW).outcome == expected
     )
 
 
 def test_patience_with_a_failing_server_does_not_end() -> None:
     contact = claim(attempts=999).contact
-    kept = apply_retry_limits(Conclusion(outcome=Retried(None)), contact, patience=WEEK, now=NOW)
+    kept = apply_retry_limits(Conclusion(outcome=Retried(None)), contact, limits=WEEK, now=NOW)
     assert kept.outcome == Retried(None)
 
 
@@ -151,8 +150,7 @@ def test_patience_with_a_failing_server_does_not_end() -> None:
 def test_patience_with_a_missing_row_ends(since: datetime | None, expected: Outcome) -> None:
     contact = claim(unmatched_since=since).contact
     assert (
-        apply_retry_limits(Conclusion(outcome=Unmatched()), contact, patience=WEEK, now=NOW).outcome
-        == expected
+        apply_retry_limits(Conclusion(outcome=Unmatched()), contact, limits=WEEK, now=NOW).outcome == expected
     )
 
 

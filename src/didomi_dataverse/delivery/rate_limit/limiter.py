@@ -76,9 +76,9 @@ class RateLimiter:
         self._sleep = sleep
         self._queue = asyncio.Lock()
 
-    async def acquire(self, may_begin: Callable[[], bool], *, despite_alert: bool = False) -> bool:
+    async def acquire(self, has_time: Callable[[], bool], *, despite_alert: bool = False) -> bool:
         """Waits for the permit of one call. False when there is none: the sender pauses, the wait is too
-        long, or `may_begin` says no. `despite_alert` is for those who found the alert: their last calls may
+        long, or `has_time` says no. `despite_alert` is for those who found the alert: their last calls may
         go on.
 
         A permit is charged at once. If its call is not made after all, it is not released, and the charge
@@ -93,7 +93,7 @@ class RateLimiter:
                 wait = states.wait_before_call(state, now)
                 # However slow the limit is, one call after another gets its permit.
                 extra = min(state.parallel * states.interval(state), LONGEST_EXTRA_WAIT)
-                if state.is_paused(now) or now - came_at + wait > LONGEST_WAIT + extra or not may_begin():
+                if state.is_paused(now) or now - came_at + wait > LONGEST_WAIT + extra or not has_time():
                     return False
                 if not wait:
                     self.state = states.start_call(self.state, now)
