@@ -7,7 +7,7 @@ import pytest
 
 from dataverse_sandbox import SandboxServer
 from didomi_dataverse.delivery.rate_limit.state import ALERT_PAUSE
-from didomi_dataverse.delivery.settle import FIRST_LOOK_AGAIN
+from didomi_dataverse.delivery.settle import FIRST_RECHECK
 from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_sandbox.bodies import event, event_created, person, purpose
 from tests.clocks import START
@@ -152,7 +152,7 @@ async def test_a_row_that_turns_up_later_gets_every_choice(house: Harness) -> No
     await house.receive(says(STRANGER, minute=2, email_ads=False))
     assert await house.deliver() == ["unmatched"]
     await house.put_rows({"new_didomikey": STRANGER})
-    assert await house.after(FIRST_LOOK_AGAIN) == ["written"]
+    assert await house.after(FIRST_RECHECK) == ["written"]
     row = await house.row(STRANGER)
     assert (row["new_newsletter"], row["donotbulkemail"]) == (False, True)
 
@@ -176,7 +176,7 @@ async def test_a_row_that_vanished_and_came_back_gets_every_choice_again(house: 
     await house.receive(says(ONE, minute=2, newsletter=True))
     assert await house.deliver() == ["unmatched"]
     await house.put_rows({"new_didomikey": ONE})
-    assert await house.after(FIRST_LOOK_AGAIN) == ["written"]
+    assert await house.after(FIRST_RECHECK) == ["written"]
     row = await house.row(ONE)
     assert (row["new_newsletter"], row["donotbulkemail"]) == (True, True)
 

@@ -181,7 +181,7 @@ def test_another_row_than_last_time_gets_everything_again() -> None:
     )
     outcome = asked.finish(DONE).outcome
     assert isinstance(outcome, Delivered)
-    assert outcome.forgotten
+    assert outcome.is_other_row
 
 
 @pytest.mark.parametrize(
