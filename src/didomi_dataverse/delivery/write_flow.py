@@ -73,8 +73,8 @@ class OnMany(StrEnum):
 
 
 MAX_ROWS: Final[Mapping[OnMany, int]] = {OnMany.PARK: 1, OnMany.ALL: 50}
-"""The most rows that one person may have. Too small: people with many rows are parked. Too large: a mistake in
-the table is taken for one person."""
+"""The most rows that one person may have. Too small: people with many rows are parked. Too large: a mistake
+in the table is taken for one person."""
 
 MAX_ATTEMPTS: Final = 5
 """Failures of one row that may pass, before it is parked; where the error catalogue sets no other bound
