@@ -120,7 +120,7 @@ class Harness:
         return await self.deliver()
 
     async def contact(self, key: str) -> Contact:
-        """What the ledger knows of somebody it must know."""
+        """What the ledger knows of a contact that it must know."""
         found = await self.ledger.reader.contact(key)
         assert found is not None
         return found

@@ -1,5 +1,5 @@
-"""What stops the sender until a person acts: contacts stay due, every place says what to do, and nobody has
-to restart anything afterwards.
+"""What stops the sender until a person acts: contacts stay due, every place says what to do, and no restart
+is needed afterwards.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

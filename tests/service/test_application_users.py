@@ -62,7 +62,7 @@ async def test_all_wait_when_all_are_throttled(house: Harness) -> None:
     assert [(await house.row(key))["new_newsletter"] for key in KEYS] == [False] * 4
 
 
-async def test_the_alert_of_one_stops_nobody_else(house: Harness) -> None:
+async def test_the_alert_of_one_does_not_stop_the_other(house: Harness) -> None:
     house.sandbox.app.entra.register(SECOND, AppRegistration(client_secret="renewed and not told"))
     first, second = house.senders
     await house.receive(*(says(key, minute=1, newsletter=False) for key in KEYS))
@@ -83,7 +83,7 @@ async def test_the_alert_of_one_stops_nobody_else(house: Harness) -> None:
 
 
 async def test_a_contact_is_claimed_by_one_of_them_only(house: Harness) -> None:
-    """Promise 3 rests on the claim, whoever sends."""
+    """Promise 3 rests on the claim, whichever user sends."""
     await house.receive(says(KEYS[0], minute=1, newsletter=False))
     claims = await house.ledger.queue.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))
 

@@ -134,7 +134,7 @@ async def test_a_row_of_the_catalogue_strikes_its_contact_alone(
     for neighbour in (TWO, THREE):
         assert (await house.row(neighbour))["new_newsletter"] is True
     await assert_told(house, answered, outcome)
-    assert house.sender.rate_limit.alert is None, "one row's trouble stops nobody"
+    assert house.sender.rate_limit.alert is None, "one row's trouble does not stop the sender"
     assert house.is_paused() is (action is Action.WAIT)
     # What can pass by itself does; what cannot stays where a person finds it.
     await house.after(MENDED)

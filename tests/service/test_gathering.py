@@ -84,7 +84,7 @@ def test_a_steady_stream_goes_out_in_few_calls() -> None:
     assert max(calls.waited) <= 1.01 * GATHERED_S
 
 
-def test_who_comes_alone_waits_for_nobody() -> None:
+def test_a_contact_that_comes_alone_does_not_wait() -> None:
     calls = delivered([1, 2, 3])
 
     assert calls.began == [1, 2, 3]

@@ -76,7 +76,7 @@ class _Dying:
 
 
 async def test_a_lease_that_ended_leaves_nothing_taken_for_known(house: Harness) -> None:
-    """Whoever held it may have written something that it could not settle any more."""
+    """Its holder may have written something that it could not settle any more."""
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.deliver()
     await house.receive(says(ONE, minute=2, email_ads=True))
@@ -98,10 +98,10 @@ class Ending:
         return timedelta(0)
 
     async def join(self) -> None:
-        """Nobody is told."""
+        """Tells no one."""
 
     async def leave(self) -> None:
-        """Nobody is told."""
+        """Tells no one."""
 
 
 async def test_what_a_call_that_was_given_up_sent_is_not_taken_for_known(house: Harness) -> None:
@@ -130,7 +130,7 @@ async def test_a_call_is_not_begun_for_a_name_that_lost_its_claims(house: Harnes
     assert house.heard.exchanges == []
 
 
-async def test_a_refusal_is_written_again_when_nobody_knows_what_the_row_holds(house: Harness) -> None:
+async def test_a_refusal_is_written_again_when_it_is_not_known_what_the_row_holds(house: Harness) -> None:
     """No, then yes in a call whose answer is lost, then no: the last no must not look like the first one."""
     await house.receive(repeated(2, -80, enabled=False))
     await house.deliver()
@@ -173,7 +173,7 @@ async def test_an_outage_uses_up_no_patience_with_a_row(house: Harness) -> None:
     assert await house.after(timedelta(minutes=1)) == ["retried"]
 
 
-async def test_rows_that_only_their_owner_may_write_hold_up_nobody_else(house: Harness) -> None:
+async def test_rows_that_only_their_owner_may_write_do_not_hold_up_the_others(house: Harness) -> None:
     keys = [f"closed-{number:02}" for number in range(40)]
     await house.put_rows(*({"new_didomikey": key} for key in [*keys, ONE]))
     closed = {"status": 403, "body": {"error": {"code": "0x80048306", "message": "No."}}}
@@ -301,7 +301,7 @@ async def test_people_parked_as_unmatched_are_created_once_that_is_allowed(
 
 
 async def test_a_claim_whose_answer_was_lost_is_given_back_and_delivered(house: Harness) -> None:
-    """A lease of somebody who is at work does not end, so nobody else would ever take it."""
+    """A lease of a replica at work does not end, so no other would ever take it."""
     await house.receive(says(ONE, minute=1, newsletter=False))
     house.worker._ledger = _Forgetful(house.ledger.queue)  # type: ignore[assignment]
     assert await house.worker._start_delivery() is not None

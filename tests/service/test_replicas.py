@@ -81,7 +81,7 @@ class ReplicasLife(RuleBasedStateMachine):
         return Replica(clock, member)
 
     def _end_call(self, claim: Claim) -> None:
-        """Nobody waits for it any more, but it may still be carried out."""
+        """Its caller is gone, but it may still be carried out."""
         self._echoes[claim.contact.key] = self._true.monotonic() + AFTERWORK.total_seconds()
 
     @rule(key=st.sampled_from(KEYS), value=st.booleans())
@@ -201,7 +201,7 @@ async def test_what_a_dead_replica_held_is_due_after_the_takeover_and_not_before
     await ledger.close()
 
 
-async def test_nobody_is_taken_for_gone_before_the_time_that_it_gave_itself(tmp_path: Path) -> None:
+async def test_a_replica_is_not_evicted_before_the_time_that_it_allowed_itself(tmp_path: Path) -> None:
     """While another `takeover_after` is rolled out, replicas with the old and the new one work together."""
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
@@ -220,7 +220,7 @@ async def test_nobody_is_taken_for_gone_before_the_time_that_it_gave_itself(tmp_
     await ledger.close()
 
 
-async def test_who_was_taken_for_gone_goes_on_under_another_name(tmp_path: Path) -> None:
+async def test_a_replica_that_was_evicted_goes_on_under_another_name(tmp_path: Path) -> None:
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
     stalled = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)

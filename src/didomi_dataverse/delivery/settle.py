@@ -1,11 +1,9 @@
-"""Outcome → Settlement: what is stored about a contact once its dialogue has ended, and when it is tried
-again.
-"""
+"""From an outcome to its settlement: what is stored about a contact, and when it is tried again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
 from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Unknown, UnknownCause
 from didomi_dataverse.delivery.outcome import (
@@ -33,18 +31,31 @@ from didomi_dataverse.ledger.delivery_state import (
 from didomi_dataverse.mapping.apply import ColumnValue
 from didomi_dataverse.privacy.server_message import safe_message
 
-FIRST_RETRY = timedelta(seconds=2)
-LONGEST_RETRY = timedelta(minutes=15)
+FIRST_RETRY: Final = timedelta(seconds=2)
+"""The pause after a row's first failure; doubles with each one. Too small: attempts are used up by a short
+disturbance. Too large: the row is late."""
 
-LOST_CALL_RETRY = timedelta(seconds=15)
-"""After a call that failed as a whole. The sender's own pause is what spares a server in trouble."""
+LONGEST_RETRY: Final = timedelta(minutes=15)
+"""The longest pause after a row's failure. Too small: many attempts in a long disturbance. Too large: the row
+is late."""
 
-ALERTED_RETRY = timedelta(seconds=30)
-"""After a refusal that a person must mend: as often as the sender asks whether it was."""
-FIRST_LOOK_AGAIN = timedelta(minutes=1)
-LONGEST_LOOK_AGAIN = timedelta(hours=6)
+LOST_CALL_RETRY: Final = timedelta(seconds=15)
+"""The pause of a row whose call failed as a whole. The sender's own pause spares a server in trouble. Too
+small: an outage rewrites the rows of the ledger again and again. Too large: rows are late after it."""
 
-_UNKNOWN_TEXTS: Mapping[UnknownCause, str] = {
+ALERTED_RETRY: Final = timedelta(seconds=30)
+"""The pause after a refusal that a person must end: as often as the sender asks whether it has ended. Too
+small: useless work. Too large: rows are late after it."""
+
+FIRST_RECHECK: Final = timedelta(minutes=1)
+"""The shortest pause before a missing row is looked for again. Too small: useless look-ups. Too large: a row
+that is created soon after the choice gets it late."""
+
+LONGEST_RECHECK: Final = timedelta(hours=6)
+"""The longest pause before a missing row is looked for again. Too small: useless look-ups. Too large: a row
+that is created late gets its choices late."""
+
+_UNKNOWN_TEXTS: Final[Mapping[UnknownCause, str]] = {
     UnknownCause.CONNECT_TIMEOUT: "Dataverse could not be reached in time.",
     UnknownCause.CONNECT_FAILED: "Dataverse could not be reached.",
     UnknownCause.TLS_FAILED: "Dataverse's certificate is not trusted: check `dataverse.url` and "
@@ -62,7 +73,7 @@ _UNKNOWN_TEXTS: Mapping[UnknownCause, str] = {
     UnknownCause.LEASE_ENDED: "The store could not be reached, so the call was given up before others take "
     "over.",
 }
-_POSTPONED_TEXTS: Mapping[PostponeCause, str] = {
+_POSTPONED_TEXTS: Final[Mapping[PostponeCause, str]] = {
     PostponeCause.THROTTLED: "Dataverse limits how much may be sent; it goes on after the pause.",
     PostponeCause.NOT_REACHED: "Dataverse stopped before it came to this row.",
     PostponeCause.UNREACHABLE: "Dataverse could not be reached.",
@@ -73,15 +84,16 @@ _POSTPONED_TEXTS: Mapping[PostponeCause, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryLimits:
-    """How long to go on. `unmatched_for` is `contact.unmatched.retry_for`."""
+    """How long to go on before a contact is parked."""
 
     unmatched_for: timedelta
+    """How long a missing row is looked for: `contact.unmatched.retry_for`."""
 
 
 def apply_retry_limits(
     conclusion: Conclusion, contact: Contact, *, limits: RetryLimits, now: datetime
 ) -> Conclusion:
-    """The same conclusion, or a parked one where patience is at its end."""
+    """The same conclusion, or a parked one where a limit is reached."""
     match conclusion.outcome:
         case Unmatched() if now - (contact.unmatched_since or now) >= limits.unmatched_for:
             return replace(conclusion, outcome=Parked(ParkReason.UNMATCHED))
@@ -92,7 +104,7 @@ def apply_retry_limits(
 
 
 def settle(claim: Claim, conclusion: Conclusion, *, now: datetime, jitter: float) -> Settlement:
-    """What to store. `jitter` in [0, 1) spreads retries, so that they do not come in step."""
+    """What to store. `jitter` in [0, 1) spreads retries over time."""
     contact = claim.contact
     written: Mapping[str, Written] | None = None
     row_id = contact.row_id
@@ -106,21 +118,21 @@ def settle(claim: Claim, conclusion: Conclusion, *, now: datetime, jitter: float
             move, attempts, unmatched_since = Move.SETTLED, 0, None
         case Delivered():
             move, attempts, unmatched_since = Move.SETTLED, 0, None
-            written = confirmed(contact, outcome)
+            written = _merge_confirmed(contact, outcome)
             row_id = outcome.row_id
         case Unmatched():
             # The row that once took our columns is gone: a later one must get all of them.
             written, row_id, attempts = {}, None, 0
             unmatched_since = unmatched_since or now
             move, reason = Move.UNMATCHED, ParkReason.UNMATCHED.value
-            due_at = now + _look_again_after(now - unmatched_since, jitter)
+            due_at = now + _recheck_delay(now - unmatched_since, jitter)
         case Postponed():
             move, due_at = Move.POSTPONED, now + (outcome.delay or timedelta(0))
         case Retried():
-            # An outage of the server uses up no patience with the row.
+            # An outage of the server is not an attempt of the row.
             attempts += 0 if outcome.max_attempts is None else 1
-            lost = outcome.max_attempts is None
-            delay = LOST_CALL_RETRY * (1 - jitter / 2) if lost else retry_after(attempts, jitter)
+            is_lost = outcome.max_attempts is None
+            delay = LOST_CALL_RETRY * (1 - jitter / 2) if is_lost else retry_delay(attempts, jitter)
             move, due_at = Move.POSTPONED, now + delay
             if conclusion.reply is not None and isinstance(conclusion.reply.answer, Unknown):
                 # Whether the row holds what was sent, or still what it held before, is not known.
@@ -129,11 +141,11 @@ def settle(claim: Claim, conclusion: Conclusion, *, now: datetime, jitter: float
                 }
         case Parked():
             move, reason = Move.PARKED, outcome.reason.value
-            written = {**contact.written, **written_of(outcome.confirmed)} if outcome.confirmed else None
-            # Whoever looks again, after a retry by hand or a new choice, has the full patience again.
+            written = {**contact.written, **_remember(outcome.confirmed)} if outcome.confirmed else None
+            # A retry by hand, or a new choice, starts with the full limits again.
             attempts, unmatched_since = 0, None
         case Alerted():
-            # A refused credential says nothing of the row: another application user may write it at once.
+            # A refused credential says nothing about the row: another application user may write it at once.
             delay = timedelta(0) if outcome.reason is AlertReason.CREDENTIAL else ALERTED_RETRY
             move, reason, due_at = Move.POSTPONED, outcome.reason.value, now + delay
         case _:
@@ -149,36 +161,41 @@ def settle(claim: Claim, conclusion: Conclusion, *, now: datetime, jitter: float
         written=written,
         row_id=row_id,
         unmatched_since=unmatched_since,
-        attempt=attempt_of(conclusion, contact, now),
+        attempt=build_attempt(conclusion, contact, now),
     )
 
 
-def confirmed(contact: Contact, delivered: Delivered) -> dict[str, Written]:
-    """What Dataverse is now known to hold: the earlier confirmations, unless they were another row's, and
-    these.
+def _merge_confirmed(contact: Contact, delivered: Delivered) -> dict[str, Written]:
+    """What Dataverse is now known to hold: these columns, and the earlier ones unless they were another
+    row's.
     """
-    kept = {} if delivered.forgotten else contact.written
-    return {**kept, **written_of(delivered.columns)}
+    kept = {} if delivered.is_other_row else contact.written
+    return {**kept, **_remember(delivered.columns)}
 
 
-def written_of(columns: Mapping[str, ColumnValue]) -> dict[str, Written]:
-    """Columns that Dataverse confirmed, as they are remembered."""
+def _remember(columns: Mapping[str, ColumnValue]) -> dict[str, Written]:
+    """Columns that Dataverse confirmed, as they are stored."""
     return {name: Written(value.value, value.stated_at) for name, value in columns.items()}
 
 
-def retry_after(attempts: int, jitter: float) -> timedelta:
-    """2 s, 4 s, 8 s ... up to 15 min, each shortened by up to a half."""
+def retry_delay(attempts: int, jitter: float) -> timedelta:
+    """The pause after so many failures of a row: 2 s, 4 s, 8 s ... up to 15 min, each shortened by up to a
+    half.
+
+    >>> [retry_delay(attempts, 0.0).total_seconds() for attempts in (1, 2, 3, 20)]
+    [2.0, 4.0, 8.0, 900.0]
+    """
     doublings = min(attempts - 1, 20)
     return min(FIRST_RETRY * (1 << doublings), LONGEST_RETRY) * (1 - jitter / 2)
 
 
-def _look_again_after(waited: timedelta, jitter: float) -> timedelta:
-    """As long again as it has been missing, between 1 min and 6 h, shortened by up to a tenth."""
-    return min(max(waited, FIRST_LOOK_AGAIN), LONGEST_LOOK_AGAIN) * (1 - jitter / 10)
+def _recheck_delay(missing_for: timedelta, jitter: float) -> timedelta:
+    """As long again as the row has been missing, between 1 min and 6 h, shortened by up to a tenth."""
+    return min(max(missing_for, FIRST_RECHECK), LONGEST_RECHECK) * (1 - jitter / 10)
 
 
-def attempt_of(conclusion: Conclusion, contact: Contact, now: datetime) -> Attempt | None:
-    """The evidence to keep; None where nothing was asked of Dataverse and nothing went wrong."""
+def build_attempt(conclusion: Conclusion, contact: Contact, now: datetime) -> Attempt | None:
+    """The evidence to keep; None where nothing was asked of Dataverse and nothing failed."""
     outcome = conclusion.outcome
     if isinstance(outcome, NothingToWrite):
         return None
@@ -193,7 +210,7 @@ def attempt_of(conclusion: Conclusion, contact: Contact, now: datetime) -> Attem
             "sources": list(value.sources),
             "notifications": list(value.notifications),
         }
-    # Of a rejected row some columns may have been written all the same: they need their evidence, too.
+    # Some columns of a rejected row may have been written: they need their evidence, too.
     for name in outcome.confirmed if isinstance(outcome, Parked) else ():
         columns[name] = {**columns[name], "confirmed": True}
     status, code, request_id = None, "", ""
@@ -202,7 +219,7 @@ def attempt_of(conclusion: Conclusion, contact: Contact, now: datetime) -> Attem
     match answer:
         case Answered():
             status, code, request_id = answer.status, answer.code, answer.request_id
-            message = safe_message(answer.message, _values(conclusion, contact), columns) or message
+            message = safe_message(answer.message, _list_texts(conclusion, contact), columns) or message
         case Unknown(cause):
             code = cause.value
             message = _UNKNOWN_TEXTS[cause]
@@ -210,7 +227,7 @@ def attempt_of(conclusion: Conclusion, contact: Contact, now: datetime) -> Attem
             pass
         case _:
             assert_never(answer)
-    advice = outcome.advice if isinstance(outcome, Alerted) else _advice(conclusion)
+    advice = outcome.advice if isinstance(outcome, Alerted) else _find_advice(conclusion)
     message = f"{advice} {message}".strip()
     return Attempt(
         attempted_at=now,
@@ -223,23 +240,23 @@ def attempt_of(conclusion: Conclusion, contact: Contact, now: datetime) -> Attem
     )
 
 
-def _advice(conclusion: Conclusion) -> str:
-    """What a person can do about a refused row; nothing where nothing went wrong."""
+def _find_advice(conclusion: Conclusion) -> str:
+    """What a person can do about a refused row; empty where nothing was refused."""
     reply = conclusion.reply
     if reply is None or not isinstance(conclusion.outcome, Retried | Parked):
         return ""
-    # What counts is whether something was refused: several rows may have been found by an answered look-up.
+    # A look-up that was answered may end in parking, too: it found several rows.
     return reply.entry.advice if isinstance(reply.answer, Answered) and reply.answer.status >= 300 else ""
 
 
-def _values(conclusion: Conclusion, contact: Contact) -> list[str]:
-    """What must not stand in a stored message: the identifier, and every text that was sent."""
+def _list_texts(conclusion: Conclusion, contact: Contact) -> list[str]:
+    """What must not be in a stored message: the identifier, and every text that was sent."""
     sent = (value.value for value in conclusion.sent.values())
     return [contact.identifier, *(value for value in sent if isinstance(value, str))]
 
 
 def outcome_word(conclusion: Conclusion) -> AttemptOutcome:
-    """The glossary's word for an outcome, as stored, counted and shown."""
+    """The word for an outcome, as it is stored, counted and shown."""
     match conclusion.outcome:
         case NothingToWrite():
             return AttemptOutcome.NOTHING_TO_WRITE

@@ -294,7 +294,7 @@ async def test_a_wrong_setting_is_named(sandbox: SandboxServer, changed: dict[st
         await client.aclose()
 
 
-async def test_a_certificate_nobody_trusts_is_unreachable(sandbox: SandboxServer) -> None:
+async def test_a_certificate_that_is_not_trusted_is_unreachable(sandbox: SandboxServer) -> None:
     client = opened(sandbox, ca_bundle=None)
     try:
         with pytest.raises(TokenUnavailableError, match="SSLCertVerificationError"):

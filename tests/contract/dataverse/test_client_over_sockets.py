@@ -1,4 +1,4 @@
-"""What real sockets do to a call: nobody listens, the peer hangs up, the certificate is not trusted."""
+"""What real sockets do to a call: the port is closed, the peer hangs up, the certificate is not trusted."""
 
 import asyncio
 import ssl
@@ -98,7 +98,7 @@ async def test_an_answer_that_does_not_come_leaves_the_outcome_unknown() -> None
         answered.set()
 
 
-async def test_where_nobody_listens_nothing_is_sent() -> None:
+async def test_to_a_closed_port_nothing_is_sent() -> None:
     async with listening(hang_up) as port:
         pass
     async with calling(port) as client:
@@ -132,7 +132,7 @@ async def test_a_peer_without_tls_is_told_from_one_that_is_not_there() -> None:
             await client.aclose()
 
 
-async def test_a_client_that_was_opened_speaks_to_nobody_before_its_first_call() -> None:
+async def test_a_new_client_makes_no_call_by_itself() -> None:
     client = create_client(
         url="https://acme.crm4.dynamics.com",
         tenant_id="acme",

@@ -178,8 +178,8 @@ async def test_a_renewed_certificate_needs_no_restart(
     [
         pytest.param("locked", "wrong", "passphrase is wrong or missing", id="wrong passphrase"),
         pytest.param("locked", None, "passphrase is wrong or missing", id="no passphrase"),
-        pytest.param("certificate only", None, "no PEM or PFX file with a private key", id="no key"),
-        pytest.param("nonsense", None, "no PEM or PFX file", id="nonsense"),
+        pytest.param("certificate only", None, "not a PEM or PFX file with a private key", id="no key"),
+        pytest.param("nonsense", None, "not a PEM or PFX file", id="nonsense"),
         pytest.param("nothing", None, "cannot be read", id="no file"),
         pytest.param("strange", None, "no certificate for its private key", id="another's certificate"),
     ],

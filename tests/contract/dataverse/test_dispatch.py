@@ -134,7 +134,7 @@ async def test_every_mode_gives_the_same_replies(
         DISPATCHERS[mode](),
         [
             update("ada", donotemail=True),
-            update("nobody", donotemail=True),
+            update("unknown", donotemail=True),
             Write(RowId(BOB), Condition.UPDATE_ONLY, {"donotfax": True}),
             Write(RowId(MISSING), Condition.UPDATE_ONLY, {"donotfax": True}),
             update("BOB", firstname="x" * 51),

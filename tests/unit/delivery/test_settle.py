@@ -24,11 +24,11 @@ from didomi_dataverse.delivery.outcome import (
 )
 from didomi_dataverse.delivery.settle import (
     FIRST_RETRY,
-    LONGEST_LOOK_AGAIN,
+    LONGEST_RECHECK,
     LONGEST_RETRY,
     RetryLimits,
     apply_retry_limits,
-    retry_after,
+    retry_delay,
     settle,
 )
 from didomi_dataverse.ledger.delivery_state import (
@@ -78,8 +78,8 @@ def test_what_was_confirmed_is_added_to_what_was_known() -> None:
     assert kept.written == {"address1_country": EARLIER, "new_newsletter": Written(False, NOW)}
 
 
-def test_what_another_row_was_told_is_forgotten() -> None:
-    other = Delivered(columns={"new_newsletter": NEWS}, created=True, row_id="other", forgotten=True)
+def test_what_another_row_confirmed_is_forgotten() -> None:
+    other = Delivered(columns={"new_newsletter": NEWS}, created=True, row_id="other", is_other_row=True)
     kept = stored(other)
     assert kept.written == {"new_newsletter": Written(False, NOW)}
     assert kept.row_id == "other"
@@ -96,7 +96,7 @@ def test_looking_for_a_missing_row_becomes_rarer() -> None:
         stored(Unmatched(), claim(unmatched_since=NOW - waited)).due_at
         for waited in (timedelta(minutes=10), timedelta(hours=2), timedelta(days=3))
     ]
-    assert waits == [NOW + timedelta(minutes=10), NOW + timedelta(hours=2), NOW + LONGEST_LOOK_AGAIN]
+    assert waits == [NOW + timedelta(minutes=10), NOW + timedelta(hours=2), NOW + LONGEST_RECHECK]
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_an_alert_keeps_the_contact_due_and_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(("attempts", "expected"), [(4, Retried(5)), (5, Parked(ParkReason.REJECTED))])
-def test_patience_with_a_failing_row_ends(attempts: int, expected: Outcome) -> None:
+def test_a_failing_row_is_parked_in_the_end(attempts: int, expected: Outcome) -> None:
     contact = claim(attempts=attempts).contact
     assert (
         apply_retry_limits(Conclusion(outcome=Retried(5)), contact, limits=WEEK, now=NOW).outcome == expected
     )
 
 
-def test_patience_with_a_failing_server_does_not_end() -> None:
+def test_a_failing_server_parks_no_row() -> None:
     contact = claim(attempts=999).contact
     kept = apply_retry_limits(Conclusion(outcome=Retried(None)), contact, limits=WEEK, now=NOW)
     assert kept.outcome == Retried(None)
@@ -147,7 +147,7 @@ def test_patience_with_a_failing_server_does_not_end() -> None:
         (NOW - timedelta(days=7), Parked(ParkReason.UNMATCHED)),
     ],
 )
-def test_patience_with_a_missing_row_ends(since: datetime | None, expected: Outcome) -> None:
+def test_a_missing_row_is_parked_in_the_end(since: datetime | None, expected: Outcome) -> None:
     contact = claim(unmatched_since=since).contact
     assert (
         apply_retry_limits(Conclusion(outcome=Unmatched()), contact, limits=WEEK, now=NOW).outcome == expected
@@ -225,7 +225,7 @@ def test_every_outcome_is_an_allowed_move_and_what_waits_has_a_time(
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
 def test_retries_wait_between_a_second_and_a_quarter_of_an_hour(attempts: int, jitter: float) -> None:
-    assert FIRST_RETRY / 2 <= retry_after(attempts, jitter) <= LONGEST_RETRY
+    assert FIRST_RETRY / 2 <= retry_delay(attempts, jitter) <= LONGEST_RETRY
 
 
 def test_an_attempt_remembers_what_a_rejected_row_took_all_the_same() -> None:

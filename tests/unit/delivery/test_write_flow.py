@@ -181,7 +181,7 @@ def test_another_row_than_last_time_gets_everything_again() -> None:
     )
     outcome = asked.finish(DONE).outcome
     assert isinstance(outcome, Delivered)
-    assert outcome.forgotten
+    assert outcome.is_other_row
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def finish_mixed(*answers: Answer) -> tuple[list[Write | LookUp], Conclusion]:
 
 
 def test_a_row_that_is_rejected_still_gets_its_refusals() -> None:
-    """A remark that is too long must not keep a no out of the CRM until somebody looks."""
+    """A remark that is too long must not keep a refusal out of the CRM until a person looks."""
     asked, conclusion = finish_mixed(TOO_LONG, DONE)
     assert asked[1] == UPDATE
     assert conclusion.outcome == Parked(ParkReason.REJECTED, {"new_newsletter": NEWSLETTER})

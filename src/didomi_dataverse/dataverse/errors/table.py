@@ -41,7 +41,7 @@ FAILING: Final = Entry(
     advice="Dataverse failed on this row. If it repeats, its support needs the request id.",
     max_attempts=5,
 )
-# No bound: an outage of the whole server is not this row's fault, however long it lasts.
+# Without a bound: an outage of the whole server is not this row's fault, however long it lasts.
 FAILING_CALL: Final = Entry(action=Action.RETRY, advice="Dataverse is failing. It is tried again.")
 # Every write is conditional and idempotent, so sending it again does no harm (dataverse.md 5.3).
 NO_ANSWER: Final = Entry(action=Action.RETRY, advice="")
@@ -141,7 +141,7 @@ CATALOGUE: Final = (
         action=Action.RETRY,
         codes=("0x80060882",),
         names=("ConcurrencyVersionMismatch",),
-        advice="The row was changed by somebody else at the same moment.",
+        advice="Another client changed the row at the same moment.",
     ),
     Entry(
         action=Action.ALERT,
@@ -250,7 +250,7 @@ CATALOGUE: Final = (
         action=Action.RETRY,
         codes=("0x80071154",),
         names=("ConcurrentOperationFailure",),
-        advice="Somebody else was writing the row at the same moment.",
+        advice="Another client was writing the row at the same moment.",
     ),
     Entry(
         action=Action.RETRY,

@@ -209,7 +209,7 @@ def carried_out(state: RateLimitState, *, at: float, calls: int = 1, single: boo
     return state
 
 
-def test_whoever_throttles_everything_many_times_over_teaches_once() -> None:
+def test_a_server_that_throttles_everything_many_times_over_teaches_once() -> None:
     """Between two of these throttles nothing was carried out, so nothing new was tried."""
     first = throttled(LimitKind.REQUESTS, state=carried_out(START, at=0, calls=20), at=400)
     again = first
@@ -238,7 +238,7 @@ def test_nothing_goes_out_in_a_pause_and_nothing_is_saved_up_for_its_end() -> No
 
 
 def test_too_many_calls_at_once_are_tried_again_later_each_time() -> None:
-    """Soon after the first time, because it may have been somebody else's calls."""
+    """Soon after the first time, because it may have been another client's calls."""
     state, needed = replace(START, parallel=6), []
     for round_ in range(4):
         state = throttled(LimitKind.CONCURRENCY, state=state, at=1_000 * round_)

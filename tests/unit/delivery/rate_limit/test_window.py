@@ -43,7 +43,7 @@ def spent(amount: int, at: float = 0, window: SlidingWindow = CALLS) -> SlidingW
     return window
 
 
-def test_a_limit_that_was_never_met_keeps_nobody_waiting() -> None:
+def test_a_limit_that_was_never_met_makes_no_call_wait() -> None:
     assert wait_before_call(spent(10_000), NOON) == timedelta()
     assert free_share(spent(10_000), NOON) == 1.0
     assert interval(spent(10_000)) == timedelta()
@@ -71,7 +71,7 @@ def test_a_call_counts_as_what_is_usual_until_it_ends() -> None:
 
 
 def test_a_throttle_teaches_what_the_window_holds() -> None:
-    """Several servers hold more than one of them states, somebody else's use leaves less."""
+    """Several servers hold more than one of them states, another client's use leaves less."""
     assert learn_throttle(spent(9_000), later(100)).capacity == 9_000
     assert learn_throttle(spent(5_000, window=WATCHED), later(100)).capacity == 5_000
 
@@ -91,7 +91,7 @@ def test_one_odd_answer_does_not_bring_us_to_a_halt() -> None:
 
 
 def test_less_than_the_least_is_never_believed() -> None:
-    """Somebody else may be using the user up; then the server's own pauses rule."""
+    """Another client may use up the limit; then the server's own pauses rule."""
     window = WATCHED
     for _ in range(30):
         window = learn_throttle(window, NOON)
@@ -132,7 +132,7 @@ def test_a_calm_window_that_was_used_up_makes_bolder_each_time() -> None:
     assert twice.capacity == pytest.approx(6_060 * 1.02)
 
 
-def test_what_somebody_else_took_is_taken_back_soon() -> None:
+def test_what_another_client_used_is_taken_back_soon() -> None:
     met = learn_throttle(spent(4_500, window=WATCHED), NOON)
     once = learn_quiet(met, later(1))
     assert once.capacity == pytest.approx(4_500 * 1.25)
@@ -153,7 +153,7 @@ def test_a_calm_window_that_was_not_used_proves_nothing() -> None:
     part=st.floats(0.001, 0.02),
     noise=st.lists(st.floats(0.5, 2.0), min_size=1, max_size=7),
 )
-def test_whoever_waits_as_told_stays_below_the_limit_and_close_to_it(
+def test_calls_that_wait_as_told_stay_below_the_limit_and_close_to_it(
     capacity: float, part: float, noise: list[float]
 ) -> None:
     """Three windows of calls that begin as soon as they may, and take now more, now less than is usual."""
