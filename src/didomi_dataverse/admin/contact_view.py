@@ -7,8 +7,8 @@ from datetime import datetime
 from didomi_dataverse.admin.explain import ChoiceView, ColumnView, view_choice, view_column
 from didomi_dataverse.admin.lookup import notification_id
 from didomi_dataverse.admin.view import View
-from didomi_dataverse.consent.model import UNSET, Item
-from didomi_dataverse.consent.registers import JsonScalar, Resolved, resolve
+from didomi_dataverse.consent.model import UNSET, Item, JsonScalar
+from didomi_dataverse.consent.registers import Resolved, resolve
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.ledger.delivery_state import Attempt, Contact, DeliveryState
 from didomi_dataverse.ledger.read_models import StoredNotification

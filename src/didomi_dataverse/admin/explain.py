@@ -6,8 +6,18 @@ from datetime import datetime
 from typing import ClassVar
 
 from didomi_dataverse.admin.view import View
-from didomi_dataverse.consent.model import Choice, ChoiceKind, Fact, Item, Selection, Subject, Unset, Value
-from didomi_dataverse.consent.registers import JsonScalar, fold, resolve
+from didomi_dataverse.consent.model import (
+    Choice,
+    ChoiceKind,
+    Fact,
+    Item,
+    JsonScalar,
+    Selection,
+    Subject,
+    Unset,
+    Value,
+)
+from didomi_dataverse.consent.registers import fold, resolve
 from didomi_dataverse.didomi.interpret import interpret
 from didomi_dataverse.didomi.interpreted import DeletionScope, Disposition, InterpretedNotification, Reason
 from didomi_dataverse.didomi.notification import parse_notifications

@@ -48,7 +48,8 @@ def event_deleted(event_id: str) -> InterpretedNotification:
 def user_deleted(device: str, *, at: int, key: str | None = None) -> InterpretedNotification:
     user = bodies.person(key, didomi_user_id=device)
     return heard(
-        bodies.user_deleted(bodies.user_state(user, [], version=9, updated_at=START)),
+        # Two deletions at different times differ in their bodies: equal bodies are one notification.
+        bodies.user_deleted(bodies.user_state(user, [], version=9 + at, updated_at=START)),
         after=START + at * SECOND - LATER,
     )
 
