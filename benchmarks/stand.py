@@ -73,7 +73,7 @@ def body(number: int, key: str, *, granted: bool = True, seconds: int = 0) -> by
 
 def secret_of(config: Path) -> str:
     """The value of the static header that the service asks for."""
-    found = re.search(r'X-Webhook-Secret, value: "([^"]+)"', config.read_text())
+    found = re.search(r'X-Webhook-Secret"?, value: "([^"]+)"', config.read_text())
     assert found is not None
     return found[1]
 
