@@ -35,7 +35,7 @@ _UNSENDABLE: Final = frozenset({"Cc", "Cs"})
 def fits_key_url(value: str) -> bool:
     """Whether an alternate key of this value can be written as `contacts(column='value')`.
 
-    False for characters that the server refuses in a key whatever their encoding, for text that cannot be
+    False for characters that the server refuses in a key in any encoding, for text that cannot be
     sent at all, for values that begin or end with a blank (comparison ignores the last blanks, so another row
     might be meant), and for values too long for an index. Look up such a value with `$filter`, and write its
     row by GUID.

@@ -52,7 +52,7 @@ log = structlog.get_logger(__name__)
 
 
 class Listener(RateLimitListener, Protocol):
-    """Who is told what the sender does: metrics in the service, a list in tests."""
+    """Observes what the senders do: metrics in the service, a list in tests."""
 
     def on_outcome(self, claim: Claim, conclusion: Conclusion) -> None:
         """One contact's write flow ended, and its outcome is stored."""
@@ -86,10 +86,10 @@ class Runtime:
     """Returns a random number in [0, 1)."""
 
     listener: Listener
-    """Who is told what happens."""
+    """Observes what happens."""
 
     pseudonym: Callable[[str], str]
-    """What stands for a contact's key in the log."""
+    """Replaces a contact's key in the log."""
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     """Waits for some seconds."""

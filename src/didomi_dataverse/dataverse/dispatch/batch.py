@@ -8,8 +8,9 @@ from didomi_dataverse.dataverse.dispatch.base import CallPlan, plan_in_order
 from didomi_dataverse.dataverse.requests import Request
 
 MAX_BATCH_PARTS: Final = 100
-"""The most requests in one `$batch` of ours (dataverse.md 3.1: up to 1,000 are taken, fewer are wise). Too
-small: more calls, each of which counts. Too large: calls that take long, and repeat much when they break."""
+"""The most requests that are put into one `$batch` (dataverse.md 3.1: up to 1,000 are taken, fewer are wise).
+Too small: more calls, each of which counts. Too large: calls that take long, and repeat much when they
+break."""
 
 
 class BatchDispatcher:

@@ -40,7 +40,7 @@ class BulkDispatcher:
     """
 
     def __init__(self, *, on_unavailable: Callable[[BulkMessage, int | None], None] = _ignore) -> None:
-        """`on_unavailable` is told, once each, of a message that the table does not have; with the HTTP
+        """`on_unavailable` is called once for each message that the table does not have, with the HTTP
         status where the message itself was refused.
         """
         self._batch = BatchDispatcher()

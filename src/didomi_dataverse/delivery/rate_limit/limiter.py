@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class RateLimitListener(Protocol):
-    """Who is told of calls and of changes of the rate limit."""
+    """Observes calls and changes of the rate limit."""
 
     def on_call(self, exchange: Exchange) -> None:
         """One HTTP call ended."""

@@ -208,7 +208,7 @@ def apply_success(
     ceiling = min(state.parallel_ceiling, hint, _useful_parallel(state))
     successes = state.successes + 1
     parallel = min(state.parallel, ceiling)
-    # Calls that are spaced evenly are no storm, so as many as are useful may come back at once.
+    # Evenly spaced calls cannot become a storm, so as many as are useful may come back at once.
     step = 1 if interval(state) else SUCCESSES_PER_STEP
     if successes >= step and parallel < ceiling:
         parallel, successes = parallel + 1, 0
@@ -234,7 +234,7 @@ def apply_throttle(
     limit: LimitKind = LimitKind.UNNAMED,
     advertised: AdvertisedLimit | None = None,
 ) -> RateLimitState:
-    """429: the whole sender waits as long as it was told to, and a little longer (dataverse.md 4.1, 5.2
+    """429: the whole sender waits as long as the server asks, and a little longer (dataverse.md 4.1, 5.2
     "wait").
 
     It halves the calls at once, so that no storm follows the pause, and learns the capacity of the limit that
