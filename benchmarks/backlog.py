@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import stand
-from tests.acceptance.processes import Town, eventually, town
+from tests.acceptance.processes import RunningSandbox, eventually, run_sandbox
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     )
     wanted = parser.parse_args()
     print(stand.machine())
-    with tempfile.TemporaryDirectory(prefix="backlog-") as folder, town(Path(folder)) as sandbox:
+    with tempfile.TemporaryDirectory(prefix="backlog-") as folder, run_sandbox(Path(folder)) as sandbox:
         stand.put_people(sandbox, wanted.contacts)
         with stand.service(sandbox) as one:
             # It has seen its mapping and its target by now, and will not look at every contact for those.
@@ -43,7 +43,7 @@ def main() -> None:
             print(drained(sandbox, one, wanted.contacts, within_seconds=60 * wanted.minutes))
 
 
-def drained(sandbox: Town, one: stand.Replica, contacts: int, *, within_seconds: float) -> str:
+def drained(sandbox: RunningSandbox, one: stand.Replica, contacts: int, *, within_seconds: float) -> str:
     """The figures, counted from the first rows written, by the service's own count of them."""
     held = [stand.memory_mb(one)]
     while not (at_first := stand.rows_updated(sandbox, one)):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import stand
-from tests.acceptance.processes import Town, town
+from tests.acceptance.processes import RunningSandbox, run_sandbox
 
 
 def main() -> None:
@@ -21,13 +21,15 @@ def main() -> None:
     wanted = parser.parse_args()
     print(stand.machine())
     print("notifications | contacts | received/s | contacts settled/s | rows written | CPU ms per contact")
-    with tempfile.TemporaryDirectory(prefix="end-to-end-") as folder, town(Path(folder)) as sandbox:
+    with tempfile.TemporaryDirectory(prefix="end-to-end-") as folder, run_sandbox(Path(folder)) as sandbox:
         for number, share in enumerate((1, 10)):
             contacts = max(1, wanted.notifications // share)
             print(measured(sandbox, number, wanted.notifications, contacts, wanted.connections), flush=True)
 
 
-def measured(sandbox: Town, number: int, notifications: int, contacts: int, connections: int) -> str:
+def measured(
+    sandbox: RunningSandbox, number: int, notifications: int, contacts: int, connections: int
+) -> str:
     """One row of the table."""
     stand.put_people(sandbox, contacts)
     before = sandbox.control("GET", "stats")["rows_written"]

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import stand
-from tests.acceptance.processes import Town, eventually, town
+from tests.acceptance.processes import RunningSandbox, eventually, run_sandbox
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--backlog", type=int, default=5000)
     wanted = parser.parse_args()
     print(stand.machine())
-    with tempfile.TemporaryDirectory(prefix="latency-") as folder, town(Path(folder)) as sandbox:
+    with tempfile.TemporaryDirectory(prefix="latency-") as folder, run_sandbox(Path(folder)) as sandbox:
         stand.put_people(sandbox, wanted.idle)
         with stand.service(sandbox, name=0) as one:
             waits = [one_row(sandbox, one, number) for number in range(wanted.idle)]
@@ -31,7 +31,7 @@ def main() -> None:
         print(behind(sandbox, wanted.backlog))
 
 
-def one_row(sandbox: Town, one: stand.Replica, number: int) -> float:
+def one_row(sandbox: RunningSandbox, one: stand.Replica, number: int) -> float:
     """Seconds until the sandbox has written the row, the look for it included."""
     headers = {"X-Webhook-Secret": stand.secret_of(one.config), "Content-Type": "application/json"}
     content = stand.body(number, f"p-{number}", granted=False)
@@ -43,7 +43,7 @@ def one_row(sandbox: Town, one: stand.Replica, number: int) -> float:
     return time.perf_counter() - began
 
 
-def behind(sandbox: Town, backlog: int) -> str:
+def behind(sandbox: RunningSandbox, backlog: int) -> str:
     """A withdrawal that arrives last, and how many of the grants before it were written before it."""
     stand.put_people(sandbox, backlog + 1)
     key = f"p-{backlog}"
@@ -68,7 +68,7 @@ def behind(sandbox: Town, backlog: int) -> str:
     )
 
 
-def is_written(sandbox: Town, key: str) -> bool:
+def is_written(sandbox: RunningSandbox, key: str) -> bool:
     """Does the ledger have Dataverse's word for it? Asking the sandbox means reading its whole table."""
     with sqlite3.connect(f"file:{stand.store_path(sandbox, 1)}?mode=ro", uri=True) as store:
         return bool(

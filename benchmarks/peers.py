@@ -20,7 +20,7 @@ from pathlib import Path
 
 import stand
 from tests.acceptance.crash import Replica
-from tests.acceptance.processes import Town, eventually, free_port, town
+from tests.acceptance.processes import RunningSandbox, eventually, free_port, run_sandbox
 
 QUIET_SECONDS = 3.0
 # What the scripts are called in the table, and to themselves (peer_app.py).
@@ -35,12 +35,12 @@ def main() -> None:
     wanted = parser.parse_args()
     print(stand.machine())
     print("who | 202/s | rows/s | calls | lost when killed after the last 202")
-    with tempfile.TemporaryDirectory(prefix="peers-") as folder, town(Path(folder)) as sandbox:
+    with tempfile.TemporaryDirectory(prefix="peers-") as folder, run_sandbox(Path(folder)) as sandbox:
         for who in (*PEERS, "ours"):
             print(measured(sandbox, who, wanted.python, wanted.notifications), flush=True)
 
 
-def measured(sandbox: Town, who: str, python: str, count: int) -> str:
+def measured(sandbox: RunningSandbox, who: str, python: str, count: int) -> str:
     """One row: once in peace, once killed and started again."""
     run, rows, calls, _ = story(sandbox, who, python, count, is_killed=False)
     _, _, _, lost = story(sandbox, who, python, count, is_killed=True)
@@ -48,7 +48,7 @@ def measured(sandbox: Town, who: str, python: str, count: int) -> str:
 
 
 def story(
-    sandbox: Town, who: str, python: str, count: int, *, is_killed: bool
+    sandbox: RunningSandbox, who: str, python: str, count: int, *, is_killed: bool
 ) -> tuple[stand.Run, float, int, int]:
     """The load, rows per second, calls to Dataverse, and contacts that never were as they must be."""
     sandbox.control("POST", "reset")
@@ -70,7 +70,7 @@ def story(
 
 
 @contextmanager
-def peer(sandbox: Town, python: str, who: str) -> Iterator[Replica]:
+def peer(sandbox: RunningSandbox, python: str, who: str) -> Iterator[Replica]:
     """A script, ready."""
     one = Replica(sandbox.folder, Path(sandbox.config), free_port(), who)
     start_peer(sandbox, python, who, one)
@@ -81,7 +81,7 @@ def peer(sandbox: Town, python: str, who: str) -> Iterator[Replica]:
         one.end(signal.SIGKILL)
 
 
-def start_peer(sandbox: Town, python: str, who: str, one: Replica) -> None:
+def start_peer(sandbox: RunningSandbox, python: str, who: str, one: Replica) -> None:
     """Once more, after it was killed."""
     trusted = {"REQUESTS_CA_BUNDLE": sandbox.ready["ca_bundle"], "PEER": json.dumps(sandbox.ready)}
     # Our own packages are not that interpreter's.
@@ -90,7 +90,7 @@ def start_peer(sandbox: Town, python: str, who: str, one: Replica) -> None:
     one.process = subprocess.Popen([python, str(script), str(one.port), PEERS[who]], env=environment)
 
 
-def until_quiet(sandbox: Town, count: int) -> float:
+def until_quiet(sandbox: RunningSandbox, count: int) -> float:
     """When the last row was written; there is no more to come after `QUIET_SECONDS` of nothing."""
     written, at = -1, time.perf_counter()
     while written < count and time.perf_counter() - at < QUIET_SECONDS:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import stand
 from stand import Run
-from tests.acceptance.processes import eventually, town
+from tests.acceptance.processes import eventually, run_sandbox
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     print(
         "connections | durable: 202/s | p50 ms | p99 ms | CPU µs | without store: the same | ratio of 202/s"
     )
-    with tempfile.TemporaryDirectory(prefix="receive-") as folder, town(Path(folder)) as sandbox:
+    with tempfile.TemporaryDirectory(prefix="receive-") as folder, run_sandbox(Path(folder)) as sandbox:
         # Receiving alone is measured: whatever is delivered is refused, which pauses the sender.
         sandbox.control("PUT", "faults", [{"match": {"path": "$batch"}, "behaviour": "html"}])
         for number, connections in enumerate(wanted.connections):

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import httpx
 from tests.acceptance.crash import Replica, gauge, replica
-from tests.acceptance.processes import Town, eventually
+from tests.acceptance.processes import RunningSandbox, eventually
 
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.didomi import interpret, notification
@@ -109,7 +109,7 @@ async def load(port: int, requests: Iterator[bytes], *, connections: int) -> Run
 
 
 @contextmanager
-def service(town: Town, *, name: int = 0) -> Iterator[Replica]:
+def service(town: RunningSandbox, *, name: int = 0) -> Iterator[Replica]:
     """A service beside the sandbox, ready."""
     url = store_url(town, name)
     one = replica(town.folder, Path(town.config).read_text(), url, name, takeover_seconds=60)
@@ -128,17 +128,17 @@ def is_ready(http: httpx.Client, one: Replica) -> bool:
     return http.get(f"{one.url}/readyz").status_code == 200
 
 
-def store_path(town: Town, name: int = 0) -> Path:
+def store_path(town: RunningSandbox, name: int = 0) -> Path:
     """Where the service of this name keeps its ledger."""
     return town.folder / f"store-{name}.db"
 
 
-def store_url(town: Town, name: int = 0) -> str:
+def store_url(town: RunningSandbox, name: int = 0) -> str:
     """The same, as the configuration says it."""
     return f"sqlite:///{store_path(town, name)}"
 
 
-def put_people(town: Town, people: int) -> None:
+def put_people(town: RunningSandbox, people: int) -> None:
     """A Contact row for each."""
     rows = [{"lastname": "Person", "new_didomikey": f"p-{number}"} for number in range(people)]
     answer = town.http.put(f"{town.ready['url']}/_sandbox/contacts", json=rows, timeout=_PUT_SECONDS)
@@ -179,7 +179,7 @@ def _of_person(model: InterpretedNotification, number: int) -> InterpretedNotifi
     )
 
 
-def until_settled(town: Town, one: Replica, contacts: int, *, every_seconds: float = 0.2) -> float:
+def until_settled(town: RunningSandbox, one: Replica, contacts: int, *, every_seconds: float = 0.2) -> float:
     """When all contacts had been settled, on the clock of `perf_counter`. Gives up when nothing moves."""
     settled, moved_at = -1.0, time.perf_counter()
     while True:
@@ -194,7 +194,7 @@ def until_settled(town: Town, one: Replica, contacts: int, *, every_seconds: flo
         time.sleep(every_seconds)
 
 
-def rows_updated(town: Town, one: Replica) -> int:
+def rows_updated(town: RunningSandbox, one: Replica) -> int:
     """How many rows the service had updated by now. The sandbox's own count names every row."""
     page = town.http.get(f"{one.url}/metrics").text
     found = re.search(r'^dataverse_operations_total\{operation="update"\} (\S+)$', page, flags=re.MULTILINE)

@@ -32,16 +32,19 @@ import structlog
 
 from dataverse_sandbox import AppRegistration, SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange
-from didomi_dataverse.dataverse.requests import Request, Write
+from didomi_dataverse.dataverse.calls import CallKind, Exchange
+from didomi_dataverse.dataverse.replies import Answered
+from didomi_dataverse.dataverse.requests import Write
+from didomi_dataverse.delivery.membership import SingleProcess
+from didomi_dataverse.delivery.sender import Runtime
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.demo.sandbox_config import write_config
 from didomi_dataverse.didomi import interpret, notification
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
-from didomi_dataverse.wiring.delivery import build_senders, first_pace, open_clients
+from didomi_dataverse.wiring.delivery import build_senders, initial_rate_limit, open_clients
 from didomi_dataverse.wiring.ledger import reinterpret
-from didomi_dataverse.wiring.policies import reading_policy
+from didomi_dataverse.wiring.policies import interpretation_policy
 from didomi_sandbox.bodies import event, event_created, person, purpose
 
 WINDOW_S = 10
@@ -80,21 +83,21 @@ class Heard:
 
     calls: list[tuple[float, bool, int]] = field(default_factory=list)
 
-    def exchanged(self, requests: list[Request], exchange: Exchange) -> None:
-        first = exchange.replies[0] if exchange.replies else None
-        is_throttled = isinstance(first, Answered) and first.status == 429
+    def on_call(self, exchange: Exchange) -> None:
+        answers = [reply.answer for reply in exchange.replies]
+        is_throttled = isinstance(answers[0], Answered) and answers[0].status == 429
         rows = sum(
-            isinstance(request, Write) and isinstance(reply, Answered) and reply.status < 300
-            for request, reply in zip(requests, exchange.replies, strict=False)
+            isinstance(request, Write) and isinstance(answer, Answered) and answer.status < 300
+            for request, answer in zip(exchange.call.requests, answers, strict=False)
         )
-        if exchange.kind is not CallKind.METADATA:
+        if exchange.call.kind is not CallKind.METADATA:
             self.calls.append((time.monotonic(), is_throttled, rows))
 
-    def concluded(self, *_: object) -> None: ...
+    def on_outcome(self, *_: object) -> None: ...
 
-    def found(self, *_: object) -> None: ...
+    def on_findings(self, *_: object) -> None: ...
 
-    def paced(self, *_: object) -> None: ...
+    def on_rate_limit_change(self, *_: object) -> None: ...
 
 
 @dataclass(slots=True)
@@ -195,11 +198,11 @@ async def measure(sandbox: SandboxServer, folder: Path, filled: Path, run: Run) 
             configuration,
             clients,
             ledger=ledger,
-            clock=clock,
-            dice=random.random,
-            listener=heard,
-            pseudonym=lambda _: "a contact",
-            pace=first_pace(configuration.settings.dataverse),
+            membership=SingleProcess(ledger.replicas, clock=clock),
+            runtime=Runtime(
+                clock=clock, draw_jitter=random.random, listener=heard, pseudonym=lambda _: "a contact"
+            ),
+            rate_limit=initial_rate_limit(configuration.settings.dataverse),
         )
         worker = DeliveryWorker(ledger=ledger.queue, senders=senders, clock=clock)
         stop = asyncio.Event()
@@ -271,7 +274,7 @@ async def table(runs: list[Run]) -> None:
             filled = Path(name) / f"{run.contacts}.db"
             async with running_sandbox(folder) as sandbox:
                 if not filled.exists():
-                    policy = reading_policy(configured(sandbox, folder, run))
+                    policy = interpretation_policy(configured(sandbox, folder, run))
                     await fill(f"sqlite:///{filled}", policy, run.contacts)
                 print(await measure(sandbox, folder, filled, run), flush=True)
             shutil.rmtree(folder)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import Town, town
+from tests.acceptance.processes import RunningSandbox, run_sandbox
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Town]:
-    """A town with a running sandbox."""
-    with town(tmp_path) as opened:
+def running(tmp_path: Path) -> Iterator[RunningSandbox]:
+    """A sandbox that runs in a process of its own."""
+    with run_sandbox(tmp_path) as opened:
         yield opened

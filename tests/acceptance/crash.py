@@ -19,10 +19,11 @@ from typing import Any, LiteralString
 
 import httpx
 import psycopg
+import yaml
 
 from tests.acceptance.crash_fold import COLUMNS, differing, fold
 from tests.acceptance.crash_story import Story, person_key
-from tests.acceptance.processes import COMMAND, free_port, town
+from tests.acceptance.processes import COMMAND, free_port, run_sandbox
 
 _LOOK_EVERY_SECONDS = 0.05
 _NEXT_FAULTS_SECONDS = 0.4
@@ -139,7 +140,7 @@ class Plan:
 
 def besiege(folder: Path, plan: Plan) -> Reckoning:
     """Runs a whole siege. Everything that it starts has ended when it returns."""
-    with town(folder) as sandbox:
+    with run_sandbox(folder) as sandbox:
         return asyncio.run(_Siege(folder, plan, sandbox.ready).run())
 
 
@@ -149,9 +150,8 @@ class _Siege:
         self._sandbox = ready["url"]
         self._trust = ssl.create_default_context(cafile=ready["ca_bundle"])
         text = Path(ready["config"]).read_text()
-        secret = re.search(r'X-Webhook-Secret, value: "([^"]+)"', text)
-        assert secret is not None
-        self._headers = {"X-Webhook-Secret": secret[1], "Content-Type": "application/json"}
+        header = yaml.safe_load(text)["didomi"]["auth"]["header"]
+        self._headers = {header["name"]: header["value"], "Content-Type": "application/json"}
         self._store = plan.store_url or f"sqlite:///{folder / 'siege.db'}"
         self._services = [
             replica(folder, text, self._store, number, takeover_seconds=plan.takeover_seconds)

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
+    """A port of this machine that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port: int = found.getsockname()[1]
         return port
@@ -97,7 +97,7 @@ def _environment() -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Town:
+class RunningSandbox:
     """A sandbox that runs, and a service that a test starts and ends as it likes."""
 
     folder: Path
@@ -145,7 +145,7 @@ class Town:
 
 
 @contextmanager
-def town(folder: Path) -> Iterator[Town]:
+def run_sandbox(folder: Path) -> Iterator[RunningSandbox]:
     """A sandbox in a process of its own."""
     port = free_port()
     words = ("sandbox", "--port", "0", "--dir", str(folder / "sandbox"), "--service-port", str(port))
@@ -156,4 +156,4 @@ def town(folder: Path) -> Iterator[Town]:
         ready = json.loads(line)
         trust = ssl.create_default_context(cafile=ready["ca_bundle"])
         with httpx.Client(verify=trust, trust_env=False, timeout=GIVE_UP_AFTER_SECONDS) as http:
-            yield Town(folder, ready, sandbox, port, http)
+            yield RunningSandbox(folder, ready, sandbox, port, http)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.processes import town
+from tests.acceptance.processes import run_sandbox
 from tests.acceptance.third_party_client import (
     CLIENTS,
     LABEL,
@@ -46,7 +46,7 @@ def shared_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeClie
     assert (CLIENTS / "node_modules").is_dir(), "scripts/install-clients has not been run"
     command = ("node", str(CLIENTS / "dynamics_web_api.mjs"))
     with (
-        town(tmp_path_factory.mktemp("node")) as sandbox,
+        run_sandbox(tmp_path_factory.mktemp("node")) as sandbox,
         client_process(sandbox, command, trust=("NODE_EXTRA_CA_CERTS",)) as process,
     ):
         yield NodeClient(process, sandbox)

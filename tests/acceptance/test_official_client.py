@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.processes import Town, town
+from tests.acceptance.processes import RunningSandbox, run_sandbox
 from tests.acceptance.third_party_client import (
     CLIENTS,
     LABEL,
@@ -50,7 +50,7 @@ class OfficialClient(ThirdPartyClient):
 
 
 @contextmanager
-def official(sandbox: Town, kind: str, **replacements: str) -> Iterator[OfficialClient]:
+def official(sandbox: RunningSandbox, kind: str, **replacements: str) -> Iterator[OfficialClient]:
     """The client in its synchronous or asynchronous form; each HTTP library has its own trust variable."""
     command = (sys.executable, str(CLIENTS / "sdk.py"), kind)
     trust = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
@@ -59,13 +59,13 @@ def official(sandbox: Town, kind: str, **replacements: str) -> Iterator[Official
 
 
 @pytest.fixture(scope="module")
-def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with town(tmp_path_factory.mktemp("official")) as opened:
+def shared_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+    with run_sandbox(tmp_path_factory.mktemp("official")) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module", params=["sync", "async"])
-def shared_client(request: pytest.FixtureRequest, shared_sandbox: Town) -> Iterator[OfficialClient]:
+def shared_client(request: pytest.FixtureRequest, shared_sandbox: RunningSandbox) -> Iterator[OfficialClient]:
     with official(shared_sandbox, request.param) as opened:
         yield opened
 
@@ -98,7 +98,7 @@ def five(client: OfficialClient) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_token_is_asked_for_once(shared_sandbox: Town, kind: str) -> None:
+def test_a_token_is_asked_for_once(shared_sandbox: RunningSandbox, kind: str) -> None:
     shared_sandbox.control("POST", "reset")
     with official(shared_sandbox, kind) as client:
         assert len(client.call("tables.list")) == 1
@@ -107,7 +107,7 @@ def test_a_token_is_asked_for_once(shared_sandbox: Town, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_wrong_secret_is_reported_as_by_entra(shared_sandbox: Town, kind: str) -> None:
+def test_a_wrong_secret_is_reported_as_by_entra(shared_sandbox: RunningSandbox, kind: str) -> None:
     with official(shared_sandbox, kind, client_secret="not-the-secret") as client:
         error = client.call_error("tables.list")
         assert error["raised"] == "ClientAuthenticationError"

@@ -12,7 +12,7 @@ import pytest
 
 from didomi_sandbox.bodies import event, event_created, person, purpose
 from tests.acceptance.crash import Replica, gauge, replica
-from tests.acceptance.processes import Town, eventually
+from tests.acceptance.processes import RunningSandbox, eventually
 from tests.acceptance.test_service import secret_header
 from tests.postgres import PostgresServer, postgres_server
 
@@ -26,14 +26,14 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def two_replicas(town: Town, store_url: str) -> Iterator[tuple[Replica, Replica]]:
+def two_replicas(sandbox: RunningSandbox, store_url: str) -> Iterator[tuple[Replica, Replica]]:
     """Configured, not started."""
-    config = Path(town.config).read_text()
+    config = Path(sandbox.config).read_text()
     replicas = (
-        replica(town.folder, config, store_url, 0, takeover_seconds=3),
-        replica(town.folder, config, store_url, 1, takeover_seconds=3),
+        replica(sandbox.folder, config, store_url, 0, takeover_seconds=3),
+        replica(sandbox.folder, config, store_url, 1, takeover_seconds=3),
     )
-    town.control("PUT", "contacts", [{"lastname": "P", "new_didomikey": f"p-{n}"} for n in range(PEOPLE)])
+    sandbox.control("PUT", "contacts", [{"lastname": "P", "new_didomikey": f"p-{n}"} for n in range(PEOPLE)])
     try:
         yield replicas
     finally:
@@ -41,24 +41,28 @@ def two_replicas(town: Town, store_url: str) -> Iterator[tuple[Replica, Replica]
             one.end(signal.SIGKILL)
 
 
-def start(town: Town, one: Replica) -> None:
+def start(sandbox: RunningSandbox, one: Replica) -> None:
     one.start()
-    eventually(lambda: town.http.get(f"{one.url}/readyz").status_code == 200)
+    eventually(lambda: sandbox.http.get(f"{one.url}/readyz").status_code == 200)
 
 
-def post(town: Town, one: Replica, number: int) -> httpx.Response:
+def post(sandbox: RunningSandbox, one: Replica, number: int) -> httpx.Response:
     made_at = datetime(2026, 3, 1, tzinfo=UTC)
     chosen = [purpose("newsletter", True)]
     body = event_created(event(f"event-{number}", person(f"p-{number}"), chosen, created_at=made_at))
-    return town.http.post(f"{one.url}/webhooks/didomi", content=json.dumps(body), headers=secret_header(town))
+    return sandbox.http.post(
+        f"{one.url}/webhooks/didomi", content=json.dumps(body), headers=secret_header(sandbox)
+    )
 
 
-def is_calm(town: Town, one: Replica) -> bool:
-    page = town.http.get(f"{one.url}/metrics").text
+def is_calm(sandbox: RunningSandbox, one: Replica) -> bool:
+    page = sandbox.http.get(f"{one.url}/metrics").text
     return gauge(page, "due") == gauge(page, "delivering") == 0 and gauge(page, "settled") == PEOPLE
 
 
-def test_both_work_and_every_contact_is_written_once(running: Town, postgres: PostgresServer) -> None:
+def test_both_work_and_every_contact_is_written_once(
+    running: RunningSandbox, postgres: PostgresServer
+) -> None:
     with two_replicas(running, postgres.url(postgres.create("quiet"))) as replicas:
         for one in replicas:
             start(running, one)
@@ -78,10 +82,10 @@ def test_both_work_and_every_contact_is_written_once(running: Town, postgres: Po
 
 
 def test_what_a_killed_replica_was_writing_is_taken_over_soon(
-    running: Town, postgres: PostgresServer
+    running: RunningSandbox, postgres: PostgresServer
 ) -> None:
     with two_replicas(running, postgres.url(postgres.create("killed"))) as (dead, heir):
-        # Carried out at once and answered late: whoever asked never learns of it.
+        # Carried out at once and answered late: the replica that asked never gets the answer.
         running.control("PUT", "limits", {"call_ms": 1000})
         start(running, dead)
         for number in range(PEOPLE):

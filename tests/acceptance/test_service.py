@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from didomi_sandbox.bodies import Body, event, event_created, person, purpose
-from tests.acceptance.processes import Town, eventually, run, started
+from tests.acceptance.processes import RunningSandbox, eventually, run, started
 
 ONE = "customer-0001"
 
@@ -21,25 +21,25 @@ def says(minute: int, *, newsletter: bool, key: str = ONE) -> Body:
     return event_created(event(f"{key}-{minute}", person(key), chosen, created_at=made_at))
 
 
-def secret_header(town: Town) -> dict[str, str]:
+def secret_header(sandbox: RunningSandbox) -> dict[str, str]:
     """The static header that the sandbox's configuration asks for."""
     value = next(
         line.split('value: "')[1].split('"')[0]
-        for line in Path(town.config).read_text().splitlines()
+        for line in Path(sandbox.config).read_text().splitlines()
         if "X-Webhook-Secret" in line
     )
     return {"X-Webhook-Secret": value}
 
 
 def test_the_demo_ends_well(tmp_path: Path) -> None:
-    told = run("demo", folder=tmp_path)
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert "WRONG" not in told.stdout
-    assert told.stdout.count("right") > 20
+    result = run("demo", folder=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "WRONG" not in result.stdout
+    assert result.stdout.count("right") > 20
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_sent_reaches_the_row_once_and_an_older_choice_does_not(running: Town) -> None:
+def test_what_is_sent_reaches_the_row_once_and_an_older_choice_does_not(running: RunningSandbox) -> None:
     with running.service() as service:
         assert running.send(says(10, newsletter=False)).returncode == 0
         eventually(lambda: running.row(ONE)["new_newsletter"] is False)
@@ -55,13 +55,13 @@ def test_what_is_sent_reaches_the_row_once_and_an_older_choice_does_not(running:
     assert {seen["disposition"] for seen in view["notifications"]} == {"applied", "unchanged"}
 
 
-def test_commands_work_beside_a_running_service(running: Town) -> None:
+def test_commands_work_beside_a_running_service(running: RunningSandbox) -> None:
     """Each is a process of its own, on the store that the service has open."""
 
     def command(*words: str) -> Any:  # noqa: ANN401 - JSON
-        told = run(*words, "--config", running.config, "--json", folder=running.folder)
-        assert told.returncode == 0, told.stderr
-        return json.loads(told.stdout)
+        result = run(*words, "--config", running.config, "--json", folder=running.folder)
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
 
     with running.service() as service:
         assert running.send(says(10, newsletter=False)).returncode == 0
@@ -79,7 +79,7 @@ def test_commands_work_beside_a_running_service(running: Town) -> None:
         assert service.end() == 0
 
 
-def test_what_was_acknowledged_survives_a_kill(running: Town) -> None:
+def test_what_was_acknowledged_survives_a_kill(running: RunningSandbox) -> None:
     running.control(
         "PUT", "faults", [{"match": {"path": "$batch"}, "behaviour": "cut_before", "times": 1000}]
     )
@@ -91,7 +91,9 @@ def test_what_was_acknowledged_survives_a_kill(running: Town) -> None:
         eventually(lambda: running.row(ONE)["new_newsletter"] is False)
 
 
-def test_dataverse_being_down_is_no_reason_to_refuse_and_it_is_delivered_later(running: Town) -> None:
+def test_dataverse_being_down_is_no_reason_to_refuse_and_it_is_delivered_later(
+    running: RunningSandbox,
+) -> None:
     running.control("PUT", "faults", [{"match": {"path": "$batch"}, "behaviour": "html", "times": 1000}])
     with running.service():
         assert running.send(says(1, newsletter=False)).returncode == 0
@@ -103,7 +105,7 @@ def test_dataverse_being_down_is_no_reason_to_refuse_and_it_is_delivered_later(r
         eventually(lambda: running.row(ONE)["new_newsletter"] is False)
 
 
-def test_a_store_that_cannot_commit_is_answered_503_and_recovers(running: Town) -> None:
+def test_a_store_that_cannot_commit_is_answered_503_and_recovers(running: RunningSandbox) -> None:
     with running.service():
         database = sqlite3.connect(Path(running.config).parent / "didomi-dataverse.db", isolation_level=None)
         database.execute("BEGIN EXCLUSIVE")
@@ -121,7 +123,7 @@ def test_a_store_that_cannot_commit_is_answered_503_and_recovers(running: Town) 
         eventually(lambda: running.row(ONE)["new_newsletter"] is False)
 
 
-def test_a_full_disk_is_answered_503_and_recovers_when_there_is_room(running: Town) -> None:
+def test_a_full_disk_is_answered_503_and_recovers_when_there_is_room(running: RunningSandbox) -> None:
     with running.service() as service:
         headers = secret_header(running)
         url = f"{running.service_url}/webhooks/didomi"
@@ -141,7 +143,7 @@ def test_a_full_disk_is_answered_503_and_recovers_when_there_is_room(running: To
         eventually(lambda: running.row(ONE)["new_newsletter"] is False)
 
 
-def test_the_webhook_answers_as_the_contract_says(running: Town) -> None:
+def test_the_webhook_answers_as_the_contract_says(running: RunningSandbox) -> None:
     with running.service() as service:
         headers = secret_header(running)
         url = f"{running.service_url}/webhooks/didomi"
@@ -163,14 +165,14 @@ def test_the_webhook_answers_as_the_contract_says(running: Town) -> None:
     assert headers["X-Webhook-Secret"] not in log
 
 
-def test_a_second_service_on_the_same_file_is_refused(running: Town) -> None:
+def test_a_second_service_on_the_same_file_is_refused(running: RunningSandbox) -> None:
     with running.service():
         second = run("serve", "--config", running.config, folder=running.folder)
     assert second.returncode == 1
     assert "didomi-dataverse.db" in second.stdout + second.stderr
 
 
-def test_nothing_personal_and_no_secret_is_logged(running: Town) -> None:
+def test_nothing_personal_and_no_secret_is_logged(running: RunningSandbox) -> None:
     with running.service() as service:
         running.send(says(1, newsletter=False), says(1, newsletter=True, key="stranger@example.com"))
         eventually(lambda: running.row(ONE)["new_newsletter"] is False)
@@ -180,7 +182,7 @@ def test_nothing_personal_and_no_secret_is_logged(running: Town) -> None:
         assert private not in log
 
 
-def test_the_service_stops_in_an_orderly_way_while_it_waits_for_dataverse(running: Town) -> None:
+def test_the_service_stops_in_an_orderly_way_while_it_waits_for_dataverse(running: RunningSandbox) -> None:
     running.control(
         "PUT", "faults", [{"match": {"path": "$batch"}, "behaviour": "slow", "delay_ms": 3000, "times": 1}]
     )

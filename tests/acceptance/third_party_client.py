@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.processes import GIVE_UP_AFTER_SECONDS, Town
+from tests.acceptance.processes import GIVE_UP_AFTER_SECONDS, RunningSandbox
 
 CLIENTS = Path(__file__).with_name("clients")
 # An id that no row has.
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 class ThirdPartyClient:
     """A running client, and the sandbox that it calls."""
 
-    def __init__(self, process: subprocess.Popen[str], sandbox: Town) -> None:
+    def __init__(self, process: subprocess.Popen[str], sandbox: RunningSandbox) -> None:
         self._process = process
         self.sandbox = sandbox
 
@@ -76,7 +76,7 @@ class ThirdPartyClient:
 
 @contextmanager
 def client_process(
-    sandbox: Town, command: Sequence[str], *, trust: Sequence[str], **replacements: str
+    sandbox: RunningSandbox, command: Sequence[str], *, trust: Sequence[str], **replacements: str
 ) -> Iterator[subprocess.Popen[str]]:
     """The process of a client, for as long as the block runs.
 

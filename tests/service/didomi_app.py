@@ -132,7 +132,7 @@ def with_token_endpoint() -> Receiver:
     return Receiver(authenticator=WebhookAuthenticator(access_tokens=issuer))
 
 
-async def ask(
+async def call_asgi(
     app: FastAPI, scope: dict[str, Any], *messages: dict[str, Any]
 ) -> list[MutableMapping[str, Any]]:
     """One request at the ASGI level: after the last message, nothing more comes."""
@@ -166,7 +166,7 @@ async def ask(
 
 
 @contextmanager
-def captured_log() -> Iterator[list[Any]]:
+def capture_log() -> Iterator[list[Any]]:
     """Everything that is logged meanwhile."""
     capture = LogCapture()
     before = structlog.get_config()

@@ -17,13 +17,14 @@ from typing import Any
 import httpx
 
 from dataverse_sandbox import SandboxServer
-from didomi_dataverse.admin.explain import read_body
-from didomi_dataverse.dataverse.replies import CallKind, Exchange
+from didomi_dataverse.admin.explain import interpret_body
+from didomi_dataverse.dataverse.calls import CallKind, Exchange
 from didomi_dataverse.dataverse.requests import Request
-from didomi_dataverse.delivery.outcome import Concluded
+from didomi_dataverse.delivery.membership import SingleProcess
+from didomi_dataverse.delivery.outcome import Conclusion
 from didomi_dataverse.delivery.rate_limit.limiter import LONGEST_WAIT
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
-from didomi_dataverse.delivery.sender import Sender
+from didomi_dataverse.delivery.sender import Runtime, Sender
 from didomi_dataverse.delivery.settle import outcome_word
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.demo.sandbox_config import write_config
@@ -52,23 +53,24 @@ class Heard:
     kinds: list[CallKind] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
 
-    def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
-        self.exchanges.append(requests)
-        self.kinds.append(exchange.kind)
-        self.metrics.exchanged(requests, exchange)
-        if exchange.kind is not CallKind.METADATA:
-            assert len(exchange.replies) == len(requests)
+    def on_call(self, exchange: Exchange) -> None:
+        call = exchange.call
+        self.exchanges.append(call.requests)
+        self.kinds.append(call.kind)
+        self.metrics.on_call(exchange)
+        if call.kind is not CallKind.METADATA:
+            assert len(exchange.replies) == len(call.requests)
 
-    def concluded(self, claim: Claim, concluded: Concluded) -> None:
-        self.outcomes.append(outcome_word(concluded))
-        self.metrics.concluded(claim, concluded)
+    def on_outcome(self, claim: Claim, conclusion: Conclusion) -> None:
+        self.outcomes.append(outcome_word(conclusion))
+        self.metrics.on_outcome(claim, conclusion)
 
-    def found(self, findings: Sequence[Finding]) -> None:
+    def on_findings(self, findings: Sequence[Finding]) -> None:
         self.findings += findings
 
-    def paced(self, user: str, pace: RateLimitState) -> None:
-        """Tests read the sender's pace itself, or what the metrics say of it."""
-        self.metrics.paced(user, pace)
+    def on_rate_limit_change(self, user: str, state: RateLimitState) -> None:
+        """Tests read the sender's rate limit itself, or what the metrics say of it."""
+        self.metrics.on_rate_limit_change(user, state)
 
 
 @dataclass(slots=True)
@@ -94,7 +96,7 @@ class Harness:
         readings = [
             reading
             for body in bodies
-            for reading in read_body(self.configuration, json.dumps(body).encode(), now=self.clock.now())
+            for reading in interpret_body(self.configuration, json.dumps(body).encode(), now=self.clock.now())
         ]
         return await self.ledger.inbox.ingest(readings)
 
@@ -110,7 +112,7 @@ class Harness:
 
     def is_paused(self) -> bool:
         """Must every sender wait?"""
-        return all(sender.pace.is_paused(self.clock.now()) for sender in self.senders)
+        return all(sender.rate_limit.is_paused(self.clock.now()) for sender in self.senders)
 
     async def after(self, pause: timedelta) -> list[str]:
         """As `deliver`, some time later."""
@@ -118,7 +120,7 @@ class Harness:
         return await self.deliver()
 
     async def contact(self, key: str) -> Contact:
-        """What the ledger knows of somebody it must know."""
+        """What the ledger knows of a contact that it must know."""
         found = await self.ledger.reader.contact(key)
         assert found is not None
         return found
@@ -182,14 +184,16 @@ async def open_house(
         configuration,
         clients,
         ledger=ledger,
-        clock=clock,
-        dice=lambda: 0.0,
-        listener=heard,
-        pseudonym=lambda key: f"hash-of-{len(key)}",
-        pace=RateLimitState.at_start(max_parallel=4, max_rows=max_rows or settings.dataverse.batch_rows),
+        membership=SingleProcess(ledger.replicas, clock=clock),
+        runtime=Runtime(
+            clock=clock,
+            draw_jitter=lambda: 0.0,
+            listener=heard,
+            pseudonym=lambda key: f"hash-of-{len(key)}",
+            sleep=_advance_by(clock),
+        ),
+        rate_limit=RateLimitState.initial(max_parallel=4, max_rows=max_rows or settings.dataverse.batch_rows),
     )
-    for sender in senders:
-        sender._turnstile._sleep = _passing(clock)
     worker = DeliveryWorker(ledger=ledger.queue, senders=senders, clock=clock)
     async with httpx.AsyncClient(verify=tls_context(sandbox)) as http:
         try:
@@ -200,7 +204,7 @@ async def open_house(
             await ledger.close()
 
 
-def _passing(clock: FrozenClock) -> Callable[[float], Awaitable[None]]:
+def _advance_by(clock: FrozenClock) -> Callable[[float], Awaitable[None]]:
     async def pass_by(seconds: float) -> None:
         clock.advance(timedelta(seconds=seconds))
 

@@ -1,7 +1,7 @@
 """Delivery against Dataverse's limits in virtual time.
 
-The worker, the turnstile and the carriers are the real ones, and so are the sandbox's counters. Only what
-would make time pass by itself is left out: HTTP and the store.
+The worker, the connection, the rate limiter and the dispatchers are the real ones, and so are the sandbox's
+counters. Only HTTP and the store are left out, because time passes in them by itself.
 """
 
 import asyncio
@@ -12,22 +12,25 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from dataverse_sandbox import Limits, ODataError, Usage
-from didomi_dataverse.dataverse.bulk import BulkMessage
+from didomi_dataverse.dataverse.calls import AvailabilityCall, BatchCall, BulkCall, Call, Exchange, SingleCall
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.dispatch.base import BatchDispatcher, SingleDispatcher
+from didomi_dataverse.dataverse.dispatch.base import NOT_ATTEMPTED
+from didomi_dataverse.dataverse.dispatch.batch import BatchDispatcher
 from didomi_dataverse.dataverse.dispatch.bulk import BulkDispatcher
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, NotAttempted
-from didomi_dataverse.dataverse.requests import AlternateKey, Condition, Request, Resolve, Write
+from didomi_dataverse.dataverse.dispatch.single import SingleDispatcher
+from didomi_dataverse.dataverse.errors.classify import classify
+from didomi_dataverse.dataverse.replies import Answered
+from didomi_dataverse.dataverse.requests import AlternateKey, Condition, Request, Resolve, Write, condition_of
+from didomi_dataverse.delivery.connection import Connection
 from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
-from didomi_dataverse.delivery.sender import Lease, Sender
+from didomi_dataverse.delivery.sender import Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
 from didomi_dataverse.ledger.claims import DeliveryQueue
 from tests.virtual_time import LoopClock
 
-ANY_ROW = AlternateKey("new_didomikey", "1")
 STORE_S = 0.005
-CARRIERS: Mapping[str, type[BatchDispatcher | BulkDispatcher | SingleDispatcher]] = {
+DISPATCHERS: Mapping[str, type[BatchDispatcher | BulkDispatcher | SingleDispatcher]] = {
     "batch": BatchDispatcher,
     "multiple": BulkDispatcher,
     "single": SingleDispatcher,
@@ -35,7 +38,7 @@ CARRIERS: Mapping[str, type[BatchDispatcher | BulkDispatcher | SingleDispatcher]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CountedCall:
     """One call as Dataverse saw it: when it came, whether it was refused, what run time it was charged, and
     for how long it was on its way and at work.
     """
@@ -52,7 +55,7 @@ class LimitedDataverse:
 
     limits: Limits
     usage: Usage = field(default_factory=Usage)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[CountedCall] = field(default_factory=list)
     closed_at: float = 0.0
     closed_until: float = 0.0
     retry_after: int = 30
@@ -71,14 +74,14 @@ class LimitedDataverse:
             await asyncio.sleep(cost)
             self.usage.charge(cost, now + cost)
         except ODataError as refused:
-            self.calls.append(Call(now, is_refused=True))
+            self.calls.append(CountedCall(now, is_refused=True))
             wait = timedelta(seconds=int(dict(refused.headers)["Retry-After"]))
             return Answered(
                 status=429, code=refused.code, message=refused.message, retry_after=wait, whole_call=True
             )
         finally:
             self.usage.running -= 1
-        self.calls.append(Call(now, is_refused=False, seconds=cost, away_seconds=travel + cost))
+        self.calls.append(CountedCall(now, is_refused=False, seconds=cost, away_seconds=travel + cost))
         return Answered(status=204)
 
     def _admit(self, now: float) -> None:
@@ -86,47 +89,49 @@ class LimitedDataverse:
             raise ODataError(429, "0x80072322", "", (("Retry-After", str(self.retry_after)),))
         self.usage.admit(self.limits, now)
 
-    def between(self, start: float, end: float) -> list[Call]:
+    def between(self, start: float, end: float) -> list[CountedCall]:
         """The calls of a time."""
         return [call for call in self.calls if start <= call.at < end]
 
 
 @dataclass(slots=True)
-class Client:
-    """What the carriers ask of a `DataverseClient`."""
+class LimitedClient:
+    """What a connection asks of a `DataverseClient`."""
 
     dataverse: LimitedDataverse
 
-    async def send(self, requests: Sequence[Request]) -> Exchange:
-        """A `$batch`: reads cost no rows."""
-        writes = sum(isinstance(request, Write) for request in requests)
-        return await self._exchange(requests, "batch", writes, CallKind.BATCH)
+    async def send(self, call: Call) -> Exchange:
+        """A call with its replies. In a `$batch`, reads cost no rows."""
+        match call:
+            case BatchCall(requests):
+                writes = sum(isinstance(request, Write) for request in requests)
+                return await self._exchange(call, "batch", writes)
+            case SingleCall():
+                return await self._exchange(call, "single", 1)
+            case BulkCall():
+                return await self._exchange(call, "multiple", len(call.writes))
+            case AvailabilityCall():
+                return await self._exchange(call, "single", 0)
 
-    async def send_one(self, request: Request) -> Exchange:
-        return await self._exchange((request,), "single", 1, CallKind.SINGLE)
-
-    async def send_bulk(self, message: BulkMessage, writes: Sequence[Write], _body: bytes) -> Exchange:
-        return await self._exchange(writes, "multiple", len(writes), CallKind(message.value))
-
-    async def ask_for(self, _message: BulkMessage) -> tuple[bool | None, Exchange]:
-        exchange = await self._exchange((Resolve(ANY_ROW),), "single", 0, CallKind.METADATA)
-        (reply,) = exchange.replies
-        return (True if isinstance(reply, Answered) and reply.status < 300 else None), exchange
-
-    async def _exchange(self, requests: Sequence[Request], mode: str, rows: int, kind: CallKind) -> Exchange:
+    async def _exchange(self, call: Call, mode: str, rows: int) -> Exchange:
         loop = asyncio.get_running_loop()
         began = loop.time()
         answer = await self.dataverse.answer(mode, rows)
-        replies = [answer if answer.whole_call else reply_to(request) for request in requests]
+        is_question = isinstance(call, AvailabilityCall)
+        replies = [
+            classify(answer if answer.whole_call else answer_to(request), condition_of(request))
+            for request in call.requests
+        ]
         return Exchange(
-            replies=tuple(replies),
+            call=call,
+            replies=tuple(replies) or (classify(answer),),
             duration=timedelta(seconds=loop.time() - began),
             parallel_hint=self.dataverse.limits.dop_hint,
-            kind=kind,
+            is_available=True if is_question and answer.status < 300 else None,
         )
 
 
-def reply_to(request: Request) -> Answered:
+def answer_to(request: Request) -> Answered:
     """That of a part of a call that was carried out."""
     if isinstance(request, Resolve):
         return Answered(status=200, row_ids=(f"00000000-0000-4000-8000-{request.key.value:0>12}",))
@@ -138,7 +143,7 @@ class EndlessLedger:
     """Something is always due."""
 
     async def claim(self, *, now: datetime, limit: int, lease: timedelta, holder: str) -> list[Write]:
-        assert (now, holder) == (LoopClock().now(), Tenure().holder)
+        assert (now, holder) == (LoopClock().now(), FakeMembership().holder)
         assert lease > timedelta()
         await asyncio.sleep(STORE_S)
         return [
@@ -151,68 +156,59 @@ class EndlessLedger:
 
 
 @dataclass(frozen=True, slots=True)
-class Tenure:
-    """Nobody else serves."""
+class FakeMembership:
+    """Of the only process."""
 
     holder: str = "one"
-    may_begin: bool = True
+    has_time: bool = True
 
 
 @dataclass(slots=True)
 class Replica:
-    """One process with one application user. `turnstile` has its pace."""
+    """One process with one application user, in place of a `Sender`."""
 
     dataverse: LimitedDataverse
     mode: str
     max_parallel: int = 4
     max_rows: int = 10
-    turnstile: RateLimiter = field(init=False)
     written: int = 0
     not_attempted: int = 0
     longest_held: float = 0.0
-    tenure: Tenure = field(default_factory=Tenure)
-    lease: Lease = field(
-        default_factory=lambda: Lease(holds_for=timedelta(minutes=5), longest_call=timedelta(minutes=2))
-    )
+    membership: FakeMembership = field(default_factory=FakeMembership)
+    lease: timedelta = timedelta(minutes=5)
+    _connection: Connection = field(init=False)
 
     def __post_init__(self) -> None:
-        self.turnstile = RateLimiter(
+        rate_limiter = RateLimiter(
             user="1",
-            pace=RateLimitState.at_start(max_parallel=self.max_parallel, max_rows=self.max_rows),
+            state=RateLimitState.initial(max_parallel=self.max_parallel, max_rows=self.max_rows),
             clock=LoopClock(),
-            dice=self.dataverse.dice.random,
+            draw_jitter=self.dataverse.dice.random,
             listener=self,
         )
-        self._carrier = CARRIERS[self.mode](cast("DataverseClient", Client(self.dataverse)))
-
-    _carrier: BatchDispatcher | BulkDispatcher | SingleDispatcher = field(init=False)
+        client = cast("DataverseClient", LimitedClient(self.dataverse))
+        self._connection = Connection(client, DISPATCHERS[self.mode](), rate_limiter)
 
     @property
-    def pace(self) -> RateLimitState:
-        return self.turnstile.pace
+    def rate_limit(self) -> RateLimitState:
+        return self._connection.rate_limiter.state
 
-    def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
+    def on_call(self, exchange: Exchange) -> None:
         """Counted at the other end."""
 
-    def paced(self, user: str, pace: RateLimitState) -> None:
+    def on_rate_limit_change(self, user: str, state: RateLimitState) -> None:
         """Read when it is asked for."""
-
-    async def begin(self) -> bool:
-        return await self.turnstile.begin(lambda: True)
-
-    def end(self, requests: Sequence[Request], exchange: Exchange) -> None:
-        self.turnstile.end(requests, exchange)
 
     async def deliver(self, claims: Sequence[Write], *, claimed_at: float, holder: str) -> None:
         """As `Sender.deliver`."""
         assert claimed_at >= 0
-        assert holder == self.tenure.holder
-        replies = await self._carrier.send(claims, self)
+        assert holder == self.membership.holder
+        replies = await self._connection.send(claims, has_time=lambda: True)
         await asyncio.sleep(STORE_S)
-        if self.pace.calls.holds is not None:
+        if self.rate_limit.calls.capacity is not None:
             self.longest_held = max(self.longest_held, LoopClock().monotonic() - claimed_at)
-        self.written += sum(reply == Answered(status=204) for reply in replies)
-        self.not_attempted += sum(isinstance(reply, NotAttempted) for reply in replies)
+        self.written += sum(reply.answer == Answered(status=204) for reply in replies)
+        self.not_attempted += sum(reply == NOT_ATTEMPTED for reply in replies)
 
     async def run(self, seconds: float) -> None:
         """Delivers for so long."""

@@ -1,5 +1,5 @@
-"""What stops the sender until a person acts: contacts stay due, every place says what to do, and nobody has
-to restart anything afterwards.
+"""What stops the sender until a person acts: contacts stay due, every place says what to do, and no restart
+is needed afterwards.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -112,7 +112,7 @@ async def readyz(house: Harness) -> httpx.Response:
         build_health_router(
             lifecycle=lifecycle,
             check_store=check_store,
-            paces=lambda: [sender.pace for sender in house.senders],
+            paces=lambda: [sender.rate_limit for sender in house.senders],
             clock=house.clock,
         )
     )
@@ -143,7 +143,7 @@ async def test_the_sender_stops_says_what_to_do_and_goes_on_by_itself(
             await house.deliver()
             for _ in range(3):
                 await house.after(ALERT_PAUSE)
-        stopped = house.sender.pace
+        stopped = house.sender.rate_limit
         assert stopped.alert is not None
         assert (stopped.alert.reason.value, stopped.parallel) == (trouble.reason, 1)
 
@@ -168,7 +168,7 @@ async def test_the_sender_stops_says_what_to_do_and_goes_on_by_itself(
         for _ in range(10):
             await house.after(timedelta(minutes=1))
         assert [(await house.row(contact))["new_newsletter"] for contact in (ONE, TWO)] == [False, False]
-        assert house.sender.pace.alert is None
+        assert house.sender.rate_limit.alert is None
         assert (await readyz(house)).json()["sender"]["state"] == "delivering"
         assert house.heard.metrics.registry.get_sample_value("didomi_dataverse_sender_alert", labels) == 0
 

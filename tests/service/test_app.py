@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from didomi_dataverse.delivery.outcome import AlertReason
-from didomi_dataverse.delivery.rate_limit.state import RateLimitState, after_alert, after_throttle
+from didomi_dataverse.delivery.rate_limit.state import RateLimitState, apply_throttle, raise_alert
 from didomi_dataverse.errors import StoreError, StoreUnavailableError
 from didomi_dataverse.ledger.queries import LedgerReader
 from didomi_dataverse.observability.health import Lifecycle, build_health_router
@@ -148,12 +148,12 @@ def probes(
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
 
 
-START = RateLimitState.at_start(max_parallel=4, max_rows=50)
+START = RateLimitState.initial(max_parallel=4, max_rows=50)
 
 
 async def test_readyz_tells_what_a_person_must_do() -> None:
     clock = FrozenClock()
-    stopped = after_alert(START, AlertReason.REFUSED, "Give the role.", now=clock.now())
+    stopped = raise_alert(START, AlertReason.REFUSED, "Give the role.", now=clock.now())
     async with probes(stopped, clock) as client:
         answer = await client.get("/readyz")
     assert answer.status_code == 200
@@ -163,7 +163,7 @@ async def test_readyz_tells_what_a_person_must_do() -> None:
 
 async def test_readyz_tells_of_a_pause() -> None:
     clock = FrozenClock()
-    paused = after_throttle(START, retry_after=timedelta(minutes=1), now=clock.now(), jitter=0.0)
+    paused = apply_throttle(START, retry_after=timedelta(minutes=1), now=clock.now(), jitter=0.0)
     async with probes(paused, clock) as client:
         assert (await client.get("/readyz")).json()["sender"]["state"] == "paused"
 

@@ -45,8 +45,8 @@ async def test_what_one_may_not_send_now_the_other_sends(house: Harness) -> None
     assert sorted(outcomes) == ["postponed", "written", "written"]
     assert calls(house) == {"first": 1, "second": 1}
     first, second = house.senders
-    assert first.pace.is_paused(house.clock.now())
-    assert not second.pace.is_paused(house.clock.now())
+    assert first.rate_limit.is_paused(house.clock.now())
+    assert not second.rate_limit.is_paused(house.clock.now())
 
 
 async def test_all_wait_when_all_are_throttled(house: Harness) -> None:
@@ -62,19 +62,19 @@ async def test_all_wait_when_all_are_throttled(house: Harness) -> None:
     assert [(await house.row(key))["new_newsletter"] for key in KEYS] == [False] * 4
 
 
-async def test_the_alert_of_one_stops_nobody_else(house: Harness) -> None:
+async def test_the_alert_of_one_does_not_stop_the_other(house: Harness) -> None:
     house.sandbox.app.entra.register(SECOND, AppRegistration(client_secret="renewed and not told"))
     first, second = house.senders
     await house.receive(*(says(key, minute=1, newsletter=False) for key in KEYS))
     # The first is busy, so the second is asked.
     claims = await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
     await second.deliver(claims, claimed_at=house.clock.monotonic())
-    assert second.pace.alert is not None
+    assert second.rate_limit.alert is not None
 
     await house.deliver()
     await house.after(timedelta(seconds=10))
 
-    assert first.pace.alert is None
+    assert first.rate_limit.alert is None
     assert [(await house.row(key))["new_newsletter"] for key in KEYS] == [False] * 4
     assert (await house.contact(KEYS[0])).state is DeliveryState.SETTLED
     gauge = house.heard.metrics.registry.get_sample_value
@@ -83,7 +83,7 @@ async def test_the_alert_of_one_stops_nobody_else(house: Harness) -> None:
 
 
 async def test_a_contact_is_claimed_by_one_of_them_only(house: Harness) -> None:
-    """Promise 3 rests on the claim, whoever sends."""
+    """Promise 3 rests on the claim, whichever user sends."""
     await house.receive(says(KEYS[0], minute=1, newsletter=False))
     claims = await house.ledger.queue.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))
 

@@ -15,7 +15,7 @@ from didomi_dataverse.ledger.read_models import NotificationFilter
 from tests.clocks import FrozenClock
 from tests.contract.ledger.steps import open_ledger
 from tests.service.whole_app import LET_IN, open_app
-from tests.unit.didomi.bodies import created, encoded, event
+from tests.unit.didomi.bodies import created, encode, event
 
 MEBIBYTE = 1_048_576
 
@@ -37,11 +37,11 @@ async def last(folder: Path) -> tuple[str, str | None]:
 
 
 def by(person: object, *, event_id: str = "E1") -> bytes:
-    return encoded(created(event(id=event_id, user={"id": "U1", "organization_user_id": person})))
+    return encode(created(event(id=event_id, user={"id": "U1", "organization_user_id": person})))
 
 
 def with_purposes(*entries: dict[str, Any]) -> bytes:
-    return encoded(created(event(list(entries))))
+    return encode(created(event(list(entries))))
 
 
 DEEP = b'{"type":"event.created","a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
@@ -67,7 +67,7 @@ MANY = [{"id": f"purpose-{n}", "enabled": True} for n in range(10_000)]
             ("parked", "malformed"),
             id="a purpose id of 10,000",
         ),
-        pytest.param(encoded(created(event(MANY))), ("parked", "too_large"), id="10,000 purposes"),
+        pytest.param(encode(created(event(MANY))), ("parked", "too_large"), id="10,000 purposes"),
         pytest.param(
             with_purposes({"id": "p", "values": {"remark": {"value": "x" * 300_000}}}),
             ("applied", None),
@@ -79,7 +79,7 @@ MANY = [{"id": f"purpose-{n}", "enabled": True} for n in range(10_000)]
             id="a text that no contact can hold",
         ),
         pytest.param(
-            encoded(created(event())).replace(b'"enabled": true', b'"enabled": false, "enabled": true'),
+            encode(created(event())).replace(b'"enabled": true', b'"enabled": false, "enabled": true'),
             ("parked", "malformed"),
             id="a key twice",
         ),

@@ -31,55 +31,55 @@ def run(*words: object) -> Result:
 
 
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
-    told = run("serve", "--config", tmp_path / "nowhere.yaml")
-    assert told.exit_code == 2
-    assert "nowhere.yaml" in told.stderr
+    result = run("serve", "--config", tmp_path / "nowhere.yaml")
+    assert result.exit_code == 2
+    assert "nowhere.yaml" in result.stderr
 
 
 def test_every_problem_of_a_configuration_is_told_at_once(config: Path) -> None:
     text = config.read_text().replace("newsletter: new_newsletter", "newsletter: { colum: new_newsletter }")
     config.write_text(text.replace("client_secret: s", "client_secret: ${NOT_SET_ANYWHERE}"))
-    told = run("explain", config, "--config", config)
-    assert told.exit_code == 2
-    assert "2 problems" in told.stderr
-    assert f"{config}:5: dataverse.client_secret" in told.stderr
-    assert f"{config}:7: mapping.gdpr.purposes.newsletter" in told.stderr
-    assert "`column`" in told.stderr
+    result = run("explain", config, "--config", config)
+    assert result.exit_code == 2
+    assert "2 problems" in result.stderr
+    assert f"{config}:5: dataverse.client_secret" in result.stderr
+    assert f"{config}:7: mapping.gdpr.purposes.newsletter" in result.stderr
+    assert "`column`" in result.stderr
 
 
 def test_the_configuration_may_be_named_by_the_environment(config: Path) -> None:
     body = config.parent / "body.json"
     body.write_text('{"type": "what.ever"}')
-    told = CliRunner().invoke(main, ["explain", str(body)], env={"DIDOMI_DATAVERSE_CONFIG": str(config)})
-    assert told.exit_code == 0, told.output
-    assert "parked (unknown_type)" in told.stdout
+    result = CliRunner().invoke(main, ["explain", str(body)], env={"DIDOMI_DATAVERSE_CONFIG": str(config)})
+    assert result.exit_code == 0, result.output
+    assert "parked (unknown_type)" in result.stdout
 
 
 def test_a_body_that_is_not_json_is_a_failure_and_not_a_traceback(config: Path) -> None:
     body = config.parent / "body.json"
     body.write_text("not json")
-    told = run("explain", body, "--config", config)
-    assert told.exit_code == 1
-    assert "body.json" in told.stderr
+    result = run("explain", body, "--config", config)
+    assert result.exit_code == 1
+    assert "body.json" in result.stderr
 
 
 def test_a_service_that_does_not_run_is_a_failure_with_advice(config: Path) -> None:
     body = config.parent / "body.json"
     body.write_text(json.dumps({}))
-    told = run("send", body, "--config", config)
-    assert told.exit_code == 1
-    assert "Is `serve` running there?" in told.stderr
+    result = run("send", body, "--config", config)
+    assert result.exit_code == 1
+    assert "Is `serve` running there?" in result.stderr
 
 
-def test_nobody_is_shown_for_an_unknown_identifier(config: Path) -> None:
-    told = run("contacts", "show", "nobody", "--config", config)
-    assert told.exit_code == 1
-    assert "spelt" in told.stderr
+def test_an_unknown_identifier_is_a_failure_with_advice(config: Path) -> None:
+    result = run("contacts", "show", "unknown", "--config", config)
+    assert result.exit_code == 1
+    assert "spelt" in result.stderr
 
 
 def test_a_store_that_cannot_be_opened_is_a_sentence(config: Path) -> None:
     (config.parent / "ledger.db").mkdir()
-    told = run("contacts", "show", "somebody", "--config", config)
-    assert told.exit_code == 1
-    assert "ledger.db" in told.stderr
-    assert "Traceback" not in told.output
+    result = run("contacts", "show", "customer-0001", "--config", config)
+    assert result.exit_code == 1
+    assert "ledger.db" in result.stderr
+    assert "Traceback" not in result.output

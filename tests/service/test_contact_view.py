@@ -4,7 +4,12 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from didomi_dataverse.admin.contact_view import contact_view, readable
+import pytest
+
+from didomi_dataverse.admin.contacts import show_contact
+from didomi_dataverse.admin.lookup import NotFoundError
+from didomi_dataverse.admin.render_contact import render_contact
+from didomi_dataverse.admin.session import AdminSession
 from didomi_sandbox.bodies import Body, person, user_deleted, user_state
 from tests.service.harness import Harness, says
 
@@ -14,10 +19,9 @@ MINUTE = timedelta(minutes=1)
 
 
 async def seen(house: Harness, key: str = ONE) -> tuple[dict[str, Any], str]:
-    """What is known of somebody: as JSON, and as text."""
-    view = await contact_view(house.ledger.reader, house.configuration.mapping, key)
-    assert view is not None
-    return view, readable(view)
+    """What is known of one person: as JSON, and as text."""
+    view = await show_contact(AdminSession(house.ledger, house.configuration, house.clock), key)
+    return view.to_json(), render_contact(view)
 
 
 def line_of(text: str, column: str) -> str:
@@ -33,8 +37,7 @@ def deleted(event_id: str) -> Body:
 async def test_a_written_column_names_rule_event_time_and_answer(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, event_id="E1", newsletter=False))
     await house.deliver()
-    view = await contact_view(house.ledger.reader, house.configuration.mapping, ONE)
-    assert view is not None
+    view, text = await seen(house)
     column = view["columns"]["new_newsletter"]
     assert column["value"] is False
     assert column["confirmed"] == {"value": False}
@@ -42,17 +45,15 @@ async def test_a_written_column_names_rule_event_time_and_answer(house: Harness)
     assert column["sources"] == ["E1"]
     assert column["written_at"] == house.clock.now().isoformat(timespec="milliseconds")
     assert view["attempts"][0]["status"] == 204
-    assert "new_newsletter = no: mapping.gdpr.purposes.newsletter (event E1); written" in readable(view)
+    assert "new_newsletter = no: mapping.gdpr.purposes.newsletter (event E1); written" in text
     json.dumps(view)
 
 
 async def test_a_column_that_dataverse_was_not_told_yet_says_so(house: Harness) -> None:
     await house.receive(says("customer-9999", minute=1, newsletter=False))
     await house.deliver()
-    view = await contact_view(house.ledger.reader, house.configuration.mapping, "customer-9999")
-    assert view is not None
+    view, text = await seen(house, "customer-9999")
     assert (view["state"], view["reason"]) == ("unmatched", "unmatched")
-    text = readable(view)
     assert "Dataverse was not told yet" in text
     assert "unmatched" in text
 
@@ -61,14 +62,14 @@ async def test_a_column_that_still_holds_the_last_value_shows_both(house: Harnes
     await house.receive(says(ONE, minute=1, newsletter=True))
     await house.deliver()
     await house.receive(says(ONE, minute=2, newsletter=False))
-    view = await contact_view(house.ledger.reader, house.configuration.mapping, ONE)
-    assert view is not None
-    assert "new_newsletter = no: mapping.gdpr.purposes.newsletter" in readable(view)
-    assert "Dataverse still has yes" in readable(view)
+    _, text = await seen(house)
+    assert "new_newsletter = no: mapping.gdpr.purposes.newsletter" in text
+    assert "Dataverse still has yes" in text
 
 
-async def test_nobody_is_found_under_an_unknown_identifier(house: Harness) -> None:
-    assert await contact_view(house.ledger.reader, house.configuration.mapping, "nobody") is None
+async def test_an_unknown_identifier_is_not_found(house: Harness) -> None:
+    with pytest.raises(NotFoundError, match="Is the identifier spelt as in Didomi"):
+        await seen(house, "unknown")
 
 
 async def test_what_a_deletion_left_is_explained(house: Harness) -> None:
@@ -77,9 +78,7 @@ async def test_what_a_deletion_left_is_explained(house: Harness) -> None:
     for event_id in ("E1", "E2"):
         await house.receive({"type": "event.deleted", "parameters": {"entity": {"id": event_id}}})
     await house.receive(says(ONE, minute=0, event_id="E0", newsletter=True))
-    view = await contact_view(house.ledger.reader, house.configuration.mapping, ONE)
-    assert view is not None
-    text = readable(view)
+    _, text = await seen(house)
     assert "gdpr.purposes.newsletter.consent = no (deleted, but a refusal stays in force)" in text
     assert "gdpr.purposes.email_ads.consent = nothing any more: deleted" in text
 
@@ -169,7 +168,7 @@ async def test_a_choice_that_another_purpose_still_says_is_not_deleted(house: Ha
     }
 
 
-async def test_the_deletion_of_a_shared_device_is_shown_for_everybody_it_concerns(house: Harness) -> None:
+async def test_the_deletion_of_a_shared_device_is_shown_for_every_person_it_concerns(house: Harness) -> None:
     """The log names one person for each notification."""
     others = ("customer-0002", "customer-0003")
     await house.receive(*(says(who, minute=1, device="tablet", newsletter=True) for who in (ONE, others[0])))

@@ -7,7 +7,7 @@ import pytest
 
 from dataverse_sandbox import SandboxServer
 from didomi_dataverse.delivery.rate_limit.state import ALERT_PAUSE
-from didomi_dataverse.delivery.settle import FIRST_LOOK_AGAIN
+from didomi_dataverse.delivery.settle import FIRST_RECHECK
 from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_sandbox.bodies import event, event_created, person, purpose
 from tests.clocks import START
@@ -138,7 +138,7 @@ async def test_many_contacts_share_a_call(house: Harness, mode: str) -> None:
 # --- Finding the row
 
 
-async def test_somebody_without_a_row_is_kept_and_nothing_is_created(house: Harness) -> None:
+async def test_a_person_without_a_row_is_kept_and_nothing_is_created(house: Harness) -> None:
     rows = len(await house.rows())
     await house.receive(says(STRANGER, minute=1, newsletter=True))
     assert await house.deliver() == ["unmatched"]
@@ -152,12 +152,12 @@ async def test_a_row_that_turns_up_later_gets_every_choice(house: Harness) -> No
     await house.receive(says(STRANGER, minute=2, email_ads=False))
     assert await house.deliver() == ["unmatched"]
     await house.put_rows({"new_didomikey": STRANGER})
-    assert await house.after(FIRST_LOOK_AGAIN) == ["written"]
+    assert await house.after(FIRST_RECHECK) == ["written"]
     row = await house.row(STRANGER)
     assert (row["new_newsletter"], row["donotbulkemail"]) == (False, True)
 
 
-async def test_nobody_is_looked_for_longer_than_configured(house: Harness) -> None:
+async def test_a_row_is_looked_for_no_longer_than_configured(house: Harness) -> None:
     await house.receive(says(STRANGER, minute=1, newsletter=True))
     outcomes = await house.deliver()
     for _ in range(60):
@@ -176,7 +176,7 @@ async def test_a_row_that_vanished_and_came_back_gets_every_choice_again(house: 
     await house.receive(says(ONE, minute=2, newsletter=True))
     assert await house.deliver() == ["unmatched"]
     await house.put_rows({"new_didomikey": ONE})
-    assert await house.after(FIRST_LOOK_AGAIN) == ["written"]
+    assert await house.after(FIRST_RECHECK) == ["written"]
     row = await house.row(ONE)
     assert (row["new_newsletter"], row["donotbulkemail"]) == (True, True)
 
@@ -238,7 +238,7 @@ async def test_matching_by_the_contact_id(sandbox: SandboxServer, tmp_path: Path
 CREATED = {
     "lastname": "Unknown",
     "new_newsletter": True,
-    "donotbulkemail": True,  # nobody allowed e-mail ads, and the table's own default would
+    "donotbulkemail": True,  # the person did not allow e-mail ads, and the table's own default would
     "donotphone": True,
     "new_profiling": 100000001,
     "new_profilingobjection": True,
@@ -255,7 +255,7 @@ CREATED = {
         pytest.param("new@example.com", (BY_EMAIL,), "emailaddress1", id="by another column"),
     ],
 )
-async def test_a_created_row_says_no_wherever_nobody_said_yes(
+async def test_a_created_row_refuses_whatever_was_not_granted(
     sandbox: SandboxServer,
     tmp_path: Path,
     *,
@@ -298,7 +298,7 @@ async def test_a_creation_whose_answer_was_lost_makes_one_row(
                 "times": 1,
             }
         )
-        await house.receive(says("somebody@example.com", minute=1, newsletter=False))
+        await house.receive(says("someone@example.com", minute=1, newsletter=False))
         outcomes = await house.deliver()
         outcomes += await house.after(timedelta(minutes=1))
         assert outcomes == ["retried", "written"]
@@ -405,13 +405,13 @@ async def test_a_missing_right_stops_the_sender_until_it_is_granted(house: Harne
     await house.put_faults({"match": {"method": "PATCH"}, **refusal(403, "0x80040220"), "times": 2})
     await house.receive(says(ONE, minute=1, newsletter=False))
     assert await house.deliver() == ["alerted"]
-    alert = house.sender.pace.alert
+    alert = house.sender.rate_limit.alert
     assert alert is not None
     assert "prvWriteContact" in alert.advice
     assert (await house.contact(ONE)).state is DeliveryState.DUE
     assert await house.after(ALERT_PAUSE) == ["alerted"]
     assert await house.after(ALERT_PAUSE) == ["written"]
-    assert house.sender.pace.alert is None
+    assert house.sender.rate_limit.alert is None
 
 
 async def test_a_refusal_of_one_row_does_not_stop_its_neighbours(house: Harness) -> None:
@@ -420,10 +420,10 @@ async def test_a_refusal_of_one_row_does_not_stop_its_neighbours(house: Harness)
     await house.put_faults(fault)
     await house.receive(says(ONE, minute=1, newsletter=True), says(TWO, minute=1, newsletter=True))
     assert sorted(await house.deliver()) == ["alerted", "written"]
-    assert house.sender.pace.alert is None
+    assert house.sender.rate_limit.alert is None
 
 
-async def test_a_mapping_that_no_row_can_take_is_an_alert_and_parks_nobody(
+async def test_a_mapping_that_no_row_can_take_is_an_alert_and_parks_no_contact(
     sandbox: SandboxServer, tmp_path: Path, mode: str
 ) -> None:
     typo = ("newsletter: new_newsletter", "newsletter: new_newsleter")
@@ -431,7 +431,7 @@ async def test_a_mapping_that_no_row_can_take_is_an_alert_and_parks_nobody(
         await house.receive(says(ONE, minute=1, newsletter=False), says(TWO, minute=1, newsletter=False))
         assert await house.deliver() == ["alerted", "alerted"]
         assert await house.after(ALERT_PAUSE) == ["alerted", "alerted"]
-        assert house.sender.pace.alert is not None
+        assert house.sender.rate_limit.alert is not None
     async with open_house(sandbox, tmp_path, mode=mode, clock=house.clock) as mended:
         mended.clock.advance(timedelta(minutes=1))
         assert await mended.deliver() == ["written", "written"]
@@ -446,7 +446,7 @@ async def test_a_wrong_secret_is_an_alert_and_not_a_loop(
     ) as house:
         await house.receive(says(ONE, minute=1, newsletter=False))
         assert await house.deliver() == ["alerted"]
-        alert = house.sender.pace.alert
+        alert = house.sender.rate_limit.alert
         assert alert is not None
         assert "not-the-secret-at-all" not in alert.advice
         assert (await house.contact(ONE)).state is DeliveryState.DUE

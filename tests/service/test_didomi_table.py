@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dataverse_sandbox import running_sandbox
-from didomi_dataverse.admin.explain import read_body
+from didomi_dataverse.admin.explain import interpret_body
 from tests.clocks import START
 from tests.service.harness import open_house, replaced
 
@@ -32,8 +32,8 @@ def at(minutes: float) -> str:
 
 
 @dataclass(frozen=True)
-class About:
-    """One case's person, and Didomi's ids for them."""
+class PersonIds:
+    """The ids of one case's person: ours and Didomi's."""
 
     key: str
 
@@ -67,11 +67,11 @@ class About:
         return {name: value for name, value in whole.items() if value is not ...}
 
 
-def says(kind: str, entity: Json, **more: object) -> Json:
+def envelope(kind: str, entity: Json, **more: object) -> Json:
     return {"type": kind, "regulation": "gdpr", "parameters": {"entity": entity}, **more}
 
 
-def changes(kind: str, new: Json, old: Json | None = None, source: object = ...) -> Json:
+def update(kind: str, new: Json, old: Json | None = None, source: object = ...) -> Json:
     parameters: Json = {"new_entity": new}
     if old is not None:
         parameters["old_entity"] = old
@@ -88,39 +88,40 @@ def of(purpose: str, **more: object) -> Json:
     return {"id": purpose, **more}
 
 
-Bodies = Callable[[About], list[Any]]
+Bodies = Callable[[PersonIds], list[Any]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """`columns`: what the row must hold afterwards; everything else must be as it was. `became`: the last
-    body's disposition, with its reason if any.
-    """
+    """Bodies about one person, and what must come of them."""
 
     name: str
+    """The section of the fact page, and what is special."""
     bodies: Bodies
     columns: Mapping[str, Any] = field(default_factory=dict)
-    became: str = "applied"
+    """What the row must hold afterwards; every other column must be as it was."""
+    disposition: str = "applied"
+    """Of the last body, with its reason if it has one."""
 
 
 def created(*, person: Json | None = None, device: str = "phone", **more: object) -> Bodies:
     """One `event.created`."""
-    return lambda one: [says("event.created", one.event(person=person, device=device, **more))]
+    return lambda one: [envelope("event.created", one.event(person=person, device=device, **more))]
 
 
-def chosen(*entries: Json) -> Bodies:
+def choices(*entries: Json) -> Bodies:
     return created(consents=purposes(*entries))
 
 
 def values(**chosen_values: object) -> Bodies:
     entry = of("profiling", values=chosen_values)
-    return chosen(entry)
+    return choices(entry)
 
 
 def flat(kind: str = "event.created", /, **leaves: object) -> Bodies:
     """A flattened body. `E__` stands for `entity__`."""
 
-    def build(one: About) -> list[Any]:
+    def build(one: PersonIds) -> list[Any]:
         whole = {
             "entity__id": f"E1-{one.key}",
             "entity__organization_id": "acme",
@@ -139,26 +140,30 @@ CASES = [
     # 1.2 Envelope
     Case(
         "1.2 regulation missing",
-        lambda one: [says("event.created", one.event(), regulation=None)],
+        lambda one: [envelope("event.created", one.event(), regulation=None)],
         {NEWS: True},
     ),
     Case(
         "1.2 regulation of the entity",
-        lambda one: [says("event.created", one.event(regulation="gdpr"), regulation=None)],
+        lambda one: [envelope("event.created", one.event(regulation="gdpr"), regulation=None)],
         {NEWS: True},
     ),
     Case(
         "1.2 another regulation of the entity",
-        lambda one: [says("event.created", one.event(regulation="cpra"), regulation=None)],
-        became="skipped regulation_not_mapped",
+        lambda one: [envelope("event.created", one.event(regulation="cpra"), regulation=None)],
+        disposition="skipped regulation_not_mapped",
     ),
-    Case("1.2 unknown type", lambda one: [says("event.archived", one.event())], became="parked unknown_type"),
-    Case("1.2 no parameters", lambda _: [{"type": "event.created"}], became="parked malformed"),
-    Case("1.2 source null", lambda one: [changes("user.updated", one.user(), source=None)], {NEWS: True}),
+    Case(
+        "1.2 unknown type",
+        lambda one: [envelope("event.archived", one.event())],
+        disposition="parked unknown_type",
+    ),
+    Case("1.2 no parameters", lambda _: [{"type": "event.created"}], disposition="parked malformed"),
+    Case("1.2 source null", lambda one: [update("user.updated", one.user(), source=None)], {NEWS: True}),
     Case(
         "1.2 source with its time",
         lambda one: [
-            changes("user.updated", one.user(9), one.user(8, consents=...), {"id": "E7", "created_at": at(3)})
+            update("user.updated", one.user(9), one.user(8, consents=...), {"id": "E7", "created_at": at(3)})
         ],
         {NEWS: True, WHEN: "2026-03-01T06:03:00Z", SOURCE: "E7"},
     ),
@@ -167,58 +172,58 @@ CASES = [
     Case(
         "1.3 event.updated",
         lambda one: [
-            says("event.created", one.event()),
-            changes("event.updated", one.event(updated_at=at(5), consents=purposes(news_no)), one.event()),
+            envelope("event.created", one.event()),
+            update("event.updated", one.event(updated_at=at(5), consents=purposes(news_no)), one.event()),
         ],
         {NEWS: False},
     ),
     Case(
         "1.3 event.deleted",
         lambda one: [
-            says("event.created", one.event()),
-            says("event.deleted", {"id": f"E1-{one.key}", "created_at": at(1)}),
+            envelope("event.created", one.event()),
+            envelope("event.deleted", {"id": f"E1-{one.key}", "created_at": at(1)}),
         ],
         {NEWS: False, WHEN: None, SOURCE: None},
     ),
-    Case("1.3 user.created", lambda one: [says("user.created", one.user())], {NEWS: True}),
+    Case("1.3 user.created", lambda one: [envelope("user.created", one.user())], {NEWS: True}),
     Case(
         "1.3 user.created without consents",
-        lambda one: [says("user.created", one.user(consents=...))],
-        became="skipped no_choices",
+        lambda one: [envelope("user.created", one.user(consents=...))],
+        disposition="skipped no_choices",
     ),
     Case(
         "1.3 user.updated",
-        lambda one: [changes("user.updated", one.user(2), one.user(1, consents=...))],
+        lambda one: [update("user.updated", one.user(2), one.user(1, consents=...))],
         {NEWS: True},
     ),
     Case(
         "1.3 user.updated that changes nothing",
         lambda one: [
-            says("event.created", one.event(5, consents=purposes(news_no))),
-            changes("user.updated", one.user(2, device="laptop"), one.user(1, device="laptop")),
+            envelope("event.created", one.event(5, consents=purposes(news_no))),
+            update("user.updated", one.user(2, device="laptop"), one.user(1, device="laptop")),
         ],
         {NEWS: False},
-        became="unchanged",
+        disposition="unchanged",
     ),
     Case(
         "1.3 user.deleted",
-        lambda one: [says("event.created", one.event()), says("user.deleted", one.user(2))],
+        lambda one: [envelope("event.created", one.event()), envelope("user.deleted", one.user(2))],
         {NEWS: False, WHEN: None, SOURCE: None},
     ),
     # 1.4 Families
     Case(
         "1.4 an event is partial",
         lambda one: [
-            says("event.created", one.event(1)),
-            says("event.created", one.event(2, consents=purposes(of("email_ads", enabled=False)))),
+            envelope("event.created", one.event(1)),
+            envelope("event.created", one.event(2, consents=purposes(of("email_ads", enabled=False)))),
         ],
         {NEWS: True, ADS: True},
     ),
     Case(
         "1.4 both families tell of one action",
         lambda one: [
-            says("event.created", one.event(1)),
-            changes(
+            envelope("event.created", one.event(1)),
+            update(
                 "user.updated",
                 one.user(2),
                 one.user(1, consents=...),
@@ -226,13 +231,13 @@ CASES = [
             ),
         ],
         {NEWS: True, WHEN: "2026-03-01T06:01:00Z"},
-        became="unchanged",
+        disposition="unchanged",
     ),
     Case(
         "1.4 a snapshot heals a lost delivery",
         lambda one: [
-            says("event.created", one.event(1)),
-            changes(
+            envelope("event.created", one.event(1)),
+            update(
                 "user.updated",
                 one.user(5, consents=purposes(news_no)),
                 one.user(4, consents=purposes(news_no)),
@@ -243,51 +248,55 @@ CASES = [
     Case(
         "1.4 two devices merge by time",
         lambda one: [
-            says("event.created", one.event(3, device="laptop", consents=purposes(news_no))),
-            says("event.created", one.event(2)),
+            envelope("event.created", one.event(3, device="laptop", consents=purposes(news_no))),
+            envelope("event.created", one.event(2)),
         ],
         {NEWS: False},
-        became="unchanged",
+        disposition="unchanged",
     ),
     # 1.6 Order and duplicates
     Case(
         "1.6 the update's time counts",
         lambda one: [
-            says("event.created", one.event(3, consents=purposes(news_no))),
-            says("event.created", one.event(1, updated_at=at(9))),
+            envelope("event.created", one.event(3, consents=purposes(news_no))),
+            envelope("event.created", one.event(1, updated_at=at(9))),
         ],
         {NEWS: True},
     ),
     Case(
         "1.6 items are ordered each by itself",
         lambda one: [
-            says("event.created", one.event(3, consents=purposes(news_no))),
-            says("event.created", one.event(2, consents=purposes(news_yes, of("email_ads", enabled=True)))),
+            envelope("event.created", one.event(3, consents=purposes(news_no))),
+            envelope(
+                "event.created", one.event(2, consents=purposes(news_yes, of("email_ads", enabled=True)))
+            ),
         ],
         {NEWS: False, ADS: False},
     ),
     Case(
         "1.6 versions of two users are not compared",
         lambda one: [
-            says("user.created", one.user(90, updated_at=at(1))),
-            says("user.created", one.user(2, updated_at=at(5), device="laptop", consents=purposes(news_no))),
+            envelope("user.created", one.user(90, updated_at=at(1))),
+            envelope(
+                "user.created", one.user(2, updated_at=at(5), device="laptop", consents=purposes(news_no))
+            ),
         ],
         {NEWS: False},
     ),
     Case(
         "1.6 equal times, no wins",
         lambda one: [
-            says("event.created", one.event(1, consents=purposes(news_no))),
-            says("event.created", one.event(2, created_at=at(1))),
+            envelope("event.created", one.event(1, consents=purposes(news_no))),
+            envelope("event.created", one.event(2, created_at=at(1))),
         ],
         {NEWS: False},
-        became="unchanged",
+        disposition="unchanged",
     ),
     Case(
         "1.6 a duplicate",
         lambda one: [
-            says("event.created", one.event()),
-            dict(reversed(says("event.created", one.event()).items())),
+            envelope("event.created", one.event()),
+            dict(reversed(envelope("event.created", one.event()).items())),
         ],
         {NEWS: True},
     ),
@@ -344,31 +353,37 @@ CASES = [
     Case(
         "1.7 two structures",
         flat("event.created", **{"newsletter__enabled": True, "0__id": "newsletter", "0__enabled": False}),
-        became="parked malformed",
+        disposition="parked malformed",
     ),
     # 1.8, 1.10 Organizations and regulations
-    Case("1.8 another organization", created(organization_id="other"), became="parked foreign_organization"),
+    Case(
+        "1.8 another organization",
+        created(organization_id="other"),
+        disposition="parked foreign_organization",
+    ),
     Case(
         "1.10 another regulation",
-        lambda one: [says("event.created", one.event(), regulation="cpra")],
-        became="skipped regulation_not_mapped",
+        lambda one: [envelope("event.created", one.event(), regulation="cpra")],
+        disposition="skipped regulation_not_mapped",
     ),
     Case(
         "1.10 another regulation overwrites nothing",
         lambda one: [
-            says("event.created", one.event(1)),
-            says("event.created", one.event(2, consents=purposes(news_no)), regulation="cpra"),
+            envelope("event.created", one.event(1)),
+            envelope("event.created", one.event(2, consents=purposes(news_no)), regulation="cpra"),
         ],
         {NEWS: True},
-        became="skipped regulation_not_mapped",
+        disposition="skipped regulation_not_mapped",
     ),
     Case(
-        "1.10 in capitals", lambda one: [says("event.created", one.event(), regulation="GDPR")], {NEWS: True}
+        "1.10 in capitals",
+        lambda one: [envelope("event.created", one.event(), regulation="GDPR")],
+        {NEWS: True},
     ),
     Case(
         "1.10 two that disagree",
         created(regulation="cpra"),
-        became="parked regulation_mismatch",
+        disposition="parked regulation_mismatch",
     ),
     # 2.1 Event
     Case("2.1 no id", created(id=...), {NEWS: True, SOURCE: None}),
@@ -390,17 +405,17 @@ CASES = [
     Case(
         "2.1 no organization user id",
         created(person={"organization_user_id": ...}),
-        became="skipped anonymous",
+        disposition="skipped anonymous",
     ),
     Case(
         "2.1 organization user id null",
         created(person={"organization_user_id": None}),
-        became="skipped anonymous",
+        disposition="skipped anonymous",
     ),
     Case("2.1 type of the id", created(person={"organization_user_id_type": "crm"}), {NEWS: True}),
-    Case("2.1 no consents", created(consents=...), became="skipped no_choices"),
-    Case("2.1 consents null", created(consents=None), became="skipped no_choices"),
-    Case("2.1 purposes null", created(consents={"purposes": None}), became="skipped no_choices"),
+    Case("2.1 no consents", created(consents=...), disposition="skipped no_choices"),
+    Case("2.1 consents null", created(consents=None), disposition="skipped no_choices"),
+    Case("2.1 purposes null", created(consents={"purposes": None}), disposition="skipped no_choices"),
     Case("2.1 channels", created(consents={"channels": [of("sms", enabled=False)]}), {"donotphone": True}),
     Case("2.1 channels null", created(consents={"channels": None, "purposes": [news_yes]}), {NEWS: True}),
     Case(
@@ -413,33 +428,35 @@ CASES = [
     # 2.2 User
     Case(
         "2.2 no organization user id",
-        lambda one: [says("user.created", one.user(organization_user_id=...))],
-        became="skipped anonymous",
+        lambda one: [envelope("user.created", one.user(organization_user_id=...))],
+        disposition="skipped anonymous",
     ),
     Case(
         "2.2 metadata and country",
-        lambda one: [says("user.created", one.user(metadata={"loyalty_id": "L8"}, country="DE"))],
+        lambda one: [envelope("user.created", one.user(metadata={"loyalty_id": "L8"}, country="DE"))],
         {NEWS: True, LOYALTY: "L8", COUNTRY: "DE"},
     ),
-    Case("2.2 country null", lambda one: [says("user.created", one.user(country=None))], {NEWS: True}),
+    Case("2.2 country null", lambda one: [envelope("user.created", one.user(country=None))], {NEWS: True}),
     Case(
         "2.2 last seen country",
-        lambda one: [says("user.created", one.user(last_seen_country="DE"))],
+        lambda one: [envelope("user.created", one.user(last_seen_country="DE"))],
         {NEWS: True},
     ),
-    Case("2.2 version as text", lambda one: [says("user.created", one.user(version="7"))], {NEWS: True}),
+    Case("2.2 version as text", lambda one: [envelope("user.created", one.user(version="7"))], {NEWS: True}),
     # 2.3 Purpose entry
-    Case("2.3 enabled", chosen(news_yes), {NEWS: True}),
-    Case("2.3 refused", chosen(news_no), {NEWS: False}),
-    Case("2.3 enabled null", chosen(of("newsletter", enabled=None)), became="skipped no_choices"),
-    Case("2.3 enabled absent", chosen(of("newsletter")), became="skipped no_choices"),
-    Case("2.3 enabled as text", chosen(of("newsletter", enabled="true")), became="parked malformed"),
-    Case("2.3 enabled as number", chosen(of("newsletter", enabled=1)), became="parked malformed"),
-    Case("2.3 objection", chosen(of("profiling", enabled_li=False)), {"new_profilingobjection": True}),
+    Case("2.3 enabled", choices(news_yes), {NEWS: True}),
+    Case("2.3 refused", choices(news_no), {NEWS: False}),
+    Case("2.3 enabled null", choices(of("newsletter", enabled=None)), disposition="skipped no_choices"),
+    Case("2.3 enabled absent", choices(of("newsletter")), disposition="skipped no_choices"),
+    Case("2.3 enabled as text", choices(of("newsletter", enabled="true")), disposition="parked malformed"),
+    Case("2.3 enabled as number", choices(of("newsletter", enabled=1)), disposition="parked malformed"),
+    Case("2.3 objection", choices(of("profiling", enabled_li=False)), {"new_profilingobjection": True}),
     Case(
-        "2.3 objection withdrawn", chosen(of("profiling", enabled_li=True)), {"new_profilingobjection": False}
+        "2.3 objection withdrawn",
+        choices(of("profiling", enabled_li=True)),
+        {"new_profilingobjection": False},
     ),
-    Case("2.3 metadata of a purpose", chosen({**news_yes, "metadata": {"x": 1}}), {NEWS: True}),
+    Case("2.3 metadata of a purpose", choices({**news_yes, "metadata": {"x": 1}}), {NEWS: True}),
     Case("2.3 values", values(topics={"value": "sport,culture"}), {TOPICS: "100000000,100000001"}),
     Case(
         "2.3 values with blanks and repeats",
@@ -456,68 +473,68 @@ CASES = [
         "2.3 value empty",
         lambda one: [
             *values(topics={"value": "sport"})(one),
-            says(
+            envelope(
                 "event.created",
                 one.event(2, consents=purposes(of("profiling", values={"topics": {"value": ""}}))),
             ),
         ],
         {TOPICS: None},
     ),
-    Case("2.3 value null", values(topics={"value": None}), became="skipped no_choices"),
-    Case("2.3 no value", values(topics={}), became="skipped no_choices"),
+    Case("2.3 value null", values(topics={"value": None}), disposition="skipped no_choices"),
+    Case("2.3 no value", values(topics={}), disposition="skipped no_choices"),
     Case("2.3 a list of values", values(topics={"value": ["sport"]}), {TOPICS: "100000000"}),
-    Case("2.3 values null", chosen({**news_yes, "values": None}), {NEWS: True}),
+    Case("2.3 values null", choices({**news_yes, "values": None}), {NEWS: True}),
     Case(
         "2.3 values without a choice on the purpose",
-        chosen(of("profiling", enabled=None, values={"topics": {"value": "sport"}})),
+        choices(of("profiling", enabled=None, values={"topics": {"value": "sport"}})),
         {TOPICS: "100000000"},
     ),
     Case("2.3 an unknown value", values(frequency={"value": "hourly"})),
     Case(
         "2.3 a preference of any purpose",
-        chosen(of("elsewhere", values={"language": {"value": "fr"}})),
+        choices(of("elsewhere", values={"language": {"value": "fr"}})),
         {"new_language": "fr"},
     ),
     Case(
         "2.3 nested channels",
-        chosen(of("profiling", channels=[of("email", enabled=False)])),
+        choices(of("profiling", channels=[of("email", enabled=False)])),
         {"new_profilingbyemail": False},
     ),
     Case(
         "2.3 nested preferences refused",
-        chosen(of("profiling", preferences=[of("topics", enabled=False)])),
+        choices(of("profiling", preferences=[of("topics", enabled=False)])),
         {TOPICS: None},
     ),
     # 2.4, 2.5 Identity
     Case(
         "2.5 in capitals and with blanks",
         lambda one: [
-            says("event.created", one.event(person={"organization_user_id": f" {one.key.upper()} "}))
+            envelope("event.created", one.event(person={"organization_user_id": f" {one.key.upper()} "}))
         ],
         {NEWS: True},
     ),
     Case(
         "2.5 assigned later",
-        lambda one: [changes("user.updated", one.user(2), one.user(1, organization_user_id=...))],
+        lambda one: [update("user.updated", one.user(2), one.user(1, organization_user_id=...))],
         {NEWS: True},
     ),
     Case(
         "2.5 a number",
-        lambda one: [says("event.created", one.event(person={"organization_user_id": int(one.key)}))],
+        lambda one: [envelope("event.created", one.event(person={"organization_user_id": int(one.key)}))],
         {NEWS: True},
     ),
     Case(
         "2.5 no identifier at all",
         created(person={"organization_user_id": {"a": 1}}),
-        became="parked identity_unusable",
+        disposition="parked identity_unusable",
     ),
     # 3.1 Approval
-    Case("3.1 pending", created(status="pending_approval"), became="skipped pending_approval"),
+    Case("3.1 pending", created(status="pending_approval"), disposition="skipped pending_approval"),
     Case(
         "3.1 pending, then confirmed",
         lambda one: [
-            says("event.created", one.event(status="pending_approval")),
-            changes(
+            envelope("event.created", one.event(status="pending_approval")),
+            update(
                 "event.updated",
                 one.event(status="confirmed", updated_at=at(9)),
                 one.event(status="pending_approval"),
@@ -528,45 +545,45 @@ CASES = [
     Case(
         "3.1 confirmed, then pending",
         lambda one: [
-            says("event.created", one.event()),
-            changes("event.updated", one.event(status="pending_approval"), one.event(status="confirmed")),
+            envelope("event.created", one.event()),
+            update("event.updated", one.event(status="pending_approval"), one.event(status="confirmed")),
         ],
         {NEWS: True},
-        became="parked confirmation_revoked",
+        disposition="parked confirmation_revoked",
     ),
-    Case("3.1 unknown status", created(status="revoked"), became="parked unknown_status"),
+    Case("3.1 unknown status", created(status="revoked"), disposition="parked unknown_status"),
     # 3.2 Deletes
     Case(
         "3.2 what was chosen before counts again",
         lambda one: [
-            says("event.created", one.event(1, consents=purposes(news_no))),
-            says("event.created", one.event(2)),
-            says("event.deleted", {"id": f"E2-{one.key}", "created_at": at(2)}),
+            envelope("event.created", one.event(1, consents=purposes(news_no))),
+            envelope("event.created", one.event(2)),
+            envelope("event.deleted", {"id": f"E2-{one.key}", "created_at": at(2)}),
         ],
         {NEWS: False, WHEN: "2026-03-01T06:01:00Z"},
     ),
     Case(
         "3.2 a delete never grants",
         lambda one: [
-            says("event.created", one.event(1)),
-            says("event.created", one.event(2, consents=purposes(news_no))),
-            says("event.deleted", {"id": f"E2-{one.key}", "created_at": at(2)}),
+            envelope("event.created", one.event(1)),
+            envelope("event.created", one.event(2, consents=purposes(news_no))),
+            envelope("event.deleted", {"id": f"E2-{one.key}", "created_at": at(2)}),
         ],
         {NEWS: False},
-        became="parked delete_would_grant",
+        disposition="parked delete_would_grant",
     ),
     Case(
         "3.2 a delete that comes first",
         lambda one: [
-            says("event.deleted", {"id": f"E1-{one.key}", "created_at": at(1)}),
-            says("event.created", one.event()),
+            envelope("event.deleted", {"id": f"E1-{one.key}", "created_at": at(1)}),
+            envelope("event.created", one.event()),
         ],
         {NEWS: False, WHEN: None, SOURCE: None},
     ),
     Case(
         "3.2 a delete of an event never heard of",
-        lambda one: [says("event.deleted", {"id": f"E9-{one.key}", "created_at": at(1)})],
-        became="parked deleted_event_unknown",
+        lambda one: [envelope("event.deleted", {"id": f"E9-{one.key}", "created_at": at(1)})],
+        disposition="parked deleted_event_unknown",
     ),
     Case(
         "3.2 deleted values",
@@ -574,32 +591,32 @@ CASES = [
             *values(topics={"value": "sport"}, interests={"value": "film"}, frequency={"value": "daily"})(
                 one
             ),
-            says("event.deleted", {"id": f"E1-{one.key}", "created_at": at(1)}),
+            envelope("event.deleted", {"id": f"E1-{one.key}", "created_at": at(1)}),
         ],
         {TOPICS: None, "new_likesfilm": False, "new_likesmusic": False, "new_frequency": None},
     ),
     Case(
         "3.2 another user with the same id remains",
         lambda one: [
-            says("event.created", one.event(1)),
-            says(
+            envelope("event.created", one.event(1)),
+            envelope(
                 "event.created",
                 one.event(2, device="laptop", consents=purposes(of("email_ads", enabled=True))),
             ),
-            says("user.deleted", one.user(2)),
+            envelope("user.deleted", one.user(2)),
         ],
         {NEWS: False, ADS: False},
     ),
     Case(
         "3.2 inverted columns say no consent, too",
         lambda one: [
-            *chosen(of("email_ads", enabled=True), of("profiling", enabled=True, enabled_li=True))(one),
-            says("user.deleted", one.user(2)),
+            *choices(of("email_ads", enabled=True), of("profiling", enabled=True, enabled_li=True))(one),
+            envelope("user.deleted", one.user(2)),
         ],
         {ADS: True, PROFILING: 100000001, "new_profilingobjection": True, "new_profilingon": None},
     ),
     # 3.3 One click
-    Case("3.3 propagated", chosen({**news_yes, "propagation": True}), {NEWS: True}),
+    Case("3.3 propagated", choices({**news_yes, "propagation": True}), {NEWS: True}),
     Case(
         "3.3 a propagated value",
         values(topics={"value": "sport", "from_propagation": True}),
@@ -609,27 +626,27 @@ CASES = [
     Case(
         "8.2-2 an old event that comes late",
         lambda one: [
-            says("event.created", one.event(9, consents=purposes(news_no))),
-            says("event.created", one.event(1, created_at="2024-01-01T00:00:00Z")),
+            envelope("event.created", one.event(9, consents=purposes(news_no))),
+            envelope("event.created", one.event(1, created_at="2024-01-01T00:00:00Z")),
         ],
         {NEWS: False},
-        became="unchanged",
+        disposition="unchanged",
     ),
-    Case("8.2-12 a purpose that occurs twice", chosen(news_yes, news_no), {NEWS: False}),
+    Case("8.2-12 a purpose that occurs twice", choices(news_yes, news_no), {NEWS: False}),
     Case(
         "8.2-13 null after true",
         lambda one: [
-            says("event.created", one.event(1)),
-            says("event.created", one.event(2, consents=purposes(of("newsletter", enabled=None)))),
+            envelope("event.created", one.event(1)),
+            envelope("event.created", one.event(2, consents=purposes(of("newsletter", enabled=None)))),
         ],
         {NEWS: True},
-        became="skipped no_choices",
+        disposition="skipped no_choices",
     ),
     Case(
         "8.2-14 missing from the snapshot",
         lambda one: [
-            says("event.created", one.event(1)),
-            says("user.created", one.user(5, consents=purposes(of("email_ads", enabled=True)))),
+            envelope("event.created", one.event(1)),
+            envelope("user.created", one.user(5, consents=purposes(of("email_ads", enabled=True)))),
         ],
         {NEWS: True, ADS: False},
     ),
@@ -637,8 +654,8 @@ CASES = [
         "8.2-15 a list",
         lambda one: [
             [
-                says("event.created", one.event(1)),
-                says("event.created", one.event(2, consents=purposes(news_no))),
+                envelope("event.created", one.event(1)),
+                envelope("event.created", one.event(2, consents=purposes(news_no))),
             ]
         ],
         {NEWS: False},
@@ -647,18 +664,18 @@ CASES = [
 
 
 @dataclass
-class Played:
+class CaseResult:
     """What became of one case."""
 
-    became: str
+    disposition: str
     before: Json
     after: Json
 
 
-async def _play(folder: Path, certificates: Path) -> dict[str, Played]:
+async def _run_cases(folder: Path, certificates: Path) -> dict[str, CaseResult]:
     keys = {case.name: str(100_000 + number) for number, case in enumerate(CASES)}
     with_organization = replaced(("didomi:", "didomi:\n  organization_id: acme"))
-    became: dict[str, str] = {}
+    dispositions: dict[str, str] = {}
     async with (
         running_sandbox(certificates) as sandbox,
         open_house(sandbox, folder, change=with_organization) as house,
@@ -666,31 +683,31 @@ async def _play(folder: Path, certificates: Path) -> dict[str, Played]:
         await house.put_rows(*({"new_didomikey": key} for key in keys.values()))
         before = {row["new_didomikey"]: row for row in await house.rows()}
         for case in CASES:
-            for body in case.bodies(About(keys[case.name])):
-                notifications = read_body(
+            for body in case.bodies(PersonIds(keys[case.name])):
+                notifications = interpret_body(
                     house.configuration, json.dumps(body).encode(), now=house.clock.now()
                 )
-                recorded = await house.ledger.inbox.ingest(notifications)
-                last = recorded[-1]
-                became[case.name] = f"{last.disposition} {last.reason or ''}".strip()
+                ingested = await house.ledger.inbox.ingest(notifications)
+                last = ingested[-1]
+                dispositions[case.name] = f"{last.disposition} {last.reason or ''}".strip()
         await house.deliver()
         after = {row["new_didomikey"]: row for row in await house.rows()}
-    return {name: Played(became[name], before[key], after[key]) for name, key in keys.items()}
+    return {name: CaseResult(dispositions[name], before[key], after[key]) for name, key in keys.items()}
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory, sandbox_folder: Path) -> dict[str, Played]:
-    return asyncio.run(_play(tmp_path_factory.mktemp("rows"), sandbox_folder))
+def results(tmp_path_factory: pytest.TempPathFactory, sandbox_folder: Path) -> dict[str, CaseResult]:
+    return asyncio.run(_run_cases(tmp_path_factory.mktemp("rows"), sandbox_folder))
 
 
-# What every write brings along; a case that cares names them.
+# Columns that every write changes; a case that tests them names them.
 _STAMPS = {WHEN, SOURCE, "new_profilingon", "modifiedon", "versionnumber"}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_row_of_the_fact_page(played: dict[str, Played], case: Case) -> None:
-    was = played[case.name]
-    assert was.became == case.became
+def test_a_row_of_the_fact_page(results: dict[str, CaseResult], case: Case) -> None:
+    was = results[case.name]
+    assert was.disposition == case.disposition
     assert {name: was.after[name] for name in case.columns} == dict(case.columns)
     elsewhere = was.after.keys() - case.columns.keys() - _STAMPS
     assert {name: was.after[name] for name in elsewhere} == {name: was.before[name] for name in elsewhere}

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from didomi_dataverse.dataverse.errors.classify import Action, advice_for, classify
+from didomi_dataverse.dataverse.errors.classify import classify
+from didomi_dataverse.dataverse.errors.entry import Action
 from didomi_dataverse.dataverse.replies import Answered
 from didomi_dataverse.dataverse.requests import Condition
 from didomi_dataverse.ledger.delivery_state import DeliveryState
@@ -124,7 +125,7 @@ async def test_a_row_of_the_catalogue_strikes_its_contact_alone(
     house: Harness, status: int, code: str, action: Action, outcome: str
 ) -> None:
     answered = Answered(status=status, code=code)
-    assert classify(answered, Condition.UPDATE_ONLY, alone=True) is action
+    assert classify(answered, Condition.UPDATE_ONLY).action_alone is action
     await house.put_faults(strikes_one(status, code, method="PATCH"))
     await house.receive(*(says(key, minute=1, newsletter=True) for key in (ONE, TWO, THREE)))
 
@@ -133,7 +134,7 @@ async def test_a_row_of_the_catalogue_strikes_its_contact_alone(
     for neighbour in (TWO, THREE):
         assert (await house.row(neighbour))["new_newsletter"] is True
     await assert_told(house, answered, outcome)
-    assert house.sender.pace.alert is None, "one row's trouble stops nobody"
+    assert house.sender.rate_limit.alert is None, "one row's trouble does not stop the sender"
     assert house.is_paused() is (action is Action.WAIT)
     # What can pass by itself does; what cannot stays where a person finds it.
     await house.after(MENDED)
@@ -154,7 +155,7 @@ async def assert_told(house: Harness, answered: Answered, outcome: str) -> None:
     assert (attempt.status, attempt.code) == (answered.status, answered.code)
     assert "It was refused." in attempt.message
     if outcome in {"parked", "alerted", "retried"}:
-        assert attempt.message.startswith(advice_for(answered, Condition.UPDATE_ONLY))
+        assert attempt.message.startswith(classify(answered, Condition.UPDATE_ONLY).entry.advice)
     if outcome == "parked":
         assert contact.reason == "rejected"
     # Only what may be the row's own trouble uses up patience with it.
@@ -181,7 +182,7 @@ class TestInABulkMessage:
         self, house: Harness, status: int, code: str, action: Action, outcome: str
     ) -> None:
         answered = Answered(status=status, code=code)
-        assert classify(answered, Condition.UPDATE_ONLY, alone=True) is action
+        assert classify(answered, Condition.UPDATE_ONLY).action_alone is action
         await house.put_faults(
             strikes_one(status, code, method="POST", path="CRM.UpdateMultiple"),
             strikes_one(status, code, method="PATCH"),

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
-from didomi_dataverse.delivery.sender import Lease, Sender
-from didomi_dataverse.delivery.worker import GATHER_FOR, DeliveryWorker
+from didomi_dataverse.delivery.sender import Sender
+from didomi_dataverse.delivery.worker import GATHER_TIME, DeliveryWorker
 from didomi_dataverse.ledger.claims import DeliveryQueue
-from tests.service.limited_dataverse import Tenure
+from tests.service.limited_dataverse import FakeMembership
 from tests.virtual_time import LoopClock, run
 
-GATHERED_S = GATHER_FOR.total_seconds()
+GATHERED_S = GATHER_TIME.total_seconds()
 CALL_S = 0.1
 ROWS = 50
 
@@ -40,13 +40,11 @@ class Arrivals:
 class Calls:
     """A sender whose calls take their time: when each began, and how long its contacts had waited."""
 
-    pace: RateLimitState = field(
-        default_factory=lambda: RateLimitState.at_start(max_parallel=8, max_rows=ROWS)
+    rate_limit: RateLimitState = field(
+        default_factory=lambda: RateLimitState.initial(max_parallel=8, max_rows=ROWS)
     )
-    tenure: Tenure = field(default_factory=Tenure)
-    lease: Lease = field(
-        default_factory=lambda: Lease(holds_for=timedelta(minutes=5), longest_call=timedelta(minutes=2))
-    )
+    membership: FakeMembership = field(default_factory=FakeMembership)
+    lease: timedelta = timedelta(minutes=5)
     began: list[float] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
 
@@ -86,7 +84,7 @@ def test_a_steady_stream_goes_out_in_few_calls() -> None:
     assert max(calls.waited) <= 1.01 * GATHERED_S
 
 
-def test_who_comes_alone_waits_for_nobody() -> None:
+def test_a_contact_that_comes_alone_does_not_wait() -> None:
     calls = delivered([1, 2, 3])
 
     assert calls.began == [1, 2, 3]

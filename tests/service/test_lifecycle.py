@@ -26,7 +26,7 @@ from tests.service.harness import Harness, open_house, replaced
 _T = TypeVar("_T")
 
 LATE = "customer-0002"
-"""Has no row until somebody creates one."""
+"""Has no row until one is created."""
 
 PEOPLE = ("customer-0001", LATE)
 COLUMNS: Mapping[str, str] = {"newsletter": "new_newsletter", "email_ads": "donotbulkemail"}
@@ -233,9 +233,9 @@ class DeliveryLife(RuleBasedStateMachine):
     async def _claimed(self, limit: int) -> _Held:
         claimed_at, sender = self._clock.monotonic(), self._house.sender
         claims = await self._house.ledger.queue.claim(
-            now=self._clock.now(), limit=limit, lease=sender.lease.holds_for, holder=sender.tenure.holder
+            now=self._clock.now(), limit=limit, lease=sender.lease, holder=sender.membership.holder
         )
-        return _Held(claims, claimed_at, sender.tenure.holder)
+        return _Held(claims, claimed_at, sender.membership.holder)
 
     async def _deliver_held(self, held: _Held) -> None:
         await self._house.sender.deliver(held.claims, claimed_at=held.claimed_at, holder=held.holder)
@@ -271,7 +271,7 @@ class DeliveryLife(RuleBasedStateMachine):
 
     @rule(said=_said, minutes=st.sampled_from([0, 20]))
     def an_answer_is_settled_late(self, said: Sequence[_Said], minutes: int) -> None:
-        """When the lease may have ended, and somebody else may have written something else."""
+        """When the lease may have ended, and another may have written something else."""
 
         async def late() -> None:
             sender = self._house.sender
@@ -386,7 +386,7 @@ class DeliveryLife(RuleBasedStateMachine):
         return settled
 
     async def _reckon(self) -> None:
-        """With nothing in the way any more, everybody who was ever spoken of is right in the end."""
+        """With nothing in the way any more, every person who was ever named is right in the end."""
         await self._house.put_faults()
         await self._create_late_row()
         await self._house.ledger.commands.retry_parked(now=self._clock.now())

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from dataverse_sandbox import Limits
-from tests.service.limited_dataverse import Call, LimitedDataverse, Replica
+from tests.service.limited_dataverse import CountedCall, LimitedDataverse, Replica
 from tests.virtual_time import run
 
 WINDOW_S = 300
@@ -34,7 +34,7 @@ LIMITS = {
 MODES = ["batch", "multiple", "single"]
 
 
-def calls_of(seconds: Sequence[Call]) -> int:
+def calls_of(seconds: Sequence[CountedCall]) -> int:
     return sum(not call.is_refused for call in seconds)
 
 
@@ -56,7 +56,7 @@ def refused(dataverse: LimitedDataverse, start: float, end: float) -> float:
     return sum(call.is_refused for call in calls) / len(calls)
 
 
-def most_within(calls: Sequence[Call], seconds: float) -> int:
+def most_within(calls: Sequence[CountedCall], seconds: float) -> int:
     """The most calls that came within so short a time."""
     return max(sum(first.at <= call.at < first.at + seconds for call in calls) for first in calls)
 

@@ -38,9 +38,9 @@ async def run(config: Path, *words: str) -> Result:
 
 
 async def answer(config: Path, *words: str, exit_code: int = 0) -> Any:  # noqa: ANN401 - JSON
-    told = await run(config, *words, "--json")
-    assert told.exit_code == exit_code, told.output
-    return json.loads(told.stdout)
+    result = await run(config, *words, "--json")
+    assert result.exit_code == exit_code, result.output
+    return json.loads(result.stdout)
 
 
 def personal(key: str = ONE) -> Body:
@@ -59,23 +59,23 @@ def personal(key: str = ONE) -> Body:
 SECRETS = (ONE, "device-of-ada", LOYALTY, "call me", "proof-of-ada")
 
 
-async def test_the_list_names_nobody(house: Harness, config: Path) -> None:
+async def test_the_list_masks_people(house: Harness, config: Path) -> None:
     await house.receive(personal())
     await house.receive(says(None, minute=1, newsletter=True))
-    told = await run(config, "notifications", "list")
-    assert told.exit_code == 0, told.output
-    assert [line.split("  ")[2] for line in told.stdout.splitlines()] == [
-        "event.created: skipped (anonymous), nobody named",
+    result = await run(config, "notifications", "list")
+    assert result.exit_code == 0, result.output
+    assert [line.split("  ")[2] for line in result.stdout.splitlines()] == [
+        "event.created: skipped (anonymous), no person named",
         "event.created: applied, c***1 (13 characters)",
     ]
-    assert not any(secret in told.output for secret in SECRETS)
+    assert not any(secret in result.output for secret in SECRETS)
 
 
 @pytest.mark.parametrize(
     ("words", "count"),
     [
         pytest.param(("--person", "CUSTOMER-0001"), 2, id="person, however spelt"),
-        pytest.param(("--person", "nobody"), 0, id="nobody"),
+        pytest.param(("--person", "unknown"), 0, id="unknown person"),
         pytest.param(("--disposition", "skipped"), 1, id="disposition"),
         pytest.param(("--reason", "anonymous"), 1, id="reason"),
         pytest.param(("--type", "event.created"), 3, id="type"),
@@ -94,19 +94,19 @@ async def test_the_list_is_narrowed(house: Harness, config: Path, words: tuple[s
 
 
 @pytest.mark.parametrize("since", ["yesterday", "99999999999d"])
-async def test_a_time_that_is_none_is_a_usage_error(config: Path, since: str) -> None:
+async def test_an_invalid_time_is_a_usage_error(config: Path, since: str) -> None:
     assert (await run(config, "notifications", "list", "--since", since)).exit_code == 2
 
 
-async def test_one_notification_shows_what_it_means_and_names_nobody(house: Harness, config: Path) -> None:
+async def test_one_notification_shows_what_it_means_and_masks_people(house: Harness, config: Path) -> None:
     (recorded,) = await house.receive(personal())
-    told = await run(config, "notifications", "show", recorded.digest[:12])
+    result = await run(config, "notifications", "show", recorded.digest[:12])
     shown = await answer(config, "notifications", "show", recorded.digest)
 
-    assert told.exit_code == 0
-    assert "choice:    gdpr.purposes.newsletter.consent = yes" in told.stdout
-    assert "column:    new_newsletter = yes    by mapping.gdpr.purposes.newsletter" in told.stdout
-    assert not any(secret in told.output + json.dumps(shown) for secret in SECRETS)
+    assert result.exit_code == 0
+    assert "choice:    gdpr.purposes.newsletter.consent = yes" in result.stdout
+    assert "column:    new_newsletter = yes    by mapping.gdpr.purposes.newsletter" in result.stdout
+    assert not any(secret in result.output + json.dumps(shown) for secret in SECRETS)
     entity = shown["body"]["parameters"]["entity"]
     assert entity["consents"]["purposes"][0] == {"id": "newsletter", "enabled": True}
     assert (entity["user"]["organization_user_id"], entity["user"]["metadata"]) == (
@@ -120,16 +120,16 @@ async def test_one_notification_shows_what_it_means_and_names_nobody(house: Harn
 
 async def test_the_body_is_shown_when_asked_for_and_said_to_be_personal(house: Harness, config: Path) -> None:
     (recorded,) = await house.receive(personal())
-    told = await run(config, "notifications", "show", recorded.digest, "--raw")
-    assert all(secret in told.stdout for secret in SECRETS)
-    assert "personal" in told.stderr
+    result = await run(config, "notifications", "show", recorded.digest, "--raw")
+    assert all(secret in result.stdout for secret in SECRETS)
+    assert "personal" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("notification_id", "message"),
     [
         pytest.param("0000", "No notification's id begins with 0000", id="unknown"),
-        pytest.param("zzzz", "is no notification's id", id="not hex"),
+        pytest.param("zzzz", "is not a notification id", id="not hex"),
         pytest.param("00", "at least 4 hex digits", id="too short"),
     ],
 )
@@ -138,9 +138,9 @@ async def test_a_notification_that_is_not_there_is_a_failure(
     notification_id: str,
     message: str,
 ) -> None:
-    told = await run(config, "notifications", "show", notification_id)
-    assert told.exit_code == 1
-    assert message in told.stderr
+    result = await run(config, "notifications", "show", notification_id)
+    assert result.exit_code == 1
+    assert message in result.stderr
 
 
 async def test_a_replay_lets_count_what_todays_configuration_accepts(
@@ -219,14 +219,14 @@ async def test_a_body_that_still_cannot_be_read_stays_parked(house: Harness, con
         pytest.param(("abcd", "--reason", "malformed"), id="a reason for one"),
     ],
 )
-async def test_a_replay_of_who_knows_what_is_a_usage_error(
+async def test_a_replay_without_a_clear_selection_is_a_usage_error(
     config: Path,
     words: tuple[str, ...],
 ) -> None:
     assert (await run(config, "notifications", "replay", *words)).exit_code == 2
 
 
-async def test_somebody_without_a_row_is_looked_for_at_once(house: Harness, config: Path) -> None:
+async def test_a_person_without_a_row_is_looked_for_at_once(house: Harness, config: Path) -> None:
     await house.receive(says("customer-9999", minute=1, newsletter=False))
     assert await house.deliver() == ["unmatched"]
     await house.put_rows({"new_didomikey": "customer-9999"})
@@ -252,10 +252,10 @@ async def test_a_parked_person_is_shown_by_number(house: Harness, config: Path) 
     await house.put_faults(REJECTED)
     assert await house.deliver() == ["parked"]
     (parked,) = (await answer(config, "parked", "list"))["contacts"]
-    told = await run(config, "contacts", "show", parked["id"])
-    assert told.exit_code == 0, told.output
-    assert told.stdout.startswith(f"{ONE}: parked (rejected)")
-    assert "0x80044331" in told.stdout
+    result = await run(config, "contacts", "show", parked["id"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{ONE}: parked (rejected)")
+    assert "0x80044331" in result.stdout
     assert "'#12'" in (await run(config, "contacts", "show", "--help")).stdout
 
 
@@ -269,14 +269,14 @@ async def test_a_parked_person_is_listed_with_when_that_was(house: Harness, conf
         "2026-03-01T12:00:00.000+00:00",
         "2026-03-01T12:05:00.000+00:00",
     )
-    told = await run(config, "parked", "list")
-    assert f"parked 2026-03-01T12:05:00.000+00:00  {parked['id']}  rejected" in told.stdout
+    result = await run(config, "parked", "list")
+    assert f"parked 2026-03-01T12:05:00.000+00:00  {parked['id']}  rejected" in result.stdout
 
 
-async def test_a_number_of_nobody_says_where_numbers_come_from(config: Path) -> None:
-    told = await run(config, "contacts", "show", "#999")
-    assert told.exit_code == 1
-    assert "No contact has the number #999. Take one from `parked list`." in told.stderr
+async def test_an_unknown_number_says_where_numbers_come_from(config: Path) -> None:
+    result = await run(config, "contacts", "show", "#999")
+    assert result.exit_code == 1
+    assert "No contact has the number #999. Take one from `parked list`." in result.stderr
 
 
 async def test_as_many_attempts_are_shown_as_are_asked_for(house: Harness, config: Path) -> None:
@@ -288,23 +288,23 @@ async def test_as_many_attempts_are_shown_as_are_asked_for(house: Harness, confi
     assert (await run(config, "contacts", "show", ONE, "--limit", "0")).exit_code == 2
 
 
-async def test_a_retry_and_a_discard_count_nobody_twice(house: Harness, config: Path) -> None:
+async def test_a_retry_and_a_discard_count_nothing_twice(house: Harness, config: Path) -> None:
     await house.receive(says("customer-9999", minute=1, newsletter=True))
     await house.deliver()
-    told = await run(config, "contacts", "retry", "customer-9999", "CUSTOMER-9999")
-    assert told.stdout.strip() == "1 is due now."
+    result = await run(config, "contacts", "retry", "customer-9999", "CUSTOMER-9999")
+    assert result.stdout.strip() == "1 is due now."
     (recorded,) = await house.receive({"type": "event.invented", "parameters": {}})
-    told = await run(config, "parked", "discard", recorded.digest, recorded.digest[:12])
-    assert told.stdout.strip() == "1 was parked, and is skipped now."
+    result = await run(config, "parked", "discard", recorded.digest, recorded.digest[:12])
+    assert result.stdout.strip() == "1 was parked, and is skipped now."
 
 
 async def test_everything_parked_is_retried(house: Harness, config: Path) -> None:
     body: Body = {"type": "event.invented", "parameters": {}}
     await house.receive(body)
-    told = await run(config, "parked", "retry")
-    assert told.exit_code == 1
-    assert "1 of 1 are still parked" in told.stderr
-    assert "parked -> parked (unknown_type)" in told.stdout
+    result = await run(config, "parked", "retry")
+    assert result.exit_code == 1
+    assert "1 of 1 are still parked" in result.stderr
+    assert "parked -> parked (unknown_type)" in result.stdout
 
 
 async def test_everything_is_sent_again_after_a_resync(house: Harness, config: Path) -> None:
@@ -320,7 +320,7 @@ async def test_everything_is_sent_again_after_a_resync(house: Harness, config: P
     assert (await house.row(TWO))["new_newsletter"] is True
 
 
-async def test_who_is_being_written_is_not_resynced(house: Harness, config: Path) -> None:
+async def test_a_contact_that_is_being_written_is_not_resynced(house: Harness, config: Path) -> None:
     """What is on its way would be remembered as confirmed, and the resync forgotten."""
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.ledger.queue.claim(now=house.clock.now(), limit=1, lease=timedelta(minutes=5))
@@ -328,12 +328,12 @@ async def test_who_is_being_written_is_not_resynced(house: Harness, config: Path
 
 
 @pytest.mark.parametrize("command", ["retry", "resync"])
-@pytest.mark.parametrize("who", ["nobody", "#999", " "])
-async def test_nobody_is_retried_under_an_unknown_name(
+@pytest.mark.parametrize("who", ["unknown", "#999", " "])
+async def test_an_unknown_name_is_a_failure(
     config: Path,
     command: str,
     who: str,
 ) -> None:
-    told = await run(config, "contacts", command, who)
-    assert told.exit_code == 1
-    assert "Didomi" in told.stderr
+    result = await run(config, "contacts", command, who)
+    assert result.exit_code == 1
+    assert "Didomi" in result.stderr

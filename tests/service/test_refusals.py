@@ -76,7 +76,7 @@ class _Dying:
 
 
 async def test_a_lease_that_ended_leaves_nothing_taken_for_known(house: Harness) -> None:
-    """Whoever held it may have written something that it could not settle any more."""
+    """Its holder may have written something that it could not settle any more."""
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.deliver()
     await house.receive(says(ONE, minute=2, email_ads=True))
@@ -88,33 +88,33 @@ async def test_a_lease_that_ended_leaves_nothing_taken_for_known(house: Harness)
 
 
 class Ending:
-    """The tenure of a replica that cannot beat any more, just after it began a call."""
+    """The membership of a replica whose heartbeats fail, just after it began a call."""
 
     holder = "0123456789abcdef"
-    may_begin = True
+    has_time = True
     replicas = 1
 
-    def left(self, _holder: str) -> timedelta:
+    def time_left(self, _holder: str) -> timedelta:
         return timedelta(0)
 
-    async def begin(self) -> None:
-        """Nobody is told."""
+    async def join(self) -> None:
+        """Tells no one."""
 
     async def leave(self) -> None:
-        """Nobody is told."""
+        """Tells no one."""
 
 
 async def test_what_a_call_that_was_given_up_sent_is_not_taken_for_known(house: Harness) -> None:
     await house.receive(says(ONE, minute=1, newsletter=False))
     await house.deliver()
-    tenure = house.sender.tenure
-    house.sender.tenure = Ending()
+    membership = house.sender.membership
+    house.sender.membership = Ending()
     await house.receive(says(ONE, minute=2, newsletter=True))
     assert await house.deliver() == ["retried"]
     contact = await house.contact(ONE)
     assert contact.state is DeliveryState.DUE
     assert "new_newsletter" not in contact.written
-    house.sender.tenure = tenure
+    house.sender.membership = membership
     assert await house.after(timedelta(minutes=1)) == ["written"]
     assert (await house.row(ONE))["new_newsletter"] is True
 
@@ -130,7 +130,7 @@ async def test_a_call_is_not_begun_for_a_name_that_lost_its_claims(house: Harnes
     assert house.heard.exchanges == []
 
 
-async def test_a_refusal_is_written_again_when_nobody_knows_what_the_row_holds(house: Harness) -> None:
+async def test_a_refusal_is_written_again_when_it_is_not_known_what_the_row_holds(house: Harness) -> None:
     """No, then yes in a call whose answer is lost, then no: the last no must not look like the first one."""
     await house.receive(repeated(2, -80, enabled=False))
     await house.deliver()
@@ -173,7 +173,7 @@ async def test_an_outage_uses_up_no_patience_with_a_row(house: Harness) -> None:
     assert await house.after(timedelta(minutes=1)) == ["retried"]
 
 
-async def test_rows_that_only_their_owner_may_write_hold_up_nobody_else(house: Harness) -> None:
+async def test_rows_that_only_their_owner_may_write_do_not_hold_up_the_others(house: Harness) -> None:
     keys = [f"closed-{number:02}" for number in range(40)]
     await house.put_rows(*({"new_didomikey": key} for key in [*keys, ONE]))
     closed = {"status": 403, "body": {"error": {"code": "0x80048306", "message": "No."}}}
@@ -213,7 +213,7 @@ async def test_a_fault_of_the_mapping_is_seen_on_a_quiet_day_too(
             await house.receive(event_created(event(f"e-{number}", who, said, created_at=at(1))))
             outcomes += await house.deliver()
         assert outcomes == expected
-        assert house.sender.pace.alert is not None
+        assert house.sender.rate_limit.alert is not None
 
 
 async def test_a_refusal_collected_before_the_last_snapshot_and_told_after_it_counts(house: Harness) -> None:
@@ -301,13 +301,13 @@ async def test_people_parked_as_unmatched_are_created_once_that_is_allowed(
 
 
 async def test_a_claim_whose_answer_was_lost_is_given_back_and_delivered(house: Harness) -> None:
-    """A lease of somebody who is at work does not end, so nobody else would ever take it."""
+    """A lease of a replica at work does not end, so no other would ever take it."""
     await house.receive(says(ONE, minute=1, newsletter=False))
     house.worker._ledger = _Forgetful(house.ledger.queue)  # type: ignore[assignment]
-    assert await house.worker._advance() is not None
+    assert await house.worker._start_delivery() is not None
     assert (await house.contact(ONE)).state is DeliveryState.DELIVERING
     house.worker._ledger = house.ledger.queue
-    await house.worker._advance()
+    await house.worker._start_delivery()
     await asyncio.gather(*house.worker._running)
     assert (await house.row(ONE))["new_newsletter"] is False
 

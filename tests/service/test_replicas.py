@@ -47,7 +47,7 @@ class OwnClock:
 @dataclass(slots=True)
 class Replica:
     clock: OwnClock
-    tenure: ReplicaMember
+    member: ReplicaMember
     calls: list[tuple[Claim, str]] = field(default_factory=list)
 
 
@@ -76,12 +76,12 @@ class ReplicasLife(RuleBasedStateMachine):
 
     def _started(self, started_at: float) -> Replica:
         clock = OwnClock(self._true, started_at)
-        tenure = ReplicaMember(self._ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
-        self._run(tenure.begin())
-        return Replica(clock, tenure)
+        member = ReplicaMember(self._ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
+        self._run(member.join())
+        return Replica(clock, member)
 
     def _end_call(self, claim: Claim) -> None:
-        """Nobody waits for it any more, but it may still be carried out."""
+        """Its caller is gone, but it may still be carried out."""
         self._echoes[claim.contact.key] = self._true.monotonic() + AFTERWORK.total_seconds()
 
     @rule(key=st.sampled_from(KEYS), value=st.booleans())
@@ -93,16 +93,16 @@ class ReplicasLife(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1))
     def beat(self, which: int) -> None:
-        self._run(self._replicas[which].tenure.beat_once())
+        self._run(self._replicas[which].member.beat())
 
     @rule(seconds=st.sampled_from([1, 5, 14, 16, 29, 31, 61]))
     def wait(self, seconds: int) -> None:
-        """A second at a time, so that a call is given up in the second in which its tenure ends."""
+        """A second at a time, so that a call is given up in the second in which its membership ends."""
         for _ in range(seconds):
             self._true.advance(SECOND)
             for replica in self._replicas:
                 for claim, holder in list(replica.calls):
-                    if replica.tenure.left(holder) == timedelta(0):
+                    if replica.member.time_left(holder) == timedelta(0):
                         replica.calls.remove((claim, holder))
                         self._end_call(claim)
 
@@ -129,8 +129,8 @@ class ReplicasLife(RuleBasedStateMachine):
     def claim_and_begin_calls(self, which: int, limit: int) -> None:
         """Claimed is written at once: the worker has nothing else to do with it."""
         replica = self._replicas[which]
-        holder = replica.tenure.holder
-        if not replica.tenure.may_begin:
+        holder = replica.member.holder
+        if not replica.member.has_time:
             return
         now = replica.clock.now()
         for claim in self._run(self._ledger.queue.claim(now=now, limit=limit, lease=LEASE, holder=holder)):
@@ -148,7 +148,7 @@ class ReplicasLife(RuleBasedStateMachine):
             claim, _ = replica.calls.pop(0)
             move, after = (Move.SETTLED, None) if settled else (Move.POSTPONED, timedelta(0))
             stored = [settlement(claim, move, after=after)]
-            # Its tenure has not ended, or the call would have been given up: so it is still the holder.
+            # Its membership has not ended, or the call would have been given up: so it is still the holder.
             assert self._run(self._ledger.queue.settle(stored, now=replica.clock.now())) == [True]
 
     @rule(which=st.integers(0, 1))
@@ -160,7 +160,7 @@ class ReplicasLife(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1))
     def ends_in_good_order(self, which: int) -> None:
         if not self._replicas[which].calls:
-            self._run(self._replicas[which].tenure.leave())
+            self._run(self._replicas[which].member.leave())
             self._replicas[which] = self._started(which * 900.0)
 
     @invariant()
@@ -186,88 +186,88 @@ async def test_what_a_dead_replica_held_is_due_after_the_takeover_and_not_before
     await ingest_one(ledger)
     dead = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
     heir = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
-    await dead.begin()
-    await heir.begin()
+    await dead.join()
+    await heir.join()
     await ledger.queue.claim(now=clock.now(), limit=1, lease=timedelta(days=1), holder=dead.holder)
     for _ in range(11):
         clock.advance(5 * SECOND)
-        await heir.beat_once()
+        await heir.beat()
     assert (await contact_of(ledger)).state is DeliveryState.DELIVERING
 
     clock.advance(5 * SECOND)
-    await heir.beat_once()
+    await heir.beat()
 
     assert (await contact_of(ledger)).state is DeliveryState.DUE
     await ledger.close()
 
 
-async def test_nobody_is_taken_for_gone_before_the_time_that_it_gave_itself(tmp_path: Path) -> None:
+async def test_a_replica_is_not_evicted_before_the_time_that_it_allowed_itself(tmp_path: Path) -> None:
     """While another `takeover_after` is rolled out, replicas with the old and the new one work together."""
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
     await ingest_one(ledger)
     patient = ReplicaMember(ledger.replicas, clock=clock, takeover_after=15 * TAKEOVER_AFTER)
     other = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
-    await patient.begin()
-    await other.begin()
+    await patient.join()
+    await other.join()
     await ledger.queue.claim(now=clock.now(), limit=1, lease=timedelta(days=1), holder=patient.holder)
     for _ in range(13):
         clock.advance(5 * SECOND)
-        await other.beat_once()
+        await other.beat()
 
-    assert patient.may_begin
+    assert patient.has_time
     assert (await contact_of(ledger)).state is DeliveryState.DELIVERING
     await ledger.close()
 
 
-async def test_who_was_taken_for_gone_goes_on_under_another_name(tmp_path: Path) -> None:
+async def test_a_replica_that_was_evicted_goes_on_under_another_name(tmp_path: Path) -> None:
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
     stalled = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
     other = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
-    await stalled.begin()
-    await other.begin()
+    await stalled.join()
+    await other.join()
     clock.advance(TAKEOVER_AFTER)
-    await other.beat_once()
+    await other.beat()
     name = stalled.holder
 
-    await stalled.beat_once()
+    await stalled.beat()
 
     assert stalled.holder != name
-    assert not stalled.may_begin
-    assert stalled.left(name) == timedelta(0)
-    await stalled.beat_once()
-    assert stalled.may_begin
+    assert not stalled.has_time
+    assert stalled.time_left(name) == timedelta(0)
+    await stalled.beat()
+    assert stalled.has_time
     await ledger.close()
 
 
-async def test_a_store_that_fails_ends_the_tenure_by_itself(tmp_path: Path) -> None:
+async def test_a_store_that_fails_ends_the_membership_by_itself(tmp_path: Path) -> None:
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
     replica = ReplicaMember(ledger.replicas, clock=clock, takeover_after=TAKEOVER_AFTER)
-    await replica.begin()
-    assert replica.left(replica.holder) == AFTERWORK
+    await replica.join()
+    assert replica.time_left(replica.holder) == AFTERWORK
     await ledger.close()
     clock.advance(16 * SECOND)
 
     try:
-        await replica.beat_once()
+        await replica.beat()
     except StoreUnavailableError:
         pass
     else:
         raise AssertionError("The ledger was closed.")
 
-    assert not replica.may_begin
-    assert replica.left(replica.holder) == 14 * SECOND
+    assert not replica.has_time
+    assert replica.time_left(replica.holder) == 14 * SECOND
 
 
-async def test_a_call_is_given_up_when_the_tenure_ends(tmp_path: Path) -> None:
+async def test_a_call_is_aborted_when_the_membership_ends(tmp_path: Path) -> None:
     clock = FrozenClock()
     ledger = await opened(tmp_path, clock)
-    # The one wait here that is real: as long as the tenure has left when the call begins.
+    # The one wait here that is real: as long as the membership has left when the call begins.
     moment = timedelta(milliseconds=20)
     replica = ReplicaMember(ledger.replicas, clock=clock, takeover_after=moment)
-    await replica.begin()
+    await replica.join()
     ended = asyncio.Event()
 
     async def call() -> str:
@@ -289,13 +289,13 @@ async def test_a_process_alone_with_its_store_takes_nothing_over_from_itself(tmp
     ledger = await opened(tmp_path, clock)
     await ingest_one(ledger)
     alone = SingleProcess(ledger.replicas, clock=clock)
-    await alone.begin()
+    await alone.join()
     (claim,) = await ledger.queue.claim(now=clock.now(), limit=1, lease=LEASE, holder=alone.holder)
 
     for jumped in (START + timedelta(days=1), START - timedelta(days=1)):
         assert await ledger.queue.claim(now=jumped, limit=1, lease=LEASE, holder=alone.holder) == []
 
     assert await ledger.queue.settle([settlement(claim)], now=START - timedelta(days=1)) == [True]
-    assert alone.left(alone.holder) is None
+    assert alone.time_left(alone.holder) is None
     await alone.leave()
     await ledger.close()

@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from didomi_dataverse.didomi.auth.access_tokens import create_issuer
 from didomi_dataverse.didomi.auth.authenticator import WebhookAuthenticator
 from didomi_dataverse.didomi.auth.ip_allowlist import IpAllowlist
-from tests.service.didomi_app import CLIENT_ID, SECRET, Chunks, Receiver, captured_log, with_token_endpoint
-from tests.unit.didomi.bodies import created, encoded, event
+from tests.service.didomi_app import CLIENT_ID, SECRET, Chunks, Receiver, capture_log, with_token_endpoint
+from tests.unit.didomi.bodies import created, encode, event
 
 RIGHT = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": SECRET}
 WRONG = {**RIGHT, "client_secret": "a-wrong-one"}
@@ -36,7 +36,7 @@ async def test_didomi_logs_in_and_delivers(path: str) -> None:
 
     login = await receiver.post(json.dumps(RIGHT), path=path, headers={"Content-Type": "application/json"})
     headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
-    delivery = await receiver.post(encoded(created(event())), headers=headers)
+    delivery = await receiver.post(encode(created(event())), headers=headers)
 
     assert login.status_code == 200
     assert login.headers["content-type"] == "application/json"
@@ -51,7 +51,7 @@ async def test_a_token_is_good_at_another_replica() -> None:
     login = await here.post(json.dumps(RIGHT), path="/oauth/token")
 
     delivery = await there.post(
-        encoded(created(event())), headers={"Authorization": f"bearer {login.json()['access_token']}"}
+        encode(created(event())), headers={"Authorization": f"bearer {login.json()['access_token']}"}
     )
 
     assert delivery.status_code == 202
@@ -145,7 +145,7 @@ async def test_an_address_that_is_not_on_the_list_cannot_log_in() -> None:
     )
     receiver = Receiver(authenticator=authenticator)
 
-    with captured_log() as log:
+    with capture_log() as log:
         refused = await log_in(receiver, receiver.app(), RIGHT)
 
     assert refused.status_code == 403
@@ -160,7 +160,7 @@ async def test_an_address_that_is_not_on_the_list_cannot_log_in() -> None:
 async def test_no_secret_and_no_token_is_logged(fields: dict[str, str]) -> None:
     receiver = with_token_endpoint()
 
-    with captured_log() as log:
+    with capture_log() as log:
         answer = await log_in(receiver, receiver.app(), fields)
 
     assert [entry["event"] for entry in log] in (["token_issued"], ["token_refused"])

@@ -21,14 +21,14 @@ from tests.service.didomi_app import (
     SECRET,
     Chunks,
     Receiver,
-    ask,
-    captured_log,
+    call_asgi,
+    capture_log,
     with_token_endpoint,
 )
 from tests.unit.didomi.auth.keys import AUDIENCE, ISSUER, Provider, ec_jwk, ec_key, key_set, token
-from tests.unit.didomi.bodies import created, encoded, event
+from tests.unit.didomi.bodies import created, encode, event
 
-GOOD = encoded(created(event()))
+GOOD = encode(created(event()))
 
 
 # --- stored -------------------------------------------------------------------------------------------------
@@ -53,9 +53,9 @@ async def test_a_notification_is_stored_and_then_acknowledged() -> None:
     "body",
     [
         pytest.param(b"{}", id="empty object"),
-        pytest.param(encoded(created(event(), kind="event.archived")), id="unknown type"),
-        pytest.param(encoded(created(event(organization_id="other"))), id="foreign organization"),
-        pytest.param(encoded(created(event(status="pending_approval"))), id="pending"),
+        pytest.param(encode(created(event(), kind="event.archived")), id="unknown type"),
+        pytest.param(encode(created(event(organization_id="other"))), id="foreign organization"),
+        pytest.param(encode(created(event(status="pending_approval"))), id="pending"),
         pytest.param(b'{"type": "event.created", "type": "event.deleted"}', id="a key twice"),
     ],
 )
@@ -74,7 +74,7 @@ async def test_the_notifications_of_a_list_are_stored_together() -> None:
     receiver = Receiver()
     other = created(event(id="E2"))
 
-    answer = await receiver.post(encoded([created(event()), other, created(event())]))
+    answer = await receiver.post(encode([created(event()), other, created(event())]))
 
     assert (answer.status_code, answer.json()) == (202, {"received": 3, "duplicates": 1})
     assert receiver.store.calls == 1
@@ -198,8 +198,8 @@ class BrokenPolicy:
 async def test_a_notification_that_we_fail_on_is_kept_to_be_replayed() -> None:
     receiver = Receiver(policy=BrokenPolicy())
 
-    with captured_log() as log:
-        answer = await receiver.post(encoded([created(event()), created(event(), kind="event.archived")]))
+    with capture_log() as log:
+        answer = await receiver.post(encode([created(event()), created(event(), kind="event.archived")]))
 
     assert answer.status_code == 202
     failed, fine = receiver.store.notifications
@@ -241,7 +241,7 @@ async def test_a_senseless_announced_size_does_no_harm(announced: str) -> None:
     headers = [(b"content-length", announced.encode())]
     message = {"type": "http.request", "body": GOOD, "more_body": False}
 
-    start, _ = await ask(Receiver().app(), {"headers": headers}, message)
+    start, _ = await call_asgi(Receiver().app(), {"headers": headers}, message)
 
     assert start["status"] == (413 if announced.isascii() and announced.isdigit() else 202)
 
@@ -250,7 +250,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     """The time-out is zero here, so that nothing depends on how fast this machine is."""
     receiver = Receiver(body_timeout=timedelta(0))
 
-    start, _ = await ask(receiver.app(), {}, {"type": "http.request", "body": b"{", "more_body": True})
+    start, _ = await call_asgi(receiver.app(), {}, {"type": "http.request", "body": b"{", "more_body": True})
 
     assert start["status"] == 408
     assert receiver.store.notifications == []
@@ -259,7 +259,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
 async def test_a_caller_who_leaves_stores_nothing() -> None:
     receiver = Receiver()
 
-    await ask(
+    await call_asgi(
         receiver.app(),
         {},
         {"type": "http.request", "body": GOOD, "more_body": True},
@@ -447,7 +447,7 @@ async def test_a_good_address_alone_proves_nothing() -> None:
 
 # --- what is never shown ------------------------------------------------------------------------------------
 
-PERSONAL = encoded(
+PERSONAL = encode(
     created(
         event([{"id": "newsletter", "enabled": False}], user={"id": "U1", "organization_user_id": "anna"})
     )
@@ -469,7 +469,7 @@ async def test_no_body_no_person_and_no_secret_is_logged_or_answered(
 ) -> None:
     receiver = Receiver(authenticator=authenticator_with("oh"))
 
-    with captured_log() as log:
+    with capture_log() as log:
         answer = await receiver.post(body, headers=headers)
 
     assert log
@@ -481,7 +481,7 @@ async def test_no_body_no_person_and_no_secret_is_logged_or_answered(
 async def test_a_stored_notification_can_be_followed_by_its_digest() -> None:
     receiver = Receiver()
 
-    with captured_log() as log:
+    with capture_log() as log:
         await receiver.post(GOOD)
 
     assert [(entry["event"], entry["notification"]) for entry in log] == [
@@ -492,7 +492,7 @@ async def test_a_stored_notification_can_be_followed_by_its_digest() -> None:
 async def test_the_callers_type_never_becomes_a_label() -> None:
     receiver = Receiver()
 
-    await receiver.post(encoded(created(event(), kind="anything at all")))
+    await receiver.post(encode(created(event(), kind="anything at all")))
 
     assert receiver.tally.notifications == [("other", "parked", "unknown_type")]
 

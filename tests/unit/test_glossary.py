@@ -10,12 +10,13 @@ from tests.repository import ROOT
 from tests.standard_words import STANDARD_WORDS
 
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+TERM = re.compile(r"^\| \*\*(.+?)\*\* \|", re.MULTILINE)
 PACKAGES = ("didomi_dataverse", "dataverse_sandbox", "didomi_sandbox")
 
 
 def glossary_words() -> set[str]:
     """The single words of every term in the glossary's tables."""
-    terms = re.findall(r"^\| \*\*(.+?)\*\* \|", GLOSSARY, re.MULTILINE)
+    terms = re.findall(TERM, GLOSSARY)
     return {word for term in terms for word in words_in(term)}
 
 
@@ -26,10 +27,12 @@ def words_in(name: str) -> list[str]:
 
 
 def singular(word: str) -> str:
-    """Good enough for names: `entries` → `entry`, `choices` → `choice`."""
+    """Good enough for names: `entries` → `entry`, `indexes` → `index`, `choices` → `choice`."""
     if word.endswith("ies"):
         return f"{word[:-3]}y"
-    return word.removesuffix("s") if not word.endswith("ss") else word
+    if word.endswith("xes"):
+        return word.removesuffix("es")
+    return word if word.endswith(("is", "ss", "us", "yes")) else word.removesuffix("s")
 
 
 def public_names() -> Iterator[tuple[str, str]]:
@@ -68,7 +71,7 @@ def test_no_standard_word_is_kept_that_nothing_uses() -> None:
 
 
 def test_a_word_has_one_entry() -> None:
-    terms = [term.lower() for term in re.findall(r"^\| \*\*(.+?)\*\* \|", GLOSSARY, re.MULTILINE)]
+    terms = [term.lower() for term in re.findall(TERM, GLOSSARY)]
 
     assert len(terms) == len(set(terms))
     assert terms == sorted(terms)

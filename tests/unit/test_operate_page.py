@@ -41,9 +41,9 @@ def test_the_page_tells_of_every_event_of_the_log_with_its_level() -> None:
 def test_the_page_tells_of_every_metric() -> None:
     families = Metrics().registry.collect()
     names = {family.name + "_total" * (family.type == "counter") for family in families}
-    told = {name for cell in first_cells("Metrics") for name in words(cell)}
+    documented = {name for cell in first_cells("Metrics") for name in words(cell)}
 
-    assert told == names
+    assert documented == names
 
 
 def test_the_alerts_are_about_metrics_that_there_are() -> None:
@@ -56,9 +56,9 @@ def test_the_alerts_are_about_metrics_that_there_are() -> None:
 
 
 def test_the_page_tells_of_every_reason_for_which_a_contact_is_parked() -> None:
-    told = [word for cell in first_cells("Parked contacts") for word in words(cell)]
+    documented = [word for cell in first_cells("Parked contacts") for word in words(cell)]
 
-    assert sorted(told) == sorted(reason.value for reason in ParkReason)
+    assert sorted(documented) == sorted(reason.value for reason in ParkReason)
 
 
 @pytest.mark.parametrize(

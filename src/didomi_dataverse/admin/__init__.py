@@ -1,1 +1,4 @@
-"""What people do: each use case is a function from arguments to a view value. Nothing here prints."""
+"""What operators do: each use case is one function from arguments to a view value. Nothing here prints.
+
+The command line and the console are two faces of these functions.
+"""

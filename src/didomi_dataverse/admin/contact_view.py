@@ -1,92 +1,242 @@
-"""Why does a column say what it says? One person's choices, columns and evidence, for people."""
+"""Why does a column say what it says? One person's columns, choices and evidence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain, repeat
-from typing import Any
 
-from didomi_dataverse.admin.explain import choice_view, column_view, rule_words, words
-from didomi_dataverse.consent.model import UNSET, Item
-from didomi_dataverse.consent.registers import resolve
-from didomi_dataverse.ledger.delivery_state import Attempt, Contact
-from didomi_dataverse.ledger.queries import LedgerReader
+from didomi_dataverse.admin.explain import ChoiceView, ColumnView, view_choice, view_column
+from didomi_dataverse.admin.lookup import notification_id
+from didomi_dataverse.admin.view import View
+from didomi_dataverse.consent.model import UNSET, Item, JsonScalar
+from didomi_dataverse.consent.registers import Resolved, resolve
+from didomi_dataverse.didomi.interpreted import Disposition, Reason
+from didomi_dataverse.ledger.delivery_state import Attempt, Contact, DeliveryState
 from didomi_dataverse.ledger.read_models import StoredNotification
 from didomi_dataverse.mapping.apply import apply
 from didomi_dataverse.mapping.diff import diff_columns
 from didomi_dataverse.mapping.rules import ColumnMapping
 
-SHOWN = 20
-"""How many notifications and attempts are shown unless somebody asks for more."""
+_NOT_MAPPED = ColumnView(value=None, rule="not mapped any more", inverted=False, sources=())
+"""Of a column that was written once, and for which today's mapping has no value."""
 
 
-async def contact_view(
-    ledger: LedgerReader, mapping: ColumnMapping, key: str, *, limit: int = SHOWN
-) -> dict[str, Any] | None:
-    """Everything known of one contact as plain JSON values, or None when nothing is. `key`:
-    `identity.identify`. Of notifications and of attempts the latest `limit` each; the evidence of a column
-    is found however old it is.
+@dataclass(frozen=True, slots=True)
+class ConfirmedValue(View):
+    """`value`: what Dataverse confirmed last, for a column that it confirmed at all."""
+
+    value: JsonScalar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactColumn(ColumnView):
+    """One column of a contact: its value, and what Dataverse is known to hold."""
+
+    deleted: bool
+    """Whether the value is there only because something was deleted."""
+
+    is_decision: bool
+    """Whether the column says yes or no to an item, so that an empty value means "no consent"."""
+
+    confirmed: ConfirmedValue | None
+    """What Dataverse confirmed last; None when it was not told, or is to be told again."""
+
+    waits_for_column: bool
+    """Whether the value goes out only together with a column that it speaks of."""
+
+    written_at: datetime | None
+    """When the confirmed value was sent; None when the attempt is no longer kept, or there was none."""
+
+    request_id: str | None
+    """Dataverse's id of the call that sent it; None as for `written_at`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactChoice(ChoiceView):
+    """One choice that counts for the contact."""
+
+    withheld: bool
+    """Whether its event was deleted and its refusal stays in force all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactNotification(View):
+    """One notification about the contact."""
+
+    id: str
+    """The id that `notifications show` takes."""
+
+    received_at: datetime
+    """When it arrived first."""
+
+    times_received: int
+    """How often it arrived."""
+
+    type: str
+    """Didomi's type, such as `event.created`."""
+
+    regulation: str
+    """The regulation; empty when it is not known."""
+
+    disposition: Disposition
+    """What became of it."""
+
+    reason: Reason | None
+    """Why it was skipped or parked; None otherwise."""
+
+    effective_at: datetime | None
+    """When its choices were made; None when that is not known."""
+
+    source: str
+    """The id of the Didomi event or user snapshot; empty when there is none."""
+
+    caller: str
+    """How the caller authenticated."""
+
+    notes: tuple[str, ...]
+    """Oddities in the body that stopped nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactAttempt(View):
+    """One try at writing the contact."""
+
+    attempted_at: datetime
+    """When it ended."""
+
+    outcome: str
+    """What it came to."""
+
+    status: int | None
+    """The HTTP status of Dataverse's answer for this contact; None when no answer came."""
+
+    code: str
+    """Dataverse's error code; empty for a success."""
+
+    message: str
+    """Dataverse's message without personal values; empty when there is none."""
+
+    request_id: str
+    """Dataverse's id of the call; empty when no answer came."""
+
+    columns: Mapping[str, Mapping[str, object]]
+    """By column: what was sent, by which rule, and whether Dataverse confirmed it all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactView(View):
+    """Everything that is known of one contact."""
+
+    organization_user_id: str
+    """The identifier, as requests to Dataverse spell it. Personal."""
+
+    state: DeliveryState
+    """Where the contact stands on its way to Dataverse."""
+
+    reason: str | None
+    """Why it is parked or has no row; None otherwise."""
+
+    due_at: datetime | None
+    """When it is written or looked for next, or when its lease ends; None when nothing is planned."""
+
+    revision: int
+    """How often its registers changed."""
+
+    attempts_since_success: int
+    """Failures since the last success. Waiting for a throttle does not count."""
+
+    unmatched_since: datetime | None
+    """Since when no row has been found for it; None when one was, or none was looked for."""
+
+    row_id: str | None
+    """The GUID of the row last written to, where that is known."""
+
+    columns: Mapping[str, ContactColumn]
+    """Every column that is mapped or was written, by its name."""
+
+    choices: tuple[ContactChoice, ...]
+    """The choices that count."""
+
+    notifications: tuple[ContactNotification, ...]
+    """What was received about the person, the latest first."""
+
+    attempts: tuple[ContactAttempt, ...]
+    """What was tried, the latest first."""
+
+    more_notifications: bool
+    """Whether there are more notifications than are shown."""
+
+    more_attempts: bool
+    """Whether there are more attempts than are shown."""
+
+
+def list_columns(contact: Contact, mapping: ColumnMapping) -> set[str]:
+    """The columns that have a value today, or for which Dataverse confirmed one."""
+    return {*apply(mapping, resolve(contact.registers)).values, *contact.written}
+
+
+def build_contact_view(
+    contact: Contact,
+    mapping: ColumnMapping,
+    *,
+    notifications: Sequence[StoredNotification],
+    attempts: Sequence[Attempt],
+    confirmations: Mapping[str, Attempt],
+    limit: int,
+) -> ContactView:
+    """The view of a contact. `notifications` and `attempts`: the latest first, one more than `limit` where
+    there are more. `confirmations`: by column, the last attempt that Dataverse confirmed.
     """
-    contact = await ledger.contact(key)
-    if contact is None:
-        return None
-    # One more than is shown tells whether there are more.
-    didomi_users = {user for _, user in contact.registers}
-    notifications = await ledger.notifications_of(contact.contact_id, limit + 1, didomi_users)
-    attempts = await ledger.attempts_of(contact.contact_id, limit + 1)
-    return {
-        "organization_user_id": contact.identifier,
-        "state": contact.state.value,
-        "reason": contact.reason,
-        "due_at": _time(contact.due_at),
-        "revision": contact.revision,
-        "attempts_since_success": contact.attempts,
-        "unmatched_since": _time(contact.unmatched_since),
-        "row_id": contact.row_id,
-        "columns": await _columns(ledger, contact, mapping),
-        "choices": [
-            {**choice_view(resolved.choice), "withheld": resolved.withheld}
-            for _, resolved in sorted(resolve(contact.registers).items(), key=lambda pair: str(pair[0]))
-        ],
-        "notifications": [_notification_view(logged) for logged in notifications[:limit]],
-        "attempts": [_attempt_view(attempt) for attempt in attempts[:limit]],
-        "more_notifications": len(notifications) > limit,
-        "more_attempts": len(attempts) > limit,
-    }
+    resolved = resolve(contact.registers)
+    return ContactView(
+        organization_user_id=contact.identifier,
+        state=contact.state,
+        reason=contact.reason,
+        due_at=contact.due_at,
+        revision=contact.revision,
+        attempts_since_success=contact.attempts,
+        unmatched_since=contact.unmatched_since,
+        row_id=contact.row_id,
+        columns=_build_columns(contact, mapping, confirmations),
+        choices=tuple(
+            _build_choice(one) for _, one in sorted(resolved.items(), key=lambda pair: str(pair[0]))
+        ),
+        notifications=tuple(map(_build_notification, notifications[:limit])),
+        attempts=tuple(map(_build_attempt, attempts[:limit])),
+        more_notifications=len(notifications) > limit,
+        more_attempts=len(attempts) > limit,
+    )
 
 
-async def _columns(ledger: LedgerReader, contact: Contact, mapping: ColumnMapping) -> dict[str, Any]:
+def _build_columns(
+    contact: Contact, mapping: ColumnMapping, confirmations: Mapping[str, Attempt]
+) -> dict[str, ContactColumn]:
     """For every column: what it should hold and by which rule, what Dataverse confirmed, and when that was
     sent.
     """
     resolved = resolve(contact.registers)
     found = apply(mapping, resolved)
-    left = apply(mapping, {of: one for of, one in resolved.items() if one.choice.value is not UNSET})
-    going = diff_columns(found, contact.written)
+    # What is written only because something was deleted is not written when that never was.
+    without_deletions = apply(
+        mapping, {subject: one for subject, one in resolved.items() if one.choice.value is not UNSET}
+    )
+    to_send = diff_columns(found, contact.written)
     decisions = {rule.column for rule in mapping.rules if _is_decision(rule.source)}
-    names = {*found.values, *contact.written}
-    confirmations = await ledger.confirmations_of(contact.contact_id, names)
-    columns: dict[str, Any] = {}
-    for name in sorted(names):
+    columns: dict[str, ContactColumn] = {}
+    for name in sorted(list_columns(contact, mapping)):
         value, written, last = found.values.get(name), contact.written.get(name), confirmations.get(name)
-        if value is None:
-            view: dict[str, Any] = {
-                "value": None,
-                "rule": "not mapped any more",
-                "inverted": False,
-                "sources": [],
-            }
-        else:
-            view = column_view(value, mapping)
-        columns[name] = {
-            **view,
-            # What is written only because something was deleted is not written when that never was.
-            "deleted": value != left.values.get(name),
-            "is_decision": name in decisions,
-            "confirmed": None if written is None else {"value": written.value},
-            "waits_for_column": value is not None and value.follows is not None and name not in going,
-            "written_at": None if last is None else _time(last.attempted_at),
-            "request_id": None if last is None else last.request_id,
-        }
+        column = _NOT_MAPPED if value is None else view_column(value, mapping)
+        columns[name] = ContactColumn(
+            value=column.value,
+            rule=column.rule,
+            inverted=column.inverted,
+            sources=column.sources,
+            deleted=value != without_deletions.values.get(name),
+            is_decision=name in decisions,
+            confirmed=None if written is None else ConfirmedValue(written.value),
+            waits_for_column=value is not None and value.follows is not None and name not in to_send,
+            written_at=None if last is None else last.attempted_at,
+            request_id=None if last is None else last.request_id,
+        )
     return columns
 
 
@@ -94,131 +244,41 @@ def _is_decision(source: object) -> bool:
     return isinstance(source, Item) and not source.preference
 
 
-def _notification_view(logged: StoredNotification) -> dict[str, Any]:
-    return {
-        "id": logged.digest[:12],
-        "received_at": _time(logged.received_at),
-        "times_received": logged.times_received,
-        "type": logged.type,
-        "regulation": logged.regulation,
-        "disposition": logged.disposition.value,
-        "reason": None if logged.reason is None else logged.reason.value,
-        "effective_at": _time(logged.effective_at),
-        "source": logged.source_id,
-        "caller": logged.caller,
-        "notes": list(logged.notes),
-    }
-
-
-def _attempt_view(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "attempted_at": _time(attempt.attempted_at),
-        "outcome": attempt.outcome,
-        "status": attempt.status,
-        "code": attempt.code,
-        "message": attempt.message,
-        "request_id": attempt.request_id,
-        "columns": {name: dict(sent) for name, sent in attempt.columns.items()},
-    }
-
-
-def _time(instant: datetime | None) -> str | None:
-    return None if instant is None else instant.isoformat(timespec="milliseconds")
-
-
-def _why(column: Mapping[str, Any]) -> str:
-    """The rule and the events; or that a deletion is the reason."""
-    events = ", ".join(column["sources"])
-    if column["deleted"]:
-        rest = ": no consent" if column["is_decision"] else ""
-        was = f"; was event {events}" if events else ""
-        return f"nothing is left after a deletion{rest} ({rule_words(column)}{was})"
-    return rule_words(column) + (f" (event {events})" if events else "")
-
-
-def _told(column: Mapping[str, Any]) -> str:
-    """What Dataverse is known to hold."""
-    confirmed = column["confirmed"]
-    if confirmed is None:
-        if column["written_at"]:
-            return f"written {column['written_at']}, and to be written again"
-        return "Dataverse was not told yet"
-    if confirmed["value"] == column["value"]:
-        return f"written {column['written_at'] or 'before the attempts still kept'}"
-    waits = " (a stamp goes out with the next column)" if column["waits_for_column"] else ""
-    return f"Dataverse still has {words(confirmed['value'])}{waits}"
-
-
-_WITHOUT_MESSAGE: Mapping[str | None, str] = {
-    "unmatched": "no row has this key",
-    "several_rows": "more than one row has this key",
-    "unsendable": "nothing was sent: no request can carry the identifier or a value",
-    "internal_error": "nothing was sent: the log says why in `contact_not_mapped`",
-}
-"""What an attempt came to that was no error of Dataverse's, by its outcome or the reason for parking."""
-
-
-def _answer(tried: Mapping[str, Any], reason: str | None) -> str:
-    """What Dataverse answered. `reason` is why the contact is parked, if this is the attempt that parked
-    it.
-    """
-    said = tried["message"] or _WITHOUT_MESSAGE.get(reason or tried["outcome"], "")
-    answer = " ".join(str(part) for part in (tried["status"], tried["code"], said) if part)
-    return answer or ("the reason is not kept" if tried["outcome"] == "parked" else "no answer")
-
-
-def _sent(tried: Mapping[str, Any]) -> str:
-    """The columns that were sent, and which of them a rejected row took."""
-    names = (
-        f"{name} (written all the same)" if sent.get("confirmed") else name
-        for name, sent in tried["columns"].items()
+def _build_choice(resolved: Resolved) -> ContactChoice:
+    choice = view_choice(resolved.choice)
+    return ContactChoice(
+        subject=choice.subject,
+        value=choice.value,
+        kind=choice.kind,
+        made_at=choice.made_at,
+        source=choice.source,
+        withheld=resolved.withheld,
     )
-    return ", ".join(names) or "no columns"
 
 
-def _more(view: Mapping[str, Any], kind: str) -> list[str]:
-    """That there are more of a kind than are shown."""
-    return ["  There are more: `--limit` shows them."] if view[f"more_{kind}"] else []
+def _build_notification(stored: StoredNotification) -> ContactNotification:
+    return ContactNotification(
+        id=notification_id(stored.digest),
+        received_at=stored.received_at,
+        times_received=stored.times_received,
+        type=stored.type,
+        regulation=stored.regulation,
+        disposition=stored.disposition,
+        reason=stored.reason,
+        effective_at=stored.effective_at,
+        source=stored.source_id,
+        caller=stored.caller,
+        notes=stored.notes,
+    )
 
 
-def _said(choice: Mapping[str, Any]) -> str:
-    """The value, and what a deletion has to do with it (docs/how-choices-are-decided.md, "Deletions")."""
-    if choice["value"] is None:
-        return "nothing any more: deleted"
-    return words(choice["value"]) + (" (deleted, but a refusal stays in force)" if choice["withheld"] else "")
-
-
-def readable(view: Mapping[str, Any]) -> str:
-    """The view as text for a terminal."""
-    reason = f" ({view['reason']})" if view["reason"] else ""
-    due = f", due {view['due_at']}" if view["due_at"] else ""
-    lines = [f"{view['organization_user_id']}: {view['state']}{reason}{due}", "", "Columns"]
-    lines += [
-        f"  {name} = {words(column['value'])}: {_why(column)}; {_told(column)}"
-        for name, column in view["columns"].items()
-    ]
-    lines += ["", "Choices"]
-    lines += [
-        f"  {choice['subject']} = {_said(choice)}, made {choice['made_at']} ({choice['kind']})"
-        for choice in view["choices"]
-    ]
-    lines += ["", "Notifications, the latest first"]
-    for seen in view["notifications"]:
-        because = f" ({seen['reason']})" if seen["reason"] else ""
-        times = f", received {seen['times_received']} times" if seen["times_received"] > 1 else ""
-        source = f" {seen['source']}" if seen["source"] else ""
-        made = f" of {seen['effective_at']}" if seen["effective_at"] else ""
-        lines.append(
-            f"  {seen['received_at']} {seen['id']} {seen['type']}{source}{made}:"
-            f" {seen['disposition']}{because}{times}"
-        )
-    lines += _more(view, "notifications")
-    lines += ["", "Attempts, the latest first"]
-    # Nothing is tried for a parked contact, so it was the latest attempt that parked it.
-    reasons = chain([view["reason"] if view["state"] == "parked" else None], repeat(None))
-    lines += [
-        f"  {tried['attempted_at']} {tried['outcome']}: {_sent(tried)}; {_answer(tried, reason)}"
-        for tried, reason in zip(view["attempts"], reasons, strict=False)
-    ]
-    lines += _more(view, "attempts")
-    return "\n".join(lines)
+def _build_attempt(attempt: Attempt) -> ContactAttempt:
+    return ContactAttempt(
+        attempted_at=attempt.attempted_at,
+        outcome=attempt.outcome,
+        status=attempt.status,
+        code=attempt.code,
+        message=attempt.message,
+        request_id=attempt.request_id,
+        columns=attempt.columns,
+    )

@@ -1,72 +1,194 @@
 """What a notification would do, worked out without storing or sending anything, by the code that does it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import ClassVar
 
-from didomi_dataverse.consent.model import Choice, Fact, Item, Selection, Subject, Unset, Value
+from didomi_dataverse.admin.view import View
+from didomi_dataverse.consent.model import (
+    Choice,
+    ChoiceKind,
+    Fact,
+    Item,
+    JsonScalar,
+    Selection,
+    Subject,
+    Unset,
+    Value,
+)
 from didomi_dataverse.consent.registers import fold, resolve
-from didomi_dataverse.didomi import interpret, notification
-from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification
+from didomi_dataverse.didomi.interpret import interpret
+from didomi_dataverse.didomi.interpreted import DeletionScope, Disposition, InterpretedNotification, Reason
+from didomi_dataverse.didomi.notification import parse_notifications
 from didomi_dataverse.mapping.apply import ColumnValue, apply
 from didomi_dataverse.mapping.rules import ColumnMapping, SelectionFlag, YesNo
 from didomi_dataverse.wiring.configuration import Configuration
-from didomi_dataverse.wiring.policies import reading_policy
+from didomi_dataverse.wiring.policies import interpretation_policy
 
 
-def explain(reading: InterpretedNotification, mapping: ColumnMapping) -> dict[str, Any]:
-    """The disposition, the choices, and each column's value with its rule, as plain JSON values.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoiceView(View):
+    """One choice."""
 
-    Worked out as if this were all that is known of the person: what is stored of them may hold something
-    newer.
+    TIMESPEC: ClassVar[str] = "auto"
+    """To the microsecond: two choices of one person are compared that closely."""
+
+    subject: str
+    """The item or fact, spelled like its place in the mapping file."""
+
+    value: JsonScalar | tuple[str, ...]
+    """Yes and no as booleans, a selection as its ids, a fact as it is; None when it is deleted."""
+
+    kind: ChoiceKind
+    """Whether it was stated then, or asserted by a snapshot."""
+
+    made_at: datetime
+    """When it was made, as far as that is known."""
+
+    source: str
+    """The id of the Didomi event or user snapshot that told of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnView(View):
+    """The value of one column, and where it comes from."""
+
+    value: JsonScalar
+    """What the column should hold; None is an empty column."""
+
+    rule: str
+    """The rule's dotted path in the configuration file."""
+
+    inverted: bool
+    """Whether the rule turns yes into no."""
+
+    sources: tuple[str, ...]
+    """The ids of the Didomi events and snapshots that the value rests on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingView(View):
+    """A choice that the mapping has no column value for."""
+
+    rule: str
+    """The rule's dotted path in the configuration file."""
+
+    problem: str
+    """Why the rule has no value for it, in one word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation(View):
+    """What one notification says, and what it would write if nothing else were known of the person."""
+
+    TIMESPEC: ClassVar[str] = "auto"
+
+    type: str
+    """Didomi's type, such as `event.created`; empty when there is none."""
+
+    regulation: str
+    """The regulation; empty when it is not known."""
+
+    disposition: Disposition
+    """What would become of the notification."""
+
+    reason: Reason | None
+    """Why it is skipped or parked; None when it is applied."""
+
+    organization_user_id: str | None
+    """The person; None when the notification does not name one."""
+
+    effective_at: datetime | None
+    """When its choices were made; None when that is not known."""
+
+    notes: tuple[str, ...]
+    """Oddities in the body that stopped nothing."""
+
+    deletes: DeletionScope | None
+    """What it takes back; None when it deletes nothing."""
+
+    choices: tuple[ChoiceView, ...]
+    """The choices in it."""
+
+    columns: Mapping[str, ColumnView]
+    """By column, the values that its choices mean."""
+
+    findings: tuple[FindingView, ...]
+    """Choices without a column value."""
+
+
+def interpret_body(
+    configuration: Configuration, body: bytes, *, now: datetime
+) -> list[InterpretedNotification]:
+    """The notifications in a body, interpreted as the service would at `now`. Raises NotJsonError."""
+    policy = interpretation_policy(configuration)
+    return [
+        interpret(found, received_at=now, caller="explain", policy=policy)
+        for found in parse_notifications(body)
+    ]
+
+
+def explain_body(configuration: Configuration, body: bytes, *, now: datetime) -> list[Explanation]:
+    """What each notification in a webhook body would do if it arrived at `now`. Raises NotJsonError."""
+    return [
+        explain(interpreted, configuration.mapping)
+        for interpreted in interpret_body(configuration, body, now=now)
+    ]
+
+
+def explain(interpreted: InterpretedNotification, mapping: ColumnMapping) -> Explanation:
+    """The disposition, the choices, and each column's value with its rule.
+
+    Worked out as if this were all that is known of the person: the ledger may hold something newer.
     """
-    values = apply(mapping, resolve(fold({}, reading.choices)))
-    return {
-        "type": reading.type,
-        "regulation": reading.regulation,
-        "disposition": reading.disposition.value,
-        "reason": None if reading.reason is None else reading.reason.value,
-        "organization_user_id": None if reading.identity is None else reading.identity.identifier,
-        "effective_at": None if reading.effective_at is None else reading.effective_at.isoformat(),
-        "notes": list(reading.warnings),
-        "deletes": None if reading.deletes is None else reading.deletes.value,
-        "choices": [choice_view(choice) for choice in reading.choices],
-        "columns": {name: column_view(value, mapping) for name, value in values.values.items()},
-        "findings": [{"rule": found.rule, "problem": found.problem} for found in values.findings],
-    }
+    values = apply(mapping, resolve(fold({}, interpreted.choices)))
+    identity = interpreted.identity
+    return Explanation(
+        type=interpreted.type,
+        regulation=interpreted.regulation,
+        disposition=interpreted.disposition,
+        reason=interpreted.reason,
+        organization_user_id=None if identity is None else identity.identifier,
+        effective_at=interpreted.effective_at,
+        notes=interpreted.warnings,
+        deletes=interpreted.deletes,
+        choices=tuple(map(view_choice, interpreted.choices)),
+        columns={name: view_column(value, mapping) for name, value in values.values.items()},
+        findings=tuple(FindingView(rule=one.rule, problem=one.problem) for one in values.findings),
+    )
 
 
-def choice_view(choice: Choice) -> dict[str, Any]:
-    """One choice, in words that a person can follow."""
-    return {
-        "subject": subject_words(choice.subject),
-        "value": value_view(choice.value),
-        "kind": choice.kind.value,
-        "made_at": choice.made_at.isoformat(),
-        "source": choice.source_id,
-    }
+def view_choice(choice: Choice) -> ChoiceView:
+    """One choice as views show it."""
+    return ChoiceView(
+        subject=subject_path(choice.subject),
+        value=choice_value(choice.value),
+        kind=choice.kind,
+        made_at=choice.made_at,
+        source=choice.source_id,
+    )
 
 
-def column_view(value: ColumnValue, mapping: ColumnMapping) -> dict[str, Any]:
-    """A column's value, the rule it comes from, whether that turns yes into no, and the Didomi events it
-    rests on.
-    """
+def view_column(value: ColumnValue, mapping: ColumnMapping) -> ColumnView:
+    """One column's value as views show it."""
     forms = (rule.format for rule in mapping.rules if rule.column == value.column)
-    return {
-        "value": value.value,
-        "rule": value.rule,
-        "inverted": any(isinstance(form, YesNo | SelectionFlag) and form.invert for form in forms),
-        "sources": list(value.sources),
-    }
+    return ColumnView(
+        value=value.value,
+        rule=value.rule,
+        inverted=any(isinstance(form, YesNo | SelectionFlag) and form.invert for form in forms),
+        sources=value.sources,
+    )
 
 
-def rule_words(column: Mapping[str, Any]) -> str:
-    """The rule of a `column_view`, and whether it inverts."""
-    return f"{column['rule']}, inverted" if column["inverted"] else str(column["rule"])
+def subject_path(subject: Subject) -> str:
+    """An item or a fact, spelled like its place in the mapping file.
 
-
-def subject_words(subject: Subject) -> str:
-    """An item or a fact, spelled like its place in the mapping file."""
+    >>> subject_path(Item("gdpr", "newsletter"))
+    'gdpr.purposes.newsletter.consent'
+    >>> subject_path(Fact("gdpr", "country"))
+    'gdpr.person.country'
+    """
     match subject:
         case Fact(regulation, path):
             return f"{regulation}.person.{path}"
@@ -80,57 +202,8 @@ def subject_words(subject: Subject) -> str:
             return ".".join(parts)
 
 
-def value_view(value: Value) -> Any:  # noqa: ANN401 - JSON, whatever it is
-    """A choice's value as JSON: yes and no as booleans, a selection as the list of its ids; null when what
-    was chosen is deleted.
-    """
+def choice_value(value: Value) -> JsonScalar | tuple[str, ...]:
+    """A choice's value as views show it; None when what was chosen is deleted."""
     if isinstance(value, Selection):
-        return list(value.ids)
+        return value.ids
     return None if isinstance(value, Unset) else value
-
-
-def readable(explained: Mapping[str, Any]) -> str:
-    """The explanation as text for a terminal."""
-    reason = f" ({explained['reason']})" if explained["reason"] else ""
-    lines = [
-        f"{explained['type'] or 'no type'}, {explained['regulation']}: {explained['disposition']}{reason}",
-        f"  person:  {explained['organization_user_id'] or 'nobody named'}",
-        f"  time:    {explained['effective_at'] or 'none'}",
-    ]
-    lines += [f"  note:    {note}" for note in explained["notes"]]
-    for choice in explained["choices"]:
-        lines.append(f"  choice:  {choice['subject']} = {words(choice['value'])} ({choice['kind']})")
-    for name, column in explained["columns"].items():
-        lines.append(f"  column:  {name} = {words(column['value'])}    by {rule_words(column)}")
-    if explained["deletes"] and explained["disposition"] == Disposition.APPLIED:
-        lines.append("  column:  depends on what else is known of the person: see `contacts show`")
-    elif not explained["columns"]:
-        lines.append("  column:  none would be written")
-    lines += [f"  finding: {found['problem']} at {found['rule']}" for found in explained["findings"]]
-    return "\n".join(lines)
-
-
-def words(value: object) -> str:
-    """A value as a person would say it."""
-    match value:
-        case True:
-            return "yes"
-        case False:
-            return "no"
-        case None:
-            return "(empty)"
-        case []:
-            return "(none of them)"
-        case list():
-            return ", ".join(map(str, value))
-        case _:
-            return str(value)
-
-
-def read_body(configuration: Configuration, body: bytes, *, now: datetime) -> list[InterpretedNotification]:
-    """What a body says, as the service would read it. Raises NotJsonError."""
-    policy = reading_policy(configuration)
-    return [
-        interpret.interpret(found, received_at=now, caller="explain", policy=policy)
-        for found in notification.parse_notifications(body)
-    ]

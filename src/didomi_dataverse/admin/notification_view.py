@@ -1,130 +1,180 @@
-"""Notifications for people: a line each, or one with what it means today. Nobody can be recognised."""
+"""Notifications as operators see them, people masked: a line each, or all of one with what it means today."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from didomi_dataverse.admin.explain import explain, rule_words, words
-from didomi_dataverse.didomi.interpreted import InterpretedNotification
-from didomi_dataverse.ledger.read_models import NotificationSummary, ParkedContact, StoredNotification
+from didomi_dataverse.admin.explain import ChoiceView, ColumnView, FindingView, explain
+from didomi_dataverse.admin.lookup import notification_id
+from didomi_dataverse.admin.view import View
+from didomi_dataverse.didomi.interpreted import Disposition, InterpretedNotification, Reason
+from didomi_dataverse.ledger.read_models import NotificationSummary, StoredNotification
 from didomi_dataverse.mapping.rules import ColumnMapping
 from didomi_dataverse.privacy.mask import MASKED, mask, shown_id
 from didomi_dataverse.privacy.webhook_body import masked_body
 
-ID_CHARACTERS = 12
-"""How much of a digest names a notification."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationLine(View):
+    """One notification of a list."""
+
+    id: str
+    """The id that `notifications show` takes."""
+
+    received_at: datetime
+    """When it arrived first."""
+
+    times_received: int
+    """How often it arrived."""
+
+    type: str
+    """Didomi's type, such as `event.created`; empty when there is none."""
+
+    regulation: str
+    """The regulation; empty when it is not known."""
+
+    disposition: Disposition
+    """What became of it."""
+
+    reason: Reason | None
+    """Why it was skipped or parked; None otherwise."""
+
+    person: str | None
+    """The masked identifier; None when the notification does not name a person."""
 
 
-def listed_view(listed: NotificationSummary) -> dict[str, Any]:
-    """One line of the list."""
-    return {
-        "id": listed.digest[:ID_CHARACTERS],
-        "received_at": _time(listed.received_at),
-        "times_received": listed.times_received,
-        "type": listed.type,
-        "regulation": listed.regulation,
-        "disposition": listed.disposition.value,
-        "reason": None if listed.reason is None else listed.reason.value,
-        "person": None if listed.identifier is None else mask(listed.identifier),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationView(View):
+    """What was received and what became of it; and what it says and would write today."""
 
+    id: str
+    """The id that commands take: the beginning of `digest`."""
 
-def parked_contact_view(parked: ParkedContact) -> dict[str, Any]:
-    """One contact that waits for a person, by the number that `contacts retry` takes."""
-    return {
-        "id": f"#{parked.contact_id}",
-        "parked_at": _time(parked.parked_at),
-        "changed_at": _time(parked.changed_at),
-        "reason": parked.reason,
-        "person": mask(parked.identifier),
-    }
+    digest: str
+    """SHA-256 of the canonical body, in hex."""
 
+    received_at: datetime
+    """When it arrived first."""
 
-def notification_view(
-    logged: StoredNotification, reading: InterpretedNotification | None, mapping: ColumnMapping
-) -> dict[str, Any]:
-    """What was received and what became of it; and, from `reading`, what it says and would write today.
+    last_received_at: datetime
+    """When it arrived last."""
 
-    `reading` is None when the body cannot be read.
+    times_received: int
+    """How often it arrived."""
+
+    type: str
+    """Didomi's type, such as `event.created`; empty when there is none."""
+
+    regulation: str
+    """The regulation; empty when it is not known."""
+
+    organization_id: str
+    """Didomi's id of the organization; empty when the notification does not name one."""
+
+    didomi_user: str | None
+    """The masked Didomi user id; None when the notification does not name one."""
+
+    source: str | None
+    """The id of the Didomi event or user snapshot; None when there is none."""
+
+    effective_at: datetime | None
+    """When its choices were made; None when that is not known."""
+
+    caller: str
+    """How the caller authenticated."""
+
+    disposition: Disposition
+    """What became of it."""
+
+    reason: Reason | None
+    """Why it was skipped or parked; None otherwise."""
+
+    notes: tuple[str, ...]
+    """Oddities in the body that stopped nothing."""
+
+    person: str | None
+    """The masked identifier; None when the notification does not name a person."""
+
+    choices: tuple[ChoiceView, ...]
+    """What it says today, free text masked; empty when its body cannot be read."""
+
+    columns: Mapping[str, ColumnView]
+    """By column, what its choices mean today, free text masked."""
+
+    findings: tuple[FindingView, ...]
+    """Choices without a column value."""
+
+    body_bytes: int
+    """The size of the body, in bytes."""
+
+    body: object
+    """The JSON of the body with everything personal masked, None when it is not JSON; or, where asked for,
+    the whole text as it was received.
     """
-    view: dict[str, Any] = {
-        "id": logged.digest[:ID_CHARACTERS],
-        "digest": logged.digest,
-        "received_at": _time(logged.received_at),
-        "last_received_at": _time(logged.last_received_at),
-        "times_received": logged.times_received,
-        "type": logged.type,
-        "regulation": logged.regulation,
-        "organization_id": logged.organization_id,
-        "didomi_user": mask(logged.didomi_user) if logged.didomi_user else None,
-        "source": logged.source_id or None,
-        "effective_at": _time(logged.effective_at),
-        "caller": logged.caller,
-        "disposition": logged.disposition.value,
-        "reason": None if logged.reason is None else logged.reason.value,
-        "notes": list(logged.notes),
-        "person": None,
-        "choices": [],
-        "columns": {},
-        "findings": [],
-        "body_bytes": len(logged.body),
-        "body": masked_body(logged.body),
-    }
-    if reading is not None:
-        explained = explain(reading, mapping)
-        view["person"] = None if reading.identity is None else mask(reading.identity.identifier)
-        view["choices"] = [_masked_choice(choice) for choice in explained["choices"]]
-        view["columns"] = {name: _masked_column(column) for name, column in explained["columns"].items()}
-        view["findings"] = explained["findings"]
-    return view
 
 
-def _masked_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
-    value = choice["value"]
-    if isinstance(value, list):
-        value = [shown_id(one) for one in value]
-    elif not (value is None or isinstance(value, bool)) or ".person." in choice["subject"]:
+def build_notification_line(summary: NotificationSummary) -> NotificationLine:
+    """One notification of a list."""
+    return NotificationLine(
+        id=notification_id(summary.digest),
+        received_at=summary.received_at,
+        times_received=summary.times_received,
+        type=summary.type,
+        regulation=summary.regulation,
+        disposition=summary.disposition,
+        reason=summary.reason,
+        person=None if summary.identifier is None else mask(summary.identifier),
+    )
+
+
+def build_notification_view(
+    stored: StoredNotification,
+    interpreted: InterpretedNotification | None,
+    mapping: ColumnMapping,
+    *,
+    raw: bool,
+) -> NotificationView:
+    """The whole notification. `interpreted`: as it reads today, None when its body cannot be read. `raw`:
+    with the body as it was received, which is personal.
+    """
+    explained = None if interpreted is None else explain(interpreted, mapping)
+    identifier = None if explained is None else explained.organization_user_id
+    return NotificationView(
+        id=notification_id(stored.digest),
+        digest=stored.digest,
+        received_at=stored.received_at,
+        last_received_at=stored.last_received_at,
+        times_received=stored.times_received,
+        type=stored.type,
+        regulation=stored.regulation,
+        organization_id=stored.organization_id,
+        didomi_user=mask(stored.didomi_user) if stored.didomi_user else None,
+        source=stored.source_id or None,
+        effective_at=stored.effective_at,
+        caller=stored.caller,
+        disposition=stored.disposition,
+        reason=stored.reason,
+        notes=stored.notes,
+        person=None if identifier is None else mask(identifier),
+        choices=() if explained is None else tuple(map(_mask_choice, explained.choices)),
+        columns={}
+        if explained is None
+        else {name: _mask_column(column) for name, column in explained.columns.items()},
+        findings=() if explained is None else explained.findings,
+        body_bytes=len(stored.body),
+        body=stored.body.decode("utf-8", "backslashreplace") if raw else masked_body(stored.body),
+    )
+
+
+def _mask_choice(choice: ChoiceView) -> ChoiceView:
+    value = choice.value
+    if isinstance(value, tuple):
+        value = tuple(map(shown_id, value))
+    elif not (value is None or isinstance(value, bool)) or ".person." in choice.subject:
         value = MASKED
-    return {**choice, "value": value}
+    return replace(choice, value=value)
 
 
-def _masked_column(column: Mapping[str, Any]) -> dict[str, Any]:
-    value = column["value"]
-    is_text = isinstance(value, str)
-    return {**column, "value": MASKED if is_text or ".person." in column["rule"] else value}
-
-
-def _time(instant: datetime | None) -> str | None:
-    return None if instant is None else instant.isoformat(timespec="milliseconds")
-
-
-def readable_line(view: Mapping[str, Any]) -> str:
-    """One line for a terminal."""
-    kind = view["type"] or "no type"
-    because = f" ({view['reason']})" if view["reason"] else ""
-    times = f", {view['times_received']} times" if view["times_received"] > 1 else ""
-    person = view["person"] or "nobody named"
-    return f"{view['received_at']}  {view['id']}  {kind}: {view['disposition']}{because}, {person}{times}"
-
-
-def readable(view: Mapping[str, Any]) -> str:
-    """The whole view for a terminal, without the body."""
-    organization = view["organization_id"] or "not named"
-    made_at = view["effective_at"] or "at an unknown time"
-    lines = [
-        readable_line(view),
-        f"  digest:    {view['digest']}",
-        f"  about:     regulation {view['regulation'] or 'unknown'}, organization {organization}",
-        f"  source:    {view['source'] or 'none'}, made {made_at}, called by {view['caller']}",
-    ]
-    lines += [f"  note:      {note}" for note in view["notes"]]
-    lines += [
-        f"  choice:    {choice['subject']} = {words(choice['value'])} ({choice['kind']})"
-        for choice in view["choices"]
-    ]
-    lines += [
-        f"  column:    {name} = {words(column['value'])}    by {rule_words(column)}"
-        for name, column in view["columns"].items()
-    ]
-    lines += [f"  finding:   {found['problem']} at {found['rule']}" for found in view["findings"]]
-    return "\n".join(lines)
+def _mask_column(column: ColumnView) -> ColumnView:
+    is_personal = isinstance(column.value, str) or ".person." in column.rule
+    return replace(column, value=MASKED if is_personal else column.value)

@@ -1,13 +1,12 @@
-"""The command `send`: act as Didomi would, with the credentials that the configuration gives to Didomi."""
+"""`send`: act as Didomi, with the credentials that the configuration gives to Didomi."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
+from didomi_dataverse.admin.view import View
 from didomi_dataverse.config.settings import Auth, Settings
 from didomi_sandbox.webhook_client import (
     ClientCredentials,
@@ -17,48 +16,49 @@ from didomi_sandbox.webhook_client import (
     post_notification,
 )
 
-_TIMEOUT_SECONDS = 30
+_TIMEOUT_SECONDS = 30.0
+"""How long one request may take. The service answers 503 before that when its store stalls."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendResult(View):
     """What the service answered to one file."""
 
-    file: Path
-    receipt: Receipt
+    file: str
+    """The file's path as it was given."""
+
+    status: int
+    """The HTTP status."""
+
+    answer: object
+    """The JSON of the answer; None when it was not JSON."""
 
     @property
     def is_stored(self) -> bool:
-        """It was acknowledged, and so is kept for good."""
-        return self.receipt.is_accepted
-
-    def view(self) -> dict[str, Any]:
-        """For a program to read."""
-        return {"file": str(self.file), "status": self.receipt.status, "answer": self.receipt.answer}
-
-    def text(self) -> str:
-        """For a person to read."""
-        return f"{self.file}: {self.receipt.status} {json.dumps(self.receipt.answer)}"
+        """Was the body acknowledged, and so durably stored?"""
+        return 200 <= self.status < 300
 
 
-async def send_files(settings: Settings, files: Sequence[Path], *, url: str | None) -> list[Sent]:
-    """Posts each file as one webhook body, in the order given, and returns the answers.
+async def send_files(settings: Settings, files: Sequence[Path], *, url: str | None) -> list[SendResult]:
+    """Post each file as one webhook body, in the order given.
 
-    `url` is the service's address; by default where these settings make it listen. Raises httpx.HTTPError
-    when the service cannot be reached, and WebhookLoginError when it gives no token.
+    `url` is the service's address, by default where these settings make it listen. Raises httpx.HTTPError
+    when the service cannot be reached, and webhook_client.WebhookLoginError when it gives no token.
     """
-    base_url = url or f"http://{_reachable(settings.server.host)}:{settings.server.port}"
-    # To the service itself, never through a proxy of the environment.
+    base_url = url or f"http://{callable_host(settings.server.host)}:{settings.server.port}"
+    # A proxy of the environment is used only for an address that was given: the default is this machine.
     async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=url is not None) as client:
-        headers = await authenticate(client, base_url, credentials_of(settings.didomi.auth))
+        headers = await authenticate(client, base_url, webhook_credentials(settings.didomi.auth))
         return [
-            Sent(file, await post_notification(client, base_url, file.read_bytes(), headers))
+            _result(file, await post_notification(client, base_url, file.read_bytes(), headers))
             for file in files
         ]
 
 
-def credentials_of(auth: Auth) -> StaticHeader | ClientCredentials | None:
-    """One of the ways that the configuration accepts: OAuth, which Didomi prefers, else the static header."""
+def webhook_credentials(auth: Auth) -> StaticHeader | ClientCredentials | None:
+    """One of the accepted ways to authenticate: OAuth, which Didomi prefers, else the static header; None
+    when neither is configured.
+    """
     if auth.oauth is not None:
         secret = auth.oauth.client_secret[0].get_secret_value()
         return ClientCredentials(auth.oauth.client_id, secret)
@@ -67,10 +67,18 @@ def credentials_of(auth: Auth) -> StaticHeader | ClientCredentials | None:
     return None
 
 
-def _reachable(host: str) -> str:
-    """An address to call for one to listen on: "everywhere" is no place to call."""
-    if host in {"0.0.0.0", ""}:  # noqa: S104 - compared, not bound
+def callable_host(listening: str) -> str:
+    """The host to call for an address to listen on.
+
+    >>> callable_host("0.0.0.0"), callable_host("::"), callable_host("::1"), callable_host("example.com")
+    ('127.0.0.1', '[::1]', '[::1]', 'example.com')
+    """
+    if listening in {"0.0.0.0", ""}:  # noqa: S104 - compared, not bound
         return "127.0.0.1"
-    if host == "::":
+    if listening == "::":
         return "[::1]"
-    return f"[{host}]" if ":" in host else host
+    return f"[{listening}]" if ":" in listening else listening
+
+
+def _result(file: Path, receipt: Receipt) -> SendResult:
+    return SendResult(file=str(file), status=receipt.status, answer=receipt.answer)

@@ -1,6 +1,6 @@
-"""The command `didomi-dataverse`: a table of commands, each imported only when it is asked for.
+"""The command `didomi-dataverse`: a table of commands, each imported only when it is called.
 
-Exit status: 0 fine, 1 a finding or a failure, 2 usage or configuration.
+The exit status of every command: 0 fine, 1 a finding or a failure, 2 wrong usage or configuration.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from pkgutil import resolve_name
 import click
 
 from didomi_dataverse import __version__
+from didomi_dataverse.cli.help import EXIT_STATUS, example
 
 COMMANDS: Mapping[str, str] = {
     "contacts": "didomi_dataverse.cli.contacts:contacts",
@@ -20,11 +21,11 @@ COMMANDS: Mapping[str, str] = {
     "send": "didomi_dataverse.cli.send:send",
     "serve": "didomi_dataverse.cli.serve:serve",
 }
-"""Each command's name, and the place that holds it (`module:object`)."""
+"""By the name of each command, the object that holds it: `module:object`."""
 
 
 class _Commands(click.Group):
-    """The commands of the table. A call of one does not wait for the imports of the others."""
+    """The commands of the table. Calling one does not import the others."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -38,7 +39,11 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=example("demo", "serve --config config.yaml", "contacts show --help", note=EXIT_STATUS),
+)
 @click.version_option(__version__, prog_name="didomi-dataverse")
 def main() -> None:
     """Writes what people chose in Didomi to the columns of their Contact row in Dataverse."""

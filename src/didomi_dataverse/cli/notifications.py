@@ -1,65 +1,85 @@
-"""`notifications list|show|replay`: what was received, and letting it count again."""
+"""`notifications list|show|replay`: what was received, and let it count again."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
-from didomi_dataverse.admin.notification_view import (
-    listed_view,
-    notification_view,
-    readable,
-    readable_line,
-)
-from didomi_dataverse.admin.replay import Replayed, read_again, replay, replay_parked
-from didomi_dataverse.admin.session import open_admin_session
-from didomi_dataverse.cli.options import REASONS, config_option, configuration_of, json_option, run
-from didomi_dataverse.cli.output import show, tell_replayed
-from didomi_dataverse.clock import SystemClock
-from didomi_dataverse.config.types import DURATION_UNITS
+from didomi_dataverse.admin import notifications as use_cases
+from didomi_dataverse.admin.render_notification import render_notification, render_notifications
+from didomi_dataverse.admin.replay import replay_parked
+from didomi_dataverse.cli.help import example
+from didomi_dataverse.cli.ledger import print_replay, run_use_case
+from didomi_dataverse.cli.options import REASON, config_option, json_option
+from didomi_dataverse.cli.output import print_view
+from didomi_dataverse.config.types import parse_duration
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.didomi.payload.timestamps import parse_timestamp
-from didomi_dataverse.ledger.read_models import NotificationFilter
-from didomi_dataverse.wiring.configuration import Configuration
 
 
-def _since(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
-    """A time, or how long ago: 90m, 12h, 7d, 2w."""
-    if value is None:
-        return None
-    count, unit = value[:-1], value[-1:]
+def parse_since(text: str, *, now: datetime) -> datetime:
+    """A time, or how long before `now`. Raises ValueError.
+
+    >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    >>> parse_since("12h", now=noon).isoformat(), parse_since("2026-02-01", now=noon).isoformat()
+    ('2026-03-01T00:00:00+00:00', '2026-02-01T00:00:00+00:00')
+    """
     try:
-        if unit in DURATION_UNITS and count.isdecimal():
-            return datetime.now(UTC) - int(count) * DURATION_UNITS[unit]
+        age = parse_duration(text)
+    except ValueError:
+        time = parse_timestamp(text)
+        if isinstance(time, datetime):
+            return time
+        raise ValueError(
+            f"{text} is not a valid time. Write 2026-10-05T12:00:00Z, or 12h for twelve hours ago."
+        ) from None
+    try:
+        return now - age
     except OverflowError:
-        raise click.BadParameter(f"{value} is longer ago than any calendar knows.") from None
-    moment = parse_timestamp(value)
-    if not isinstance(moment, datetime):
-        raise click.BadParameter(
-            f"{value} is no time. Write 2026-10-05T12:00:00Z, or 12h for twelve hours ago."
-        )
-    return moment
+        raise ValueError(f"{text} is out of range.") from None
 
 
-@click.group()
+def _parse_since(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+    try:
+        return None if value is None else parse_since(value, now=datetime.now(UTC))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.group(
+    epilog=example("notifications list --disposition parked --since 7d", "notifications show 3f9c0d21a7be")
+)
 def notifications() -> None:
-    """What was received, what became of it, and letting it count again."""
+    """Show what was received, and replay it."""
 
 
-@notifications.command("list")
-@click.option("--person", metavar="ID", help="Of this organization user id only.")
-@click.option("--disposition", type=click.Choice([one.value for one in Disposition]))
-@click.option("--reason", type=REASONS)
-@click.option("--type", "kind", metavar="TYPE", help="As Didomi names it, e.g. event.created.")
+@notifications.command(
+    "list",
+    epilog=example(
+        "notifications list --disposition parked --since 7d", "notifications list --person anna@example.com"
+    ),
+)
+@click.option("--person", metavar="ID", help="Only about this organization user id.")
+@click.option(
+    "--disposition",
+    type=click.Choice([one.value for one in Disposition]),
+    help="Only with this disposition.",
+)
+@click.option("--reason", type=REASON, help="Only skipped or parked for this reason.")
+@click.option("--type", "notification_type", metavar="TYPE", help="Only of this type, such as event.created.")
 @click.option(
     "--since",
     metavar="TIME",
-    callback=_since,
-    help="Received since then: a time, or 12h for twelve hours ago.",
+    callback=_parse_since,
+    help="Only received since then: a time, or 12h for twelve hours ago.",
 )
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=use_cases.DEFAULT_LIMIT,
+    show_default=True,
+    help="How many at most.",
+)
 @config_option
 @json_option
 def list_notifications(
@@ -68,90 +88,73 @@ def list_notifications(
     person: str | None,
     disposition: str | None,
     reason: str | None,
-    kind: str | None,
+    notification_type: str | None,
     since: datetime | None,
     limit: int,
     as_json: bool,
 ) -> None:
     """List what was received, the latest first. People are masked."""
-    configuration = configuration_of(config)
-
-    async def find() -> list[dict[str, Any]]:
-        async with open_admin_session(configuration, clock=SystemClock()) as desk:
-            wanted = NotificationFilter(
-                limit=limit,
-                key=None if person is None else desk.key_of(person),
-                disposition=None if disposition is None else Disposition(disposition),
-                reason=None if reason is None else Reason(reason),
-                type=kind,
-                since=since,
-            )
-            return [listed_view(one) for one in await desk.ledger.reader.list_notifications(wanted)]
-
-    views = run(find())
-    show(views, "\n".join(map(readable_line, views)) or "Nothing was received that fits.", as_json=as_json)
+    lines = run_use_case(
+        config,
+        lambda session: use_cases.list_notifications(
+            session,
+            person=person,
+            disposition=None if disposition is None else Disposition(disposition),
+            reason=None if reason is None else Reason(reason),
+            notification_type=notification_type,
+            since=since,
+            limit=limit,
+        ),
+    )
+    print_view(lines, render_notifications(lines), as_json=as_json)
 
 
-@notifications.command("show")
+@notifications.command("show", epilog=example("notifications show 3f9c0d21a7be"))
 @click.argument("notification_id", metavar="ID")
 @click.option("--raw", is_flag=True, help="Print the body as it was received. It is personal.")
 @config_option
 @json_option
 def show_notification(notification_id: str, config: Path, *, raw: bool, as_json: bool) -> None:
-    """Show a notification, its choices, and what they would be in columns by today's configuration."""
-    configuration = configuration_of(config)
+    """Show one notification.
 
-    async def find() -> tuple[dict[str, Any], bytes]:
-        async with open_admin_session(configuration, clock=SystemClock()) as desk:
-            logged = await desk.notification(notification_id)
-            reading = read_again(logged, desk.policy)
-            return notification_view(logged, reading, configuration.mapping), logged.body
-
-    view, body = run(find())
+    Its choices, and what they mean in columns by today's configuration. What is personal is masked.
+    """
+    view = run_use_case(
+        config, lambda session: use_cases.show_notification(session, notification_id, raw=raw)
+    )
     if raw:
         click.echo("The body below is personal: it says who chose what.", err=True)
-        view["body"] = body.decode("utf-8", "backslashreplace")
-    body_text = view["body"] if raw else _body_text(view)
-    show(view, f"{readable(view)}\n  body, {view['body_bytes']} bytes:\n{body_text}", as_json=as_json)
+    print_view(view, render_notification(view, raw=raw), as_json=as_json)
 
 
-def _body_text(view: dict[str, Any]) -> str:
-    if view["body"] is None:
-        return "  (not JSON; --raw prints it)"
-    return json.dumps(view["body"], indent=2)
-
-
-@notifications.command("replay")
+@notifications.command(
+    "replay",
+    epilog=example(
+        "notifications replay 3f9c0d21a7be",
+        "notifications replay --all-parked --reason foreign_organization",
+    ),
+)
 @click.argument("notification_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all-parked", is_flag=True, help="Every parked notification.")
-@click.option("--reason", type=REASONS, help="With --all-parked: only those parked for this reason.")
+@click.option("--reason", type=REASON, help="With --all-parked: only those parked for this reason.")
 @config_option
 @json_option
 def replay_notifications(
     notification_ids: tuple[str, ...], config: Path, reason: str | None, *, all_parked: bool, as_json: bool
 ) -> None:
-    """Read notifications again with today's code and configuration, and deliver whom they are about.
+    """Let notifications count again.
 
-    Harmless at any time: what is known already changes nothing. Exit status 1 when some are still parked.
+    They are interpreted with today's code and configuration, and their contacts are delivered. Harmless at
+    any time: what is already known changes nothing. The exit status is 1 when some are still parked.
     """
     if all_parked == bool(notification_ids) or (reason is not None and not all_parked):
-        raise click.UsageError("Name notifications, or say --all-parked, possibly with --reason.")
-    configuration = configuration_of(config)
-    wanted = None if reason is None else Reason(reason)
-    replayed = run(_replay(configuration, notification_ids, wanted, all_parked=all_parked))
-    tell_replayed(replayed, as_json=as_json)
-
-
-async def _replay(
-    configuration: Configuration, ids: tuple[str, ...], reason: Reason | None, *, all_parked: bool
-) -> list[Replayed]:
-    async with open_admin_session(configuration, clock=SystemClock()) as desk:
-        if all_parked:
-            return await replay_parked(desk.ledger, desk.policy, reason)
-        # All are looked up before anything is changed.
-        found = {logged.digest: logged for logged in [await desk.notification(one) for one in ids]}
-        return [
-            replayed
-            for logged in found.values()
-            for replayed in await replay(desk.ledger, desk.policy, [logged])
-        ]
+        raise click.UsageError("Pass IDs or --all-parked. --reason goes with --all-parked only.")
+    replayed = run_use_case(
+        config,
+        lambda session: (
+            replay_parked(session, None if reason is None else Reason(reason))
+            if all_parked
+            else use_cases.replay_notifications(session, notification_ids)
+        ),
+    )
+    print_replay(replayed, as_json=as_json)

@@ -1,4 +1,4 @@
-"""What all commands share: how they find their configuration, how they fail, how they print."""
+"""What all commands share: options, how they find their configuration, and how they fail."""
 
 import asyncio
 import os
@@ -15,18 +15,21 @@ from didomi_dataverse.wiring.configuration import Configuration, load_configurat
 CONFIG_VARIABLE = "DIDOMI_DATAVERSE_CONFIG"
 DEFAULT_CONFIG = "config.yaml"
 
+REASON = click.Choice([reason.value for reason in Reason])
+"""Why a notification was skipped or parked."""
+
 _T = TypeVar("_T")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class Failure(click.ClickException):
-    """Something went wrong that is nobody's usage: exit status 1."""
+    """What was asked for could not be done, or not all of it: exit status 1."""
 
     exit_code = 1
 
 
-class Misconfigured(click.ClickException):
-    """The configuration cannot be used: exit status 2, every problem on a line of its own."""
+class ConfigurationFailure(click.ClickException):
+    """The configuration cannot be used: exit status 2, each problem on a line of its own."""
 
     exit_code = 2
 
@@ -52,23 +55,20 @@ def json_option(command: _Command) -> _Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")(command)
 
 
-def configuration_of(path: Path) -> Configuration:
-    """The configuration in a file, its warnings told. Raises Misconfigured."""
+def read_configuration(path: Path) -> Configuration:
+    """The configuration in a file. Its warnings go to standard error. Raises ConfigurationFailure."""
     try:
         configuration = load_configuration(path, os.environ)
     except ConfigurationError as error:
-        raise Misconfigured(error) from error
+        raise ConfigurationFailure(error) from error
     for warning in configuration.warnings:
         click.echo(f"warning: {warning}", err=True)
     return configuration
 
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
-    """What the work returned. Raises Failure."""
+    """What the work returns. Raises Failure, with the message of the error, for an error of ours."""
     try:
         return asyncio.run(work)
     except DidomiDataverseError as error:
         raise Failure(str(error)) from error
-
-
-REASONS = click.Choice([reason.value for reason in Reason])

@@ -4,12 +4,17 @@ from pathlib import Path
 
 import click
 
+from didomi_dataverse.cli.help import example
 from didomi_dataverse.cli.options import run
 
 
-@click.command()
+@click.command(epilog=example("sandbox --port 8443 --dir sandbox"))
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8443, show_default=True, help="0: any free port."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8443,
+    show_default=True,
+    help="The port to listen on; 0 takes a free one.",
 )
 @click.option(
     "--dir",
@@ -27,7 +32,11 @@ from didomi_dataverse.cli.options import run
     help="The port that the written config.yaml gives to `serve`.",
 )
 def sandbox(port: int, directory: Path, service_port: int) -> None:
-    """Run a local Microsoft Entra and Dataverse Web API over TLS."""
+    """Run a local Microsoft Entra and Dataverse.
+
+    Serves both over TLS until Ctrl-C. Writes a complete configuration that points at them, and prints one
+    line of JSON when it is ready.
+    """
     from dataverse_sandbox import SandboxServer, run_sandbox
     from didomi_dataverse.demo.sandbox_config import write_config
 

@@ -73,6 +73,12 @@ Value = bool | Selection | FactValue | Unset
 """The value of a subject: True and False are consent and refusal, a `Selection` belongs to a preference."""
 
 
+JsonScalar = str | int | float | bool | None
+"""What a column is told, and what the ledger keeps of that. `config` and `dataverse` define it
+for themselves, because they may not import this package.
+"""
+
+
 class ChoiceKind(StrEnum):
     """How a notification speaks of an item (docs/how-choices-are-decided.md, "Statements and assertions")."""
 

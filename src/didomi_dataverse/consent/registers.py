@@ -21,8 +21,6 @@ from didomi_dataverse.consent.model import (
 )
 from didomi_dataverse.consent.tombstones import NO_TOMBSTONES, Tombstones
 
-JsonScalar = str | int | float | bool | None
-
 
 @dataclass(frozen=True, slots=True)
 class Register:

@@ -1,6 +1,6 @@
 """`CreateMultiple` and `UpdateMultiple` as bytes (dataverse.md 3.4).
 
-`UpsertMultiple` is not used: it has no update-only mode, so it would create rows that nobody allowed, and its
+`UpsertMultiple` is not used: it has no update-only mode, so it would create rows without permission, and its
 204 does not say which (dataverse.md 3.4).
 """
 
@@ -11,13 +11,14 @@ from enum import StrEnum
 from typing import Final
 
 from didomi_dataverse.dataverse.encode import encode_json
-from didomi_dataverse.dataverse.errors.classify import Action, entry_for
-from didomi_dataverse.dataverse.keys import ENTITY_SET, ID_COLUMN
-from didomi_dataverse.dataverse.replies import Answered
-from didomi_dataverse.dataverse.requests import AlternateKey, RowId, Write
+from didomi_dataverse.dataverse.errors.classify import is_too_large
+from didomi_dataverse.dataverse.errors.entry import Action
+from didomi_dataverse.dataverse.replies import Answered, Reply
+from didomi_dataverse.dataverse.requests import AlternateKey, RowId, RowKey, Write
+from didomi_dataverse.dataverse.tables import CONTACT
 
 # dataverse.md 3.4: required on every target.
-_TYPE: Final = {"@odata.type": "Microsoft.Dynamics.CRM.contact"}
+_TYPE: Final = {"@odata.type": CONTACT.odata_type}
 
 
 class BulkMessage(StrEnum):
@@ -28,19 +29,27 @@ class BulkMessage(StrEnum):
 
 
 def bulk_path(message: BulkMessage) -> str:
-    """Relative to the API path."""
-    return f"{ENTITY_SET}/Microsoft.Dynamics.CRM.{message.value}"
+    """The path of the message, relative to the API path.
+
+    >>> bulk_path(BulkMessage.CREATE)
+    'contacts/Microsoft.Dynamics.CRM.CreateMultiple'
+    """
+    return f"{CONTACT.entity_set}/Microsoft.Dynamics.CRM.{message.value}"
 
 
 def availability_query(message: BulkMessage) -> str:
-    """Asks whether the message is registered for the Contact table (dataverse.md 3.4)."""
+    """The path and query that ask whether the Contact table has the message (dataverse.md 3.4)."""
     condition = "sdkmessageid/name%20eq%20@m%20and%20primaryobjecttypecode%20eq%20@t"
-    parameters = f"&@m=%27{message.value}%27&@t=%27contact%27"
+    parameters = f"&@m=%27{message.value}%27&@t=%27{CONTACT.logical_name}%27"
     return f"sdkmessagefilters?$select=sdkmessagefilterid&$filter={condition}{parameters}"
 
 
-def is_listed(body: bytes) -> bool | None:
-    """Does the answer to `availability_query` name a row? None when it cannot be read."""
+def read_availability(body: bytes) -> bool | None:
+    """Whether the answer to `availability_query` names a row; None when it cannot be read.
+
+    >>> read_availability(b'{"value": []}')
+    False
+    """
     try:
         rows = json.loads(body)["value"]
     except (ValueError, RecursionError, LookupError, TypeError):
@@ -49,29 +58,42 @@ def is_listed(body: bytes) -> bool | None:
 
 
 def encode_updates(updates: Sequence[tuple[Write, str]]) -> bytes:
-    """Each write with the GUID of its row. ValueError for a number that JSON cannot say."""
-    return _encode([{ID_COLUMN: guid, **write.columns} for write, guid in updates])
+    """The body of `UpdateMultiple`: each write with the GUID of its row.
+
+    Raises ValueError for a number that JSON cannot express.
+    """
+    return _encode([{CONTACT.id_column: guid, **write.columns} for write, guid in updates])
 
 
 def encode_creations(writes: Sequence[Write]) -> bytes:
-    """Rows that are to be new. No URL carries the key, so it stands in the body, in this message only."""
+    """The body of `CreateMultiple`. This message has no URL to carry the key, so the key is a column of the
+    row, here only.
+
+    Raises ValueError for a number that JSON cannot express.
+    """
     return _encode([{**_key_columns(write), **write.columns} for write in writes])
 
 
-def place_of(write: Write) -> tuple[str, str]:
-    """What no two targets of a call may share: the key, without regard to case and accents (dataverse.md 1.5,
-    3.4). Where the server does tell accents apart, the second goes in a call of its own for nothing.
+def target_key(key: RowKey) -> tuple[str, str]:
+    """What no two targets of a call may share: their key, without regard to case and accents (dataverse.md
+    1.5, 3.4). Where the server does distinguish accents, the second write needlessly goes in a call of its
+    own.
+
+    >>> target_key(AlternateKey("new_didomikey", " José "))
+    ('new_didomikey', 'jose')
     """
-    match write.key:
+    match key:
         case RowId(guid):
-            return ID_COLUMN, guid.lower()
+            return CONTACT.id_column, guid.lower()
         case AlternateKey(column, value):
             letters = unicodedata.normalize("NFKD", value.strip().casefold())
             return column, "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def is_success(message: BulkMessage, status: int, body: bytes) -> bool:
-    """204 after an update, 200 with the new ids after a creation; anything else came from elsewhere."""
+    """Whether Dataverse carried the message out: 204 for an update, 200 with the new ids for a creation. Any
+    other answer is an error, or came from elsewhere.
+    """
     if message is BulkMessage.UPDATE:
         return status == 204
     try:
@@ -80,23 +102,24 @@ def is_success(message: BulkMessage, status: int, body: bytes) -> bool:
         return False
 
 
-def is_of_a_row(reply: Answered) -> bool:
-    """Was the call refused for one of its rows, so that `$batch` can tell which (dataverse.md 3.4)?
+def is_row_refusal(reply: Reply) -> bool:
+    """Whether a bulk message was refused for one of its rows, so that `$batch` can tell which (dataverse.md
+    3.4).
 
     Not for its size or duration: a smaller call is the remedy there. Not for who asks or how often.
     """
-    entry = entry_for(reply)
-    if not reply.whole_call or entry.action is Action.WAIT or reply.status in {401, 408, 413, 429}:
+    answer = reply.answer
+    if not isinstance(answer, Answered) or not answer.whole_call or is_too_large(reply):
         return False
-    if entry.action is Action.SPLIT and entry.alone is Action.RETRY:
+    if reply.entry.action is Action.WAIT or answer.status in {401, 408, 429}:
         return False
-    return 400 <= reply.status < 500 or bool(reply.code)
+    return 400 <= answer.status < 500 or bool(answer.code)
 
 
 def _key_columns(write: Write) -> dict[str, str]:
     match write.key:
         case RowId(guid):
-            return {ID_COLUMN: guid}
+            return {CONTACT.id_column: guid}
         case AlternateKey(column, value):
             return {column: value}
 

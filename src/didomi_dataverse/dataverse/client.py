@@ -1,14 +1,13 @@
-"""Calls of the Web API: requests out, one reply for each of them back.
+"""Calls of the Web API over HTTP: a call goes out, and one reply for each of its requests comes back.
 
-Nothing is decided here, with one exception: a call that is refused for its token is repeated once with a new
-one.
+The client decides nothing, with one exception: it repeats a call once with a new token when the old one was
+refused.
 """
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import assert_never
 from uuid import UUID, uuid4
 
 import httpx
@@ -16,42 +15,26 @@ import httpx
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache
 from didomi_dataverse.dataverse.batch import decode_batch, encode_batch, is_multipart
-from didomi_dataverse.dataverse.bulk import (
-    BulkMessage,
-    availability_query,
-    bulk_path,
-    is_listed,
-    is_success,
+from didomi_dataverse.dataverse.bulk import availability_query, bulk_path, is_success, read_availability
+from didomi_dataverse.dataverse.calls import (
+    AvailabilityCall,
+    BatchCall,
+    BulkCall,
+    Call,
+    Exchange,
+    SingleCall,
 )
-from didomi_dataverse.dataverse.encode import ASK_FOR_NAMES, encode_request, with_rows
+from didomi_dataverse.dataverse.encode import ASK_FOR_NAMES, add_rows, encode_request
+from didomi_dataverse.dataverse.errors.classify import classify
 from didomi_dataverse.dataverse.errors.parse import is_web_api_error, read_answer
-from didomi_dataverse.dataverse.keys import normal_guid
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown
-from didomi_dataverse.dataverse.requests import Request, Write
-from didomi_dataverse.dataverse.transport import BearerAuth, hint_of, unknown_after
-from didomi_dataverse.errors import DataverseError, ReplyMalformedError
-
-
-class CallFailedError(DataverseError):
-    """A call other than a `$batch` came to nothing. `reply` says what was answered, or that nothing was."""
-
-    def __init__(self, message: str, reply: Answered | Unknown) -> None:
-        super().__init__(message)
-        self.reply = reply
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WhoAmI:
-    """Whom Dataverse takes us for (dataverse.md 7). GUIDs in lower case."""
-
-    user_id: str
-    business_unit_id: str
-    organization_id: str
-    parallel_hint: int | None = None
+from didomi_dataverse.dataverse.replies import Answer, Answered, Unknown, UnknownCause
+from didomi_dataverse.dataverse.requests import Request, Write, condition_of
+from didomi_dataverse.dataverse.tls import find_tls_error
+from didomi_dataverse.errors import ReplyMalformedError
 
 
 class DataverseClient:
-    """Sends requests as one `$batch` and reads one reply for each. Any number of calls may run at once."""
+    """Makes calls as one application user. Any number of calls may run at once."""
 
     def __init__(
         self,
@@ -63,168 +46,217 @@ class DataverseClient:
         longest_call: timedelta,
         new_guid: Callable[[], UUID] = uuid4,
     ) -> None:
-        """`http` has the environment's URL as base, and is closed with the client.
+        """`http` has the environment's URL as base; it is closed with the client.
 
         `api_path` is `/api/data/v9.2`, or what an on-premises server has instead (dataverse.md 1.2).
         """
         self._http = http
         self._token = token
-        self._auth = BearerAuth(token)
+        self._auth = _BearerAuth(token)
         self._api_path = api_path.rstrip("/")
         self._clock = clock
         self._new_guid = new_guid
         self.longest_call = longest_call
-        """No call takes longer, its token included: then it is given up and its outcome is unknown."""
+        """The most time that a call takes, fetching a token included: after that it is given up, and its
+        outcome is unknown."""
 
-    async def send(self, requests: Sequence[Request]) -> Exchange:
-        """One `$batch` with continue-on-error, and a reply for each request in their order.
+    async def send(self, call: Call) -> Exchange:
+        """Makes the call and reads a reply for each of its requests.
 
-        Whatever happens on the way is a reply too: `Unknown` when the connection failed or the answer cannot
-        be read, `Answered(whole_call=True)` for each request when the call as a whole was answered
-        (throttled, refused, a gateway's page). Raises TokenRefusedError or TokenUnavailableError when there
-        is no token to call with; then nothing was sent. ValueError for requests that cannot be encoded
-        (`batch.encode_batch`).
+        Failures on the way are replies, too: `Unknown` when the connection failed or the answer cannot be
+        read, `Answered(whole_call=True)` for each request when the call as a whole was answered (throttled,
+        refused, a gateway's page).
+
+        Raises TokenRefusedError or TokenUnavailableError when there is no token to call with; then nothing
+        was sent. Raises ValueError for requests that cannot be encoded (`encode.encode_request`).
         """
-        boundary = f"batch_{self._new_guid().hex}"
-        body = encode_batch(requests, boundary=boundary, api_path=self._api_path)
-        headers = {
-            "Content-Type": f'multipart/mixed; boundary="{boundary}"',
-            "Prefer": "odata.continue-on-error",
-        }
-        answer, duration = await self._timed("POST", "$batch", headers=headers, content=body)
-        if isinstance(answer, Unknown):
-            return Exchange(replies=(answer,) * len(requests), duration=duration)
-        return Exchange(
-            replies=self._replies(answer, requests), duration=duration, parallel_hint=hint_of(answer.headers)
-        )
-
-    async def send_one(self, request: Request) -> Exchange:
-        """The request as a call of its own. Otherwise as `send`; an answer that is not an error of the Web
-        API (a gateway's, a throttle) counts as the whole call's.
-        """
-        form = encode_request(request)
-        answer, duration = await self._timed(
-            form.method, form.path, headers=dict(form.headers), content=form.content or None
-        )
-        if isinstance(answer, Unknown):
-            return Exchange(replies=(answer,), duration=duration, kind=CallKind.SINGLE)
-        reply: Reply = self._read(answer, whole_call=not _is_own_answer(answer, request))
-        if isinstance(reply, Answered) and not reply.whole_call:
-            reply = with_rows(reply, request, answer.content)
-        hint = hint_of(answer.headers)
-        return Exchange(replies=(reply,), duration=duration, parallel_hint=hint, kind=CallKind.SINGLE)
-
-    async def send_bulk(self, message: BulkMessage, writes: Sequence[Write], body: bytes) -> Exchange:
-        """One bulk message with the targets of `body`. All are carried out, or none (dataverse.md 3.4):
-        anything but a success is the whole call's answer. Otherwise as `send`.
-        """
-        # dataverse.md 5.1: annotations hold the symbolic name.
-        headers = {"Content-Type": "application/json", ASK_FOR_NAMES[0]: ASK_FOR_NAMES[1]}
-        kind = CallKind(message.value)
-        answer, duration = await self._timed("POST", bulk_path(message), headers=headers, content=body)
-        if isinstance(answer, Unknown):
-            return Exchange(replies=(answer,) * len(writes), duration=duration, kind=kind)
-        reply = self._read(answer, whole_call=not is_success(message, answer.status_code, answer.content))
-        hint = hint_of(answer.headers)
-        return Exchange(replies=(reply,) * len(writes), duration=duration, parallel_hint=hint, kind=kind)
-
-    async def ask_for(self, message: BulkMessage) -> tuple[bool | None, Exchange]:
-        """Whether the Contact table has this message; None when the environment does not say. The exchange
-        carries one reply and no rows.
-        """
-        answer, duration = await self._timed("GET", availability_query(message), headers={})
-        if isinstance(answer, Unknown):
-            return None, Exchange(replies=(answer,), duration=duration, kind=CallKind.METADATA)
-        has = None if answer.status_code != 200 else is_listed(answer.content)
-        reply = self._read(answer, whole_call=has is None)
-        hint = hint_of(answer.headers)
-        return has, Exchange(replies=(reply,), duration=duration, parallel_hint=hint, kind=CallKind.METADATA)
-
-    async def who_am_i(self) -> WhoAmI:
-        """Asks Dataverse who we are: the cheapest proof that address, token and application user are right.
-
-        CallFailedError when the answer is a refusal or does not come, ReplyMalformedError when it is not an
-        answer of the Web API; TokenRefusedError and TokenUnavailableError as in `send`.
-        """
-        # dataverse.md 1.3: the literal word "null" keeps caches out of plain reads.
-        answer = await self._call("GET", "WhoAmI", headers={"If-None-Match": "null"})
-        if isinstance(answer, Unknown):
-            raise CallFailedError(f"WhoAmI was not answered ({answer.cause}).", answer)
-        if answer.status_code != 200:
-            refusal = self._read(answer, whole_call=True)
-            raise CallFailedError(
-                f"WhoAmI was answered {refusal.status} {refusal.code}".strip() + ".", refusal
-            )
-        try:
-            document = json.loads(answer.content)
-            guids = [normal_guid(document[name]) for name in ("UserId", "BusinessUnitId", "OrganizationId")]
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            guids = []
-        match guids:
-            case [str() as user_id, str() as business_unit_id, str() as organization_id]:
-                return WhoAmI(
-                    user_id=user_id,
-                    business_unit_id=business_unit_id,
-                    organization_id=organization_id,
-                    parallel_hint=hint_of(answer.headers),
-                )
+        match call:
+            case BatchCall():
+                return await self._send_batch(call)
+            case SingleCall():
+                return await self._send_single(call)
+            case BulkCall():
+                return await self._send_bulk(call)
+            case AvailabilityCall():
+                return await self._query_availability(call)
             case _:
-                pass
-        raise ReplyMalformedError(
-            "WhoAmI was answered by something else than Dataverse. Check `dataverse.url`."
-        )
+                assert_never(call)
 
     async def aclose(self) -> None:
         """Closes all connections. Calls under way fail."""
         await self._http.aclose()
         await self._token.aclose()
 
-    async def _call(
+    async def _send_batch(self, call: BatchCall) -> Exchange:
+        boundary = f"batch_{self._new_guid().hex}"
+        body = encode_batch(call.requests, boundary=boundary, api_path=self._api_path)
+        headers = {
+            "Content-Type": f'multipart/mixed; boundary="{boundary}"',
+            "Prefer": "odata.continue-on-error",
+        }
+        response, duration = await self._measure("POST", "$batch", headers=headers, content=body)
+        answers = (
+            (response,) * len(call.requests)
+            if isinstance(response, Unknown)
+            else self._read_batch(response, call.requests)
+        )
+        return _exchange(call, answers, response, duration)
+
+    async def _send_single(self, call: SingleCall) -> Exchange:
+        """An answer that is not an error of the Web API (a gateway's, a throttle) counts as the whole
+        call's.
+        """
+        encoded = encode_request(call.request)
+        response, duration = await self._measure(
+            encoded.method, encoded.path, headers=dict(encoded.headers), content=encoded.content or None
+        )
+        answer: Answer = (
+            response if isinstance(response, Unknown) else self._read_single(response, call.request)
+        )
+        return _exchange(call, (answer,), response, duration)
+
+    async def _send_bulk(self, call: BulkCall) -> Exchange:
+        """Anything but a success is the whole call's answer: the message is all or nothing."""
+        # dataverse.md 5.1: annotations hold the symbolic name.
+        headers = {"Content-Type": "application/json", ASK_FOR_NAMES[0]: ASK_FOR_NAMES[1]}
+        path = bulk_path(call.message)
+        response, duration = await self._measure("POST", path, headers=headers, content=call.body)
+        answer: Answer
+        if isinstance(response, Unknown):
+            answer = response
+        else:
+            is_done = is_success(call.message, response.status_code, response.content)
+            answer = self._read(response, whole_call=not is_done)
+        return _exchange(call, (answer,) * len(call.writes), response, duration)
+
+    async def _query_availability(self, call: AvailabilityCall) -> Exchange:
+        response, duration = await self._measure("GET", availability_query(call.message), headers={})
+        if isinstance(response, Unknown):
+            return _exchange(call, (response,), response, duration)
+        is_available = read_availability(response.content) if response.status_code == 200 else None
+        answer = self._read(response, whole_call=is_available is None)
+        return _exchange(call, (answer,), response, duration, is_available=is_available)
+
+    async def _measure(
         self, method: str, path: str, *, headers: Mapping[str, str], content: bytes | None = None
+    ) -> tuple[httpx.Response | Unknown, timedelta]:
+        """What the HTTP request came to, and how long it took."""
+        began_s = self._clock.monotonic()
+        response = await self._request(method, path, headers=headers, content=content)
+        return response, timedelta(seconds=self._clock.monotonic() - began_s)
+
+    async def _request(
+        self, method: str, path: str, *, headers: Mapping[str, str], content: bytes | None
     ) -> httpx.Response | Unknown:
-        identified = {**headers, "x-ms-client-request-id": str(self._new_guid())}
+        headers = {**headers, "x-ms-client-request-id": str(self._new_guid())}
         try:
             async with asyncio.timeout(self.longest_call.total_seconds()):
                 return await self._http.request(
-                    method, f"{self._api_path}/{path}", headers=identified, content=content, auth=self._auth
+                    method, f"{self._api_path}/{path}", headers=headers, content=content, auth=self._auth
                 )
         except TimeoutError:
-            return Unknown("deadline")
+            return Unknown(UnknownCause.DEADLINE)
         except httpx.RequestError as failure:
-            return unknown_after(failure)
+            return _unknown_after(failure)
 
-    def _replies(self, answer: httpx.Response, requests: Sequence[Request]) -> tuple[Reply, ...]:
-        content_type = answer.headers.get("Content-Type", "")
+    def _read_batch(self, response: httpx.Response, requests: Sequence[Request]) -> tuple[Answer, ...]:
+        content_type = response.headers.get("Content-Type", "")
         if not is_multipart(content_type):
-            return (self._read(answer, whole_call=True),) * len(requests)
+            return (self._read(response, whole_call=True),) * len(requests)
         try:
             return decode_batch(
                 content_type,
-                answer.content,
+                response.content,
                 requests,
                 now=self._clock.now(),
-                request_id=answer.headers.get("x-ms-service-request-id", ""),
+                request_id=response.headers.get("x-ms-service-request-id", ""),
             )
         except ReplyMalformedError:
             # Everything may have been carried out. All writes are conditional, so asking again does no harm.
-            return (Unknown("malformed"),) * len(requests)
+            return (Unknown(UnknownCause.MALFORMED),) * len(requests)
 
-    async def _timed(
-        self, method: str, path: str, *, headers: Mapping[str, str], content: bytes | None = None
-    ) -> tuple[httpx.Response | Unknown, timedelta]:
-        began_s = self._clock.monotonic()
-        answer = await self._call(method, path, headers=headers, content=content)
-        return answer, timedelta(seconds=self._clock.monotonic() - began_s)
+    def _read_single(self, response: httpx.Response, request: Request) -> Answer:
+        answered = self._read(response, whole_call=not _is_about(response, request))
+        return answered if answered.whole_call else add_rows(answered, request, response.content)
 
-    def _read(self, answer: httpx.Response, *, whole_call: bool) -> Answered:
-        headers = {name.lower(): value for name, value in answer.headers.items()}
+    def _read(self, response: httpx.Response, *, whole_call: bool) -> Answered:
+        headers = {name.lower(): value for name, value in response.headers.items()}
         now = self._clock.now()
-        return read_answer(answer.status_code, headers, answer.content, now=now, whole_call=whole_call)
+        return read_answer(response.status_code, headers, response.content, now=now, whole_call=whole_call)
 
 
-def _is_own_answer(answer: httpx.Response, request: Request) -> bool:
-    """Is it about this one request, rather than about who asks, how often, or through what?"""
-    status = answer.status_code
+def _exchange(
+    call: Call,
+    answers: Sequence[Answer],
+    response: httpx.Response | Unknown,
+    duration: timedelta,
+    *,
+    is_available: bool | None = None,
+) -> Exchange:
+    """The one place where answers are classified."""
+    # An availability call carries no request, but gets an answer.
+    conditions = [condition_of(request) for request in call.requests] or [None]
+    return Exchange(
+        call=call,
+        replies=tuple(map(classify, answers, conditions)),
+        duration=duration,
+        parallel_hint=None if isinstance(response, Unknown) else _parallel_hint(response.headers),
+        is_available=is_available,
+    )
+
+
+def _is_about(response: httpx.Response, request: Request) -> bool:
+    """Whether the answer is about this one request, rather than about who asks, how often, or through
+    what.
+    """
+    status = response.status_code
     if status >= 400:
-        return status not in {401, 429} and is_web_api_error(answer.content)
+        return status not in {401, 429} and is_web_api_error(response.content)
     return status == 204 if isinstance(request, Write) else status == 200
+
+
+class _BearerAuth(httpx.Auth):
+    """Puts the token on a request, and repeats the request once with a new token when the answer is 401.
+
+    The format of Dataverse's challenge is not documented, so the status alone decides (dataverse.md 5.1).
+    """
+
+    def __init__(self, token: TokenCache) -> None:
+        self._token = token
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        token = await self._token.bearer()
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == 401 and await self._token.renew(token):
+            request.headers["Authorization"] = f"Bearer {await self._token.bearer()}"
+            yield request
+
+
+def _unknown_after(failure: httpx.RequestError) -> Unknown:
+    """What is known after a failed call: the cause, and whether anything can have reached the server."""
+    match failure:
+        case httpx.ConnectTimeout():
+            return Unknown(UnknownCause.CONNECT_TIMEOUT, sent=False)
+        case httpx.ConnectError():
+            is_tls = find_tls_error(failure) is not None
+            return Unknown(UnknownCause.TLS_FAILED if is_tls else UnknownCause.CONNECT_FAILED, sent=False)
+        case httpx.ProxyError():
+            # Every call is https, so a proxy is only ever asked for a tunnel.
+            return Unknown(UnknownCause.PROXY_FAILED, sent=False)
+        case httpx.PoolTimeout():
+            return Unknown(UnknownCause.POOL_TIMEOUT, sent=False)
+        case httpx.WriteTimeout() | httpx.WriteError():
+            return Unknown(UnknownCause.WRITE_FAILED)
+        case httpx.ReadTimeout():
+            return Unknown(UnknownCause.READ_TIMEOUT)
+        case httpx.DecodingError():
+            return Unknown(UnknownCause.GARBLED)
+        case _:
+            return Unknown(UnknownCause.CUT)
+
+
+def _parallel_hint(headers: httpx.Headers) -> int | None:
+    """The value of `x-ms-dop-hint` (dataverse.md 4.1); None when it is missing or not a positive number."""
+    text = headers.get("x-ms-dop-hint", "").strip()
+    return int(text) if len(text) < 6 and text.isascii() and text.isdecimal() and int(text) > 0 else None

@@ -1,4 +1,4 @@
-"""Opens a client on an environment: connections, certificates, token."""
+"""Creates the client of an environment: connections, certificates, token."""
 
 import ssl
 from datetime import timedelta
@@ -21,20 +21,24 @@ from didomi_dataverse.dataverse.auth.credentials import (
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache, authority_url
 from didomi_dataverse.dataverse.client import DataverseClient
 
-# dataverse.md 1.3.
+# dataverse.md 1.3: every call has these.
 _HEADERS: Final = {
     "Accept": "application/json",
     "OData-MaxVersion": "4.0",
     "OData-Version": "4.0",
     "User-Agent": f"didomi-dataverse/{__version__}",
 }
-# Entra answers in a second or not at all.
 _TOKEN_READ_S: Final = 30.0
-# What a call may take beyond connecting and waiting for its answer: fetching a token, sending and reading
-# bodies.
+"""The longest silence of Microsoft Entra, in seconds: it answers in a second or not at all. Too small: a slow
+answer is missed. Too large: calls wait for a token that does not come."""
+
 _ALLOWANCE: Final = timedelta(seconds=20)
-# Load balancers close idle connections after minutes; one closed under us would be an unknown outcome.
+"""What a call may take beyond connecting and waiting for its answer: fetching a token, sending and reading
+bodies. Too small: calls are given up whose answer arrives. Too large: leases are longer."""
+
 _KEEP_IDLE_S: Final = 30.0
+"""How long an idle connection is kept, in seconds. Too small: more handshakes. Too large: load balancers
+close it first, after minutes, and the outcome of a call that was just sent is unknown."""
 
 
 def create_client(
@@ -51,15 +55,17 @@ def create_client(
     max_parallel: int,
     clock: Clock,
 ) -> DataverseClient:
-    """A client that has not spoken to anybody yet. Close it with `aclose`.
+    """A client that has made no call yet. Close it with `aclose`.
 
-    `url` is the environment's (`https://acme.crm4.dynamics.com`). `authority` as in `token.authority_url`.
-    `ca_bundle` is a file of certificates that replaces the trusted ones, which else are those of
-    `SSL_CERT_FILE` or the ones that come with Python's certifi. `read_timeout` is the longest silence while
-    waiting for an answer: below 120 s, long batches are given up that the server still carries out
-    (dataverse.md 3.5). `max_parallel` is the number of connections. Proxies are those of the environment
-    (`HTTPS_PROXY`, `NO_PROXY`). Certificates and proxies hold for Microsoft Entra and Dataverse alike.
-    OSError when the bundle cannot be read.
+    `url` is the environment's (`https://acme.crm4.dynamics.com`). `authority` as in
+    `token_cache.authority_url`. `ca_bundle` is a file of certificates that replaces the trusted ones; without
+    it they are those of `SSL_CERT_FILE`, or the ones that come with Python's certifi. `read_timeout` is the
+    longest silence while waiting for an answer: below 120 s, long batches are given up that the server still
+    carries out (dataverse.md 3.5). `max_parallel` is the number of connections. Proxies are those of the
+    environment variables (`HTTPS_PROXY`, `NO_PROXY`). Certificates and proxies apply to Microsoft Entra and
+    Dataverse alike.
+
+    Raises OSError when the bundle cannot be read.
     """
     base = url.rstrip("/")
     connect_s, read_s = connect_timeout.total_seconds(), read_timeout.total_seconds()
@@ -70,8 +76,8 @@ def create_client(
         base_url=base,
         headers=_HEADERS,
         verify=trusted,
-        # dataverse.md 4.1: an affinity cookie would tie all calls to one of the environment's servers, and so
-        # to that server's limits. A jar that accepts cookies from nobody.
+        # Reject all cookies. dataverse.md 4.1: an affinity cookie would tie all calls to one of the
+        # environment's servers, and so to that server's limits.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=httpx.Timeout(connect=connect_s, read=read_s, write=read_s, pool=read_s),
         limits=httpx.Limits(
@@ -91,7 +97,7 @@ def create_client(
         else httpx.Client(verify=trusted, timeout=token_timeout)
     )
     application = partial(
-        _opened,
+        _open_application,
         tenant_id=tenant_id,
         client_id=client_id,
         credential=credential,
@@ -109,7 +115,7 @@ def create_client(
     )
 
 
-def _opened(
+def _open_application(
     *, tenant_id: str, client_id: str, credential: Credential, authority: str | None, http: httpx.Client
 ) -> Application:
     url = authority_url(authority, tenant_id)

@@ -1,70 +1,122 @@
-"""What Dataverse answered, kept typed until the decision is made."""
+"""What became of a request, kept typed until the decision is made."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from didomi_dataverse.dataverse.errors.entry import Action, Entry
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """An HTTP answer for one write or look-up.
-
-    `code` is the error code as lower-case hex (`0x80060891`), empty when there is none. `name` is the
-    symbolic name from the annotations, empty when absent. `message` is clipped; it may quote values, so it is
-    stored only after `redact`, never logged. `retry_after` is what the server asked for. `request_id` is its
-    own id for the call. `row_ids` are the GUIDs found by a look-up. `whole_call` marks an answer that was
-    given to the call as a whole and stands for each of its writes (throttled, unauthorised, a gateway's
-    page).
-    """
+    """An HTTP answer for one request."""
 
     status: int
+    """The HTTP status."""
+
     code: str = ""
+    """The error code as lower-case hex (`0x80060891`); empty without one."""
+
     name: str = ""
+    """The symbolic name of the error, from the annotations; empty without one."""
+
     message: str = ""
+    """The error's text on one line, clipped. It may quote values: store it only after
+    `privacy.server_message.safe_message`, and never log it."""
+
     retry_after: timedelta | None = None
+    """The pause that the server asked for; None when it asked for none."""
+
     request_id: str = ""
+    """The server's own id for the call, for Microsoft's support; empty without one."""
+
     row_ids: tuple[str, ...] = ()
+    """The GUIDs that a read found."""
+
     whole_call: bool = False
+    """Whether the call as a whole was answered, so that the answer stands for each of its requests
+    (throttled, unauthorised, a gateway's page)."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotAttempted:
-    """The server stopped before this one (dataverse.md 3.2: fewer parts than requests). Nothing happened."""
+    """The request was not carried out: the server stopped before it (dataverse.md 3.2: fewer parts than
+    requests), or no permit was left to send it.
+    """
+
+
+class UnknownCause(StrEnum):
+    """Why the fate of a request is not known. The value is stored and shown."""
+
+    CONNECT_TIMEOUT = "connect_timeout"
+    """No connection in time."""
+
+    CONNECT_FAILED = "connect_failed"
+    """No connection."""
+
+    TLS_FAILED = "tls_failed"
+    """No connection, because the certificate or the handshake was refused."""
+
+    PROXY_FAILED = "proxy_failed"
+    """The proxy did not open a tunnel."""
+
+    POOL_TIMEOUT = "pool_timeout"
+    """All connections were in use for too long."""
+
+    WRITE_FAILED = "write_failed"
+    """The connection broke, or stalled, while the request was sent."""
+
+    READ_TIMEOUT = "read_timeout"
+    """No answer in time."""
+
+    CUT = "cut"
+    """The connection broke before the whole answer arrived."""
+
+    GARBLED = "garbled"
+    """The answer does not match its own content encoding."""
+
+    MALFORMED = "malformed"
+    """The answer is not what the Web API sends."""
+
+    DEADLINE = "deadline"
+    """The call as a whole took too long and was given up."""
+
+    LEASE_ENDED = "lease_ended"
+    """The sender gave the call up, because its lease on the contacts ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The connection broke, or the answer is unreadable: it may or may not have been carried out.
+    """The connection broke, or the answer is unreadable: the request may have been carried out or not."""
 
-    `cause` is a short fixed word (`connect_failed`, `read_timeout`, `cut`, ...; all of them in `client`).
-    `sent` is False when the request surely never left us.
-    """
+    cause: UnknownCause
+    """What went wrong."""
 
-    cause: str
     sent: bool = True
+    """False when the request certainly never left this machine."""
 
 
-Reply = Answered | NotAttempted | Unknown
+Answer = Answered | NotAttempted | Unknown
+"""What is known of a request after its call."""
 
 
-class CallKind(StrEnum):
-    """What a call was, as counted."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of one request, and what it calls for. Classified once, where the answer is decoded."""
 
-    BATCH = "batch"
-    SINGLE = "single"
-    CREATE_MULTIPLE = "CreateMultiple"
-    UPDATE_MULTIPLE = "UpdateMultiple"
-    METADATA = "metadata"
+    answer: Answer
+    """What is known."""
 
+    entry: Entry
+    """Its row of the error catalogue: advice, bounds."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """One HTTP call and the reply for each of its requests, in their order.
+    action: Action
+    """What to do where other requests shared the call, one of which may have made the call fail."""
 
-    `duration` is what the call took. `parallel_hint` is `x-ms-dop-hint` (dataverse.md 4.1), None when absent.
-    """
+    action_alone: Action
+    """What to do for this request when no other request of its call can be the cause: never SPLIT."""
 
-    replies: tuple[Reply, ...]
-    duration: timedelta
-    parallel_hint: int | None = None
-    kind: CallKind = CallKind.BATCH
+    @property
+    def is_whole_call(self) -> bool:
+        """Whether the call as a whole was answered."""
+        return isinstance(self.answer, Answered) and self.answer.whole_call

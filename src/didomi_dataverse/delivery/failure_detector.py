@@ -1,45 +1,53 @@
-"""Which replicas are at work, told by their beats alone.
+"""Finds replicas that are gone, by their heartbeats alone.
 
-Every replica counts up a number of its own in the store. Whoever sees a number stand still for long enough,
-*by its own monotonic clock*, knows that the replica is gone. No two clocks are ever compared, so that a clock
-that is wrong, or jumps, ends nobody's claims.
+Every replica counts up a number of its own in the store. A replica that sees another's number unchanged for
+long enough, *by its own monotonic clock*, knows that the other is gone. Clocks of two machines are never
+compared, so a clock that is wrong, or jumps, ends no claims.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
-from didomi_dataverse.ledger.replicas import Heartbeat, Heartbeats
+from didomi_dataverse.ledger.heartbeat import Heartbeat, Heartbeats
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A replica's beat, and the monotonic time at which it was first seen to be this one."""
+    """The last heartbeat of one replica, as another saw it."""
 
-    beat: Heartbeat
+    heartbeat: Heartbeat
+    """The heartbeat."""
+
     since: float
+    """The monotonic time, in seconds, at which the observer first saw it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observations:
-    """What one replica has seen of the others, itself not among them."""
-
-    sightings: Mapping[str, Observation] = field(default_factory=dict)
+Observations = Mapping[str, Observation]
+"""What one replica has seen of the others, by their names; itself not among them."""
 
 
-def observe(watch: Observations, beats: Heartbeats, *, at: float) -> Observations:
-    """The watch after a look at the store that ended at the monotonic time `at`."""
-    sightings: dict[str, Observation] = {}
-    for replica, beat in beats.items():
-        before = watch.sightings.get(replica)
-        sightings[replica] = before if before is not None and before.beat == beat else Observation(beat, at)
-    return Observations(sightings)
+def observe(before: Observations, heartbeats: Heartbeats, *, at: float) -> Observations:
+    """The observations after a look at the store, which ended at the monotonic time `at`.
+
+    >>> once = observe({}, {"ada": Heartbeat(7, timedelta(seconds=60))}, at=10.0)
+    >>> observe(once, {"ada": Heartbeat(7, timedelta(seconds=60))}, at=20.0)["ada"].since
+    10.0
+    """
+    observations: dict[str, Observation] = {}
+    for replica, heartbeat in heartbeats.items():
+        known = before.get(replica)
+        is_same = known is not None and known.heartbeat == heartbeat
+        observations[replica] = known if known is not None and is_same else Observation(heartbeat, at)
+    return observations
 
 
-def find_expired(watch: Observations, *, at: float, takeover_after: timedelta) -> Heartbeats:
-    """Those who have not beaten for so long, and as long as they gave themselves; each with its last beat."""
+def find_expired(observations: Observations, *, at: float, takeover_after: timedelta) -> Heartbeats:
+    """The replicas to evict at the monotonic time `at`, each with its last heartbeat: silent for
+    `takeover_after`, and for as long as they allowed themselves.
+    """
     return {
-        replica: sighting.beat
-        for replica, sighting in watch.sightings.items()
-        if at - sighting.since >= max(takeover_after, sighting.beat.takeover_after).total_seconds()
+        replica: seen.heartbeat
+        for replica, seen in observations.items()
+        if at - seen.since >= max(takeover_after, seen.heartbeat.takeover_after).total_seconds()
     }

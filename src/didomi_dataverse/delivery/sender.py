@@ -1,369 +1,349 @@
-"""Talks with Dataverse about claimed contacts: begin a dialogue for each, exchange in shared calls, settle.
+"""Writes claimed contacts to Dataverse: starts a write flow for each, sends what they ask in shared calls,
+and settles the outcomes.
 
-What one call needs is asked by many dialogues at once, so the rounds of a batch are few: one for rows that
-are there, one more for those that have to be looked up or created.
+Many flows ask for something at the same time, so a batch takes few rounds: one for rows that exist, and one
+more for rows that have to be looked up or created.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.consent.registers import resolve
-from didomi_dataverse.dataverse.dispatch.base import Dispatcher
-from didomi_dataverse.dataverse.errors.classify import Action, advice_for, classify, entry_for
-from didomi_dataverse.dataverse.replies import Answered, Exchange, Reply, Unknown
+from didomi_dataverse.dataverse.errors.classify import classify
+from didomi_dataverse.dataverse.replies import Answered, Reply, Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import LookUp, Request, Write
+from didomi_dataverse.delivery.connection import Connection
 from didomi_dataverse.delivery.membership import Membership, run_while_held
 from didomi_dataverse.delivery.outcome import (
     Alerted,
     AlertReason,
-    Concluded,
+    Conclusion,
     Parked,
     ParkReason,
     PostponeCause,
     Postponed,
 )
-from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter, RateLimitListener
+from didomi_dataverse.delivery.rate_limit.limiter import RateLimitListener
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
 from didomi_dataverse.delivery.settle import RetryLimits, apply_retry_limits, outcome_word, settle
-from didomi_dataverse.delivery.write_flow import MatchPolicy, WriteFlow, action_of, write_flow
+from didomi_dataverse.delivery.verdict import RowResult, is_mapping_fault, judge
+from didomi_dataverse.delivery.write_flow import MatchPolicy, WriteFlow, write_flow
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
 from didomi_dataverse.ledger.claims import DeliveryQueue
 from didomi_dataverse.ledger.delivery_state import Claim
 from didomi_dataverse.mapping.apply import Finding, apply, for_creation
 from didomi_dataverse.mapping.rules import ColumnMapping
 
-LONE_FAULTS = 3
-"""So many calls of one row that fail for the mapping, none written between them, are no coincidence."""
+LEASE_MARGIN: Final = timedelta(seconds=60)
+"""What a lease lasts beyond one call at its longest: time to claim, to map, to begin a second call, to
+settle. Too small: rounds end early and their contacts are postponed. Too large: what a killed process held
+waits longer, where no heartbeat shows that it is gone."""
+
+_LEASE_ENDED: Final = classify(Unknown(UnknownCause.LEASE_ENDED))
 
 log = structlog.get_logger(__name__)
 
 
 class Listener(RateLimitListener, Protocol):
-    """Who is told what the sender does: metrics in the service, nobody in most tests."""
+    """Who is told what the sender does: metrics in the service, a list in tests."""
 
-    def concluded(self, claim: Claim, concluded: Concluded) -> None:
-        """One contact's dialogue ended."""
+    def on_outcome(self, claim: Claim, conclusion: Conclusion) -> None:
+        """One contact's write flow ended, and its outcome is stored."""
 
-    def found(self, findings: Sequence[Finding]) -> None:
+    def on_findings(self, findings: Sequence[Finding]) -> None:
         """The mapping had no column value for some choices of a contact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """How long a claim holds, and how long one call may take. A new call is begun only if it can end before
-    the lease does, because after that another replica may write the same contact (docs/promises.md 3).
-    """
+class DeliveryPolicy:
+    """What the configuration decides about the delivery of a contact."""
 
-    holds_for: timedelta
-    longest_call: timedelta
+    mapping: ColumnMapping
+    """Which choices become which columns."""
+
+    match: MatchPolicy
+    """How rows are found, and whether they may be created."""
+
+    retry_limits: RetryLimits
+    """How long to go on with a contact that cannot be written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """What delivery needs of the process that it runs in."""
+
+    clock: Clock
+    """The clocks."""
+
+    draw_jitter: Callable[[], float]
+    """Returns a random number in [0, 1)."""
+
+    listener: Listener
+    """Who is told what happens."""
+
+    pseudonym: Callable[[str], str]
+    """What stands for a contact's key in the log."""
+
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """Waits for some seconds."""
 
 
 @dataclass(slots=True)
-class _Talk:
-    """One claim's dialogue while it runs, and how it ended."""
+class _InFlight:
+    """One claim with its write flow, until it has an outcome."""
 
     claim: Claim
-    lines: WriteFlow
-    asks: Write | LookUp | None = None
-    concluded: Concluded | None = None
-    advice: str = ""  # what a person must do, once every row was refused for the mapping
-    is_partial: bool = False  # the row was refused, and only its refusals are written now
+    flow: WriteFlow
+    pending: Write | LookUp | None = None
+    """What the flow asks now; None once it has ended."""
 
-    def hear(self, reply: Reply | None) -> None:
-        """Hands in the reply (None to begin) and takes the next request, or the end."""
-        self.is_partial = self.is_partial or (reply is not None and _is_mapping_fault(reply))
+    conclusion: Conclusion | None = None
+    """The outcome; None while the flow asks for something."""
+
+    advice: str = ""
+    """What a person must do, once every row was refused for the mapping. Empty before that."""
+
+    is_partial: bool = False
+    """Whether the row was refused, and only the refusals in it are written now."""
+
+    def resume(self, reply: Reply | None) -> None:
+        """Hands the reply to the flow (None to start it), and takes its next request or its end."""
+        self.is_partial = self.is_partial or (reply is not None and is_mapping_fault(reply))
         try:
-            self.asks = next(self.lines) if reply is None else self.lines.send(reply)
+            self.pending = next(self.flow) if reply is None else self.flow.send(reply)
         except StopIteration as end:
             self.conclude(end.value)
 
-    def spare(self) -> None:
-        """Every row failed like this one: the mapping is wrong, not the row, so it is not parked."""
-        if self.advice and self.concluded is not None and isinstance(self.concluded.outcome, Parked):
+    def downgrade_to_alert(self) -> None:
+        """Does not park the contact when every row failed like this one: the mapping is wrong, not the
+        row.
+        """
+        if self.advice and self.conclusion is not None and isinstance(self.conclusion.outcome, Parked):
             alerted = Alerted(AlertReason.REFUSED, self.advice)
-            self.concluded = replace(self.concluded, outcome=alerted)
+            self.conclusion = replace(self.conclusion, outcome=alerted)
 
-    def conclude(self, concluded: Concluded) -> None:
-        """Ends the dialogue, whatever it would have asked next."""
-        self.lines.close()
-        self.asks, self.concluded = None, concluded
+    def conclude(self, conclusion: Conclusion) -> None:
+        """Ends the flow, whatever it would have asked next."""
+        self.flow.close()
+        self.pending, self.conclusion = None, conclusion
 
 
 @dataclass(slots=True)
-class _Visit:
-    """Since when, on the monotonic clock, and under which name claims are held; and what all rounds about
-    them came to.
-    """
+class _Run:
+    """One delivery of claims, over all of its rounds."""
 
     claimed_at: float
+    """The monotonic time just before they were claimed, in seconds."""
+
     holder: str
-    is_good: bool = False
+    """The name that they were claimed under."""
+
+    is_healthy: bool = False
+    """Whether a round showed that the sender may go on."""
+
     is_refused: bool = False
+    """Whether a round was refused for a reason that every row shares."""
 
 
 class Sender:
-    """Everything needed to bring claimed contacts to an outcome, and the pace at which that may happen."""
+    """Writes claimed contacts to Dataverse as one application user. Any number of deliveries may run at
+    once.
+    """
 
     def __init__(
         self,
         *,
         ledger: DeliveryQueue,
-        carrier: Dispatcher,
-        mapping: ColumnMapping,
-        policy: MatchPolicy,
-        patience: RetryLimits,
-        lease: Lease,
-        turnstile: RateLimiter,
-        is_alone: bool,
-        clock: Clock,
-        dice: Callable[[], float],
-        listener: Listener,
-        pseudonym: Callable[[str], str],
-        tenure: Membership,
+        membership: Membership,
+        connection: Connection,
+        policy: DeliveryPolicy,
+        runtime: Runtime,
+        is_only_sender: bool,
     ) -> None:
-        """`is_alone`: no other sender sends, so what this one may not send now waits for it."""
-        self._is_alone = is_alone
-        self._lone_faults = 0
+        """`is_only_sender`: what this one may not send now waits for it, because there is no other."""
         self._ledger = ledger
-        self._carrier = carrier
-        self._turnstile = turnstile
-        self._mapping = mapping
+        self._connection = connection
+        self._rate_limiter = connection.rate_limiter
         self._policy = policy
-        self._patience = patience
-        self._clock = clock
-        self._dice = dice
-        self._listener = listener
-        self._pseudonym = pseudonym
-        self.lease = lease
-        self.tenure = tenure
+        self._clock = runtime.clock
+        self._draw_jitter = runtime.draw_jitter
+        self._listener = runtime.listener
+        self._pseudonym = runtime.pseudonym
+        self._is_only_sender = is_only_sender
+        self._single_row_faults = 0
+        self.membership = membership
+        self.lease = connection.longest_call + LEASE_MARGIN
+        """How long a claim holds. A new call is begun only if it can end before the lease does, because after
+        that another replica may write the same contact (docs/promises.md 3)."""
 
     @property
-    def pace(self) -> RateLimitState:
+    def rate_limit(self) -> RateLimitState:
         """How fast it may go now."""
-        return self._turnstile.pace
+        return self._rate_limiter.state
 
-    def rest(self) -> None:
-        """Something went wrong on our side: pause as after a call that failed."""
-        self._turnstile.failed()
+    def back_off(self) -> None:
+        """Pauses as after a call that failed: something failed on our side."""
+        self._rate_limiter.back_off()
 
     async def deliver(self, claims: Sequence[Claim], *, claimed_at: float, holder: str | None = None) -> None:
-        """Talks with Dataverse about claimed contacts and settles every one of them in one transaction.
+        """Brings claimed contacts to an outcome each, and settles all of them in one transaction.
 
         `claimed_at` is the monotonic time just before they were claimed, `holder` the name that they were
-        claimed under. Raises StoreError when the outcomes cannot be stored; whoever claimed must then give
-        the claims back, and the same, idempotent writes are sent again.
+        claimed under. Raises StoreError when the outcomes cannot be stored; the caller must then release the
+        claims, and the same, idempotent writes are sent again.
         """
-        talks = [self._begin(claim) for claim in claims]
-        visit = _Visit(claimed_at, holder or self.tenure.holder)
-        while open_talks := [talk for talk in talks if talk.asks is not None]:
-            await self._exchange(open_talks, visit)
-        if visit.is_good and not visit.is_refused:
-            self._turnstile.recovered()
+        flights = [self._start(claim) for claim in claims]
+        run = _Run(claimed_at, holder or self.membership.holder)
+        while pending := [flight for flight in flights if flight.pending is not None]:
+            await self._send_round(pending, run)
+        if run.is_healthy and not run.is_refused:
+            self._rate_limiter.recover()
         now = self._clock.now()
         ended = [
-            (talk.claim, self._judged(talk.concluded, talk.claim, now))
-            for talk in talks
-            if talk.concluded is not None
+            (flight.claim, self._limit(flight.conclusion, flight.claim, now))
+            for flight in flights
+            if flight.conclusion is not None
         ]
-        settlements = [settle(claim, concluded, now=now, jitter=self._dice()) for claim, concluded in ended]
+        settlements = [
+            settle(claim, conclusion, now=now, jitter=self._draw_jitter()) for claim, conclusion in ended
+        ]
         await self._ledger.settle(settlements, now=now)
-        for claim, concluded in ended:
-            self._listener.concluded(claim, concluded)
+        for claim, conclusion in ended:
+            self._listener.on_outcome(claim, conclusion)
         self._log(ended)
 
-    def _judged(self, concluded: Concluded, claim: Claim, now: datetime) -> Concluded:
-        outcome = concluded.outcome
-        if isinstance(outcome, Postponed) and not self._is_alone:
-            # Another application user may have room for it now.
-            concluded = replace(concluded, outcome=replace(outcome, delay=None))
-        return apply_retry_limits(concluded, claim.contact, patience=self._patience, now=now)
-
-    def _begin(self, claim: Claim) -> _Talk:
+    def _start(self, claim: Claim) -> _InFlight:
         try:
-            values = apply(self._mapping, resolve(claim.contact.registers))
-            creation = for_creation(self._mapping, values) if self._policy.upsert else {}
-            talk = _Talk(claim, write_flow(claim.contact, values, creation, self._policy))
-            talk.hear(None)
-            self._listener.found(values.findings)
+            values = apply(self._policy.mapping, resolve(claim.contact.registers))
+            creation = for_creation(self._policy.mapping, values) if self._policy.match.upsert else {}
+            flight = _InFlight(claim, write_flow(claim.contact, values, creation, self._policy.match))
+            flight.resume(None)
+            self._listener.on_findings(values.findings)
         except Exception:  # one contact that we fail on must not hold up the others of its batch
             log.exception("contact_not_mapped", contact=self._pseudonym(claim.contact.key))
-            failed = Concluded(outcome=Parked(ParkReason.INTERNAL_ERROR))
-            return _Talk(claim, _nothing_said(), concluded=failed)
-        return talk
+            failed = Conclusion(outcome=Parked(ParkReason.INTERNAL_ERROR))
+            return _InFlight(claim, _ended_flow(), conclusion=failed)
+        return flight
 
-    def _may_begin_call(self, visit: _Visit) -> bool:
-        if visit.holder != self.tenure.holder or not self.tenure.may_begin:
-            return False
-        held_for = timedelta(seconds=self._clock.monotonic() - visit.claimed_at)
-        return held_for + self.lease.longest_call <= self.lease.holds_for
-
-    async def _send(self, requests: Sequence[Request], visit: _Visit) -> tuple[Reply, ...]:
-        """The round, given up when its contacts could not be ours any more before it ends."""
-        turns = _Turns(self._turnstile, lambda: self._may_begin_call(visit), visit)
-        replies = await run_while_held(self.tenure, visit.holder, self._carrier.send(requests, turns))
-        if replies is not None:
-            return replies
-        log.warning("call_given_up", cause="The store was not reached for too long to be sure of the leases.")
-        return (Unknown("lease_ended"),) * len(requests)
-
-    async def _exchange(self, talks: Sequence[_Talk], visit: _Visit) -> None:
-        """One round for what all talks ask now. What is refused as a whole is halved until the row that
-        spoils it is alone (dataverse.md 5.2 "split").
+    async def _send_round(self, flights: Sequence[_InFlight], run: _Run) -> None:
+        """Sends what all of these flows ask now. A call that is refused as a whole is halved until the row
+        that is its cause is alone (dataverse.md 5.2 "split").
         """
-        if not self._may_begin_call(visit):
-            _end_all(talks, Concluded(outcome=Postponed(PostponeCause.OUT_OF_TIME)))
+        if not self._has_time(run):
+            _conclude_all(flights, Conclusion(outcome=Postponed(PostponeCause.OUT_OF_TIME)))
             return
-        requests = [talk.asks for talk in talks if talk.asks is not None]
+        requests = [flight.pending for flight in flights if flight.pending is not None]
         try:
-            replies = await self._send(requests, visit)
+            replies = await self._send(requests, run)
         except TokenRefusedError as error:
             advice = str(error)
-            visit.is_refused = True
-            self._turnstile.alerted(AlertReason.CREDENTIAL, advice)
-            _end_all(talks, Concluded(outcome=Alerted(AlertReason.CREDENTIAL, advice)))
+            run.is_refused = True
+            self._rate_limiter.alert(AlertReason.CREDENTIAL, advice)
+            _conclude_all(flights, Conclusion(outcome=Alerted(AlertReason.CREDENTIAL, advice)))
             return
         except TokenUnavailableError as error:
             log.warning("token_unavailable", cause=str(error))
-            self._turnstile.no_token()
-            _end_all(talks, Concluded(outcome=Postponed(PostponeCause.NO_TOKEN)))
+            self._rate_limiter.back_off()
+            _conclude_all(flights, Conclusion(outcome=Postponed(PostponeCause.NO_TOKEN)))
             return
         except ValueError:
-            # Something in it cannot be put into a request at all.
-            await self._halve(talks, visit)
+            # One of the requests cannot be encoded at all.
+            await self._halve(flights, run)
             return
-        is_spoilt = [_is_spoilt(reply) for reply in replies]
-        spoilt = [talk for talk, is_of_them in zip(talks, is_spoilt, strict=True) if is_of_them]
-        if len(spoilt) == 1:
-            # It is alone in its trouble, so the reply is about it.
-            spoilt = []
-        refused = self._refused_for_all(talks, requests, replies)
-        if refused is not None and not spoilt:
-            visit.is_refused = True
-            self._turnstile.alerted(AlertReason.REFUSED, advice_for(refused))
-        elif any(map(_is_good, requests, replies)):
-            visit.is_good = True
-        for talk, reply, is_of_them in zip(talks, replies, is_spoilt, strict=True):
-            if spoilt and is_of_them:
-                continue
-            talk.hear(reply)
-            if refused is not None and _is_mapping_fault(reply):
-                talk.advice = advice_for(refused)
-            talk.spare()
-        if spoilt:
-            await self._halve(spoilt, visit)
-
-    def _refused_for_all(
-        self, talks: Sequence[_Talk], requests: Sequence[Write | LookUp], replies: Sequence[Reply]
-    ) -> Answered | None:
-        """As the function below, which is told what single rows have shown so far."""
-        # That a part of a row goes says nothing of the column for which the whole did not.
-        told = [
-            (request, reply)
-            for talk, request, reply in zip(talks, requests, replies, strict=True)
-            if not (talk.is_partial and _is_written(request, reply))
+        results = [
+            RowResult(request, reply, flight.is_partial)
+            for flight, request, reply in zip(flights, requests, replies, strict=True)
         ]
-        if any(_is_written(request, reply) for request, reply in told):
-            self._lone_faults = 0
-        elif len(told) == 1 and _is_mapping_fault(told[0][1]):
-            self._lone_faults += 1
-        is_likely = self.pace.alert is not None or self._lone_faults >= LONE_FAULTS
-        return _refused_for_all(told, is_likely=is_likely)
+        await self._apply_verdict(flights, results, run)
 
-    async def _halve(self, talks: Sequence[_Talk], visit: _Visit) -> None:
-        if len(talks) == 1:
-            talks[0].conclude(Concluded(outcome=Parked(ParkReason.UNSENDABLE)))
+    async def _send(self, requests: Sequence[Request], run: _Run) -> tuple[Reply, ...]:
+        """Sends the requests, and gives up when their contacts could be claimed by others before the
+        answer.
+        """
+        sending = self._connection.send(
+            requests,
+            has_time=lambda: self._has_time(run),
+            # The rounds that found the alert may end: the refusals of a row are still to be written.
+            despite_alert=run.is_refused,
+        )
+        replies = await run_while_held(self.membership, run.holder, sending)
+        if replies is not None:
+            return replies
+        log.warning("call_given_up", cause="The store was not reached for too long to be sure of the leases.")
+        return (_LEASE_ENDED,) * len(requests)
+
+    async def _apply_verdict(
+        self, flights: Sequence[_InFlight], results: Sequence[RowResult], run: _Run
+    ) -> None:
+        is_alerted = self.rate_limit.alert is not None
+        verdict = judge(results, single_row_faults=self._single_row_faults, is_alerted=is_alerted)
+        self._single_row_faults = verdict.single_row_faults
+        shared = verdict.shared_refusal
+        if shared is not None and verdict.stops_sender:
+            run.is_refused = True
+            self._rate_limiter.alert(AlertReason.REFUSED, shared.entry.advice)
+        elif verdict.is_healthy:
+            run.is_healthy = True
+        for index, (flight, result) in enumerate(zip(flights, results, strict=True)):
+            if index in verdict.to_split:
+                continue
+            flight.resume(result.reply)
+            if shared is not None and is_mapping_fault(result.reply):
+                flight.advice = shared.entry.advice
+            flight.downgrade_to_alert()
+        if verdict.to_split:
+            await self._halve([flights[index] for index in sorted(verdict.to_split)], run)
+
+    async def _halve(self, flights: Sequence[_InFlight], run: _Run) -> None:
+        if len(flights) == 1:
+            flights[0].conclude(Conclusion(outcome=Parked(ParkReason.UNSENDABLE)))
             return
-        middle = len(talks) // 2
-        await self._exchange(talks[:middle], visit)
-        await self._exchange(talks[middle:], visit)
+        middle = len(flights) // 2
+        await self._send_round(flights[:middle], run)
+        await self._send_round(flights[middle:], run)
 
-    def _log(self, ended: Sequence[tuple[Claim, Concluded]]) -> None:
-        words = Counter(outcome_word(concluded).value for _, concluded in ended)
+    def _has_time(self, run: _Run) -> bool:
+        if run.holder != self.membership.holder or not self.membership.has_time:
+            return False
+        held_for = timedelta(seconds=self._clock.monotonic() - run.claimed_at)
+        return held_for + self._connection.longest_call <= self.lease
+
+    def _limit(self, conclusion: Conclusion, claim: Claim, now: datetime) -> Conclusion:
+        outcome = conclusion.outcome
+        if isinstance(outcome, Postponed) and not self._is_only_sender:
+            # Another application user may be free to write it now.
+            conclusion = replace(conclusion, outcome=replace(outcome, delay=None))
+        return apply_retry_limits(conclusion, claim.contact, limits=self._policy.retry_limits, now=now)
+
+    def _log(self, ended: Sequence[tuple[Claim, Conclusion]]) -> None:
+        words = Counter(outcome_word(conclusion).value for _, conclusion in ended)
         log.info("contacts_settled", **words)
-        for claim, concluded in ended:
-            if isinstance(concluded.outcome, Parked):
-                reply = concluded.reply
+        for claim, conclusion in ended:
+            if isinstance(conclusion.outcome, Parked):
+                reply = conclusion.reply
                 log.warning(
                     "contact_parked",
                     contact=self._pseudonym(claim.contact.key),
                     number=f"#{claim.contact.contact_id}",
-                    reason=concluded.outcome.reason.value,
-                    code=reply.code if isinstance(reply, Answered) else "",
-                    advice=advice_for(reply) if isinstance(reply, Answered) else "",
+                    reason=conclusion.outcome.reason.value,
+                    code=reply.answer.code if reply and isinstance(reply.answer, Answered) else "",
+                    advice=reply.entry.advice if reply else "",
                 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Turns:
-    """The turns of one round."""
-
-    turnstile: RateLimiter
-    may_begin: Callable[[], bool]
-    visit: _Visit
-
-    async def begin(self) -> bool:
-        # Whoever found the alert may still say its last word: the refusals of a row by themselves.
-        return await self.turnstile.begin(self.may_begin, despite_alert=self.visit.is_refused)
-
-    def end(self, requests: Sequence[Request], exchange: Exchange) -> None:
-        self.turnstile.end(requests, exchange)
+def _conclude_all(flights: Sequence[_InFlight], conclusion: Conclusion) -> None:
+    for flight in flights:
+        flight.conclude(conclusion)
 
 
-def _end_all(talks: Sequence[_Talk], concluded: Concluded) -> None:
-    for talk in talks:
-        talk.conclude(concluded)
-
-
-def _nothing_said() -> WriteFlow:
-    """The dialogue of a contact for which none could be begun."""
+def _ended_flow() -> WriteFlow:
+    """The flow of a contact for which none could be started."""
     yield from ()
-    return Concluded(outcome=Parked(ParkReason.INTERNAL_ERROR))
-
-
-def _is_spoilt(reply: Reply) -> bool:
-    """Was the call refused as a whole for what is in it, rather than for who asks or how often?"""
-    return isinstance(reply, Answered) and reply.whole_call and classify(reply) is Action.SPLIT
-
-
-def _is_good(request: Write | LookUp, reply: Reply) -> bool:
-    """Does it show that whatever stopped the sender is mended: was it carried out, or refused for the row?"""
-    if not isinstance(reply, Answered) or reply.whole_call:
-        return False
-    return action_of(reply, request) not in {Action.ALERT, Action.TOKEN, Action.WAIT, Action.RETRY}
-
-
-def _is_written(request: Write | LookUp, reply: Reply) -> bool:
-    return isinstance(request, Write) and action_of(reply, request) is Action.DONE
-
-
-def _is_mapping_fault(reply: Reply) -> bool:
-    return isinstance(reply, Answered) and entry_for(reply).mapping_fault
-
-
-def _refused_for_all(told: Sequence[tuple[Write | LookUp, Reply]], *, is_likely: bool) -> Answered | None:
-    """A refusal that only a person can mend, unless a neighbour was written: then it is that row's own
-    trouble, and one bad row delays only itself (docs/promises.md 4).
-
-    A fault of the mapping shows itself by failing every row of a call (dataverse.md 5.3). `is_likely`: a
-    single row is enough, because the sender is stopped already, or because several single rows in a row
-    failed so.
-    """
-    refused = None
-    faults = 0
-    for request, reply in told:
-        action = action_of(reply, request)
-        if _is_written(request, reply):
-            return None
-        if isinstance(reply, Answered) and action in {Action.ALERT, Action.TOKEN}:
-            refused = reply
-        elif isinstance(reply, Answered) and _is_mapping_fault(reply):
-            faults += 1
-            if faults == len(told) and (faults > 1 or is_likely):
-                refused = reply
-    return refused
+    return Conclusion(outcome=Parked(ParkReason.INTERNAL_ERROR))

@@ -1,19 +1,15 @@
-"""Outcome → Settlement: what is stored about a contact once its dialogue has ended, and when it is tried
-again.
-"""
+"""From an outcome to its settlement: what is stored about a contact, and when it is tried again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
-from didomi_dataverse.dataverse.errors.classify import advice_for
-from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Unknown
-from didomi_dataverse.dataverse.requests import Condition
+from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Unknown, UnknownCause
 from didomi_dataverse.delivery.outcome import (
     Alerted,
     AlertReason,
-    Concluded,
+    Conclusion,
     Delivered,
     NothingToWrite,
     Parked,
@@ -35,29 +31,49 @@ from didomi_dataverse.ledger.delivery_state import (
 from didomi_dataverse.mapping.apply import ColumnValue
 from didomi_dataverse.privacy.server_message import safe_message
 
-FIRST_RETRY = timedelta(seconds=2)
-LONGEST_RETRY = timedelta(minutes=15)
+FIRST_RETRY: Final = timedelta(seconds=2)
+"""The pause after a row's first failure; doubles with each one. Too small: attempts are used up by a short
+disturbance. Too large: the row is late."""
 
-LOST_CALL_RETRY = timedelta(seconds=15)
-"""After a call that failed as a whole. The sender's own pause is what spares a server in trouble."""
+LONGEST_RETRY: Final = timedelta(minutes=15)
+"""The longest pause after a row's failure. Too small: many attempts in a long disturbance. Too large: the row
+is late."""
 
-ALERTED_RETRY = timedelta(seconds=30)
-"""After a refusal that a person must mend: as often as the sender asks whether it was."""
-FIRST_LOOK_AGAIN = timedelta(minutes=1)
-LONGEST_LOOK_AGAIN = timedelta(hours=6)
+LOST_CALL_RETRY: Final = timedelta(seconds=15)
+"""The pause of a row whose call failed as a whole. The sender's own pause spares a server in trouble. Too
+small: an outage rewrites the rows of the ledger again and again. Too large: rows are late after it."""
 
-_UNKNOWN_TEXTS: Mapping[str, str] = {
-    "connect_failed": "Dataverse could not be reached.",
-    "connect_timeout": "Dataverse could not be reached in time.",
-    "tls_failed": "Dataverse's certificate is not trusted: check `dataverse.url` and `dataverse.ca_bundle`.",
-    "proxy_failed": "The proxy could not reach Dataverse: check HTTPS_PROXY and NO_PROXY.",
-    "deadline": "The call took too long and was given up; whether the row was written is not known.",
-    "malformed": "The answer cannot be read; whether the row was written is not known.",
-    "read_timeout": "Dataverse did not answer in time; whether it wrote the row is not known.",
-    "lease_ended": "The store could not be reached, so the call was given up before others take over.",
-    "cut": "The connection broke before the answer; whether Dataverse wrote the row is not known.",
+ALERTED_RETRY: Final = timedelta(seconds=30)
+"""The pause after a refusal that a person must end: as often as the sender asks whether it has ended. Too
+small: useless work. Too large: rows are late after it."""
+
+FIRST_RECHECK: Final = timedelta(minutes=1)
+"""The shortest pause before a missing row is looked for again. Too small: useless look-ups. Too large: a row
+that is created soon after the choice gets it late."""
+
+LONGEST_RECHECK: Final = timedelta(hours=6)
+"""The longest pause before a missing row is looked for again. Too small: useless look-ups. Too large: a row
+that is created late gets its choices late."""
+
+_UNKNOWN_TEXTS: Final[Mapping[UnknownCause, str]] = {
+    UnknownCause.CONNECT_TIMEOUT: "Dataverse could not be reached in time.",
+    UnknownCause.CONNECT_FAILED: "Dataverse could not be reached.",
+    UnknownCause.TLS_FAILED: "Dataverse's certificate is not trusted: check `dataverse.url` and "
+    "`dataverse.ca_bundle`.",
+    UnknownCause.PROXY_FAILED: "The proxy could not reach Dataverse: check HTTPS_PROXY and NO_PROXY.",
+    UnknownCause.POOL_TIMEOUT: "No connection to Dataverse was free in time; nothing was sent.",
+    UnknownCause.WRITE_FAILED: "The connection broke while the request was sent; whether Dataverse wrote the "
+    "row is not known.",
+    UnknownCause.READ_TIMEOUT: "Dataverse did not answer in time; whether it wrote the row is not known.",
+    UnknownCause.CUT: "The connection broke before the answer; whether Dataverse wrote the row is not known.",
+    UnknownCause.GARBLED: "The answer cannot be decoded; whether the row was written is not known.",
+    UnknownCause.MALFORMED: "The answer cannot be read; whether the row was written is not known.",
+    UnknownCause.DEADLINE: "The call took too long and was given up; whether the row was written is not "
+    "known.",
+    UnknownCause.LEASE_ENDED: "The store could not be reached, so the call was given up before others take "
+    "over.",
 }
-_POSTPONED_TEXTS: Mapping[PostponeCause, str] = {
+_POSTPONED_TEXTS: Final[Mapping[PostponeCause, str]] = {
     PostponeCause.THROTTLED: "Dataverse limits how much may be sent; it goes on after the pause.",
     PostponeCause.NOT_REACHED: "Dataverse stopped before it came to this row.",
     PostponeCause.UNREACHABLE: "Dataverse could not be reached.",
@@ -68,26 +84,27 @@ _POSTPONED_TEXTS: Mapping[PostponeCause, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryLimits:
-    """How long to go on. `unmatched_for` is `contact.unmatched.retry_for`."""
+    """How long to go on before a contact is parked."""
 
     unmatched_for: timedelta
+    """How long a missing row is looked for: `contact.unmatched.retry_for`."""
 
 
 def apply_retry_limits(
-    concluded: Concluded, contact: Contact, *, patience: RetryLimits, now: datetime
-) -> Concluded:
-    """The same conclusion, or a parked one where patience is at its end."""
-    match concluded.outcome:
-        case Unmatched() if now - (contact.unmatched_since or now) >= patience.unmatched_for:
-            return replace(concluded, outcome=Parked(ParkReason.UNMATCHED))
+    conclusion: Conclusion, contact: Contact, *, limits: RetryLimits, now: datetime
+) -> Conclusion:
+    """The same conclusion, or a parked one where a limit is reached."""
+    match conclusion.outcome:
+        case Unmatched() if now - (contact.unmatched_since or now) >= limits.unmatched_for:
+            return replace(conclusion, outcome=Parked(ParkReason.UNMATCHED))
         case Retried(max_attempts) if max_attempts is not None and contact.attempts >= max_attempts:
-            return replace(concluded, outcome=Parked(ParkReason.REJECTED))
+            return replace(conclusion, outcome=Parked(ParkReason.REJECTED))
         case _:
-            return concluded
+            return conclusion
 
 
-def settle(claim: Claim, concluded: Concluded, *, now: datetime, jitter: float) -> Settlement:
-    """What to store. `jitter` in [0, 1) spreads retries, so that they do not come in step."""
+def settle(claim: Claim, conclusion: Conclusion, *, now: datetime, jitter: float) -> Settlement:
+    """What to store. `jitter` in [0, 1) spreads retries over time."""
     contact = claim.contact
     written: Mapping[str, Written] | None = None
     row_id = contact.row_id
@@ -95,38 +112,40 @@ def settle(claim: Claim, concluded: Concluded, *, now: datetime, jitter: float) 
     reason: str | None = None
     attempts = contact.attempts
     unmatched_since = contact.unmatched_since
-    outcome = concluded.outcome
+    outcome = conclusion.outcome
     match outcome:
         case NothingToWrite():
             move, attempts, unmatched_since = Move.SETTLED, 0, None
         case Delivered():
             move, attempts, unmatched_since = Move.SETTLED, 0, None
-            written = confirmed(contact, outcome)
+            written = _merge_confirmed(contact, outcome)
             row_id = outcome.row_id
         case Unmatched():
             # The row that once took our columns is gone: a later one must get all of them.
             written, row_id, attempts = {}, None, 0
             unmatched_since = unmatched_since or now
             move, reason = Move.UNMATCHED, ParkReason.UNMATCHED.value
-            due_at = now + _look_again_after(now - unmatched_since, jitter)
+            due_at = now + _recheck_delay(now - unmatched_since, jitter)
         case Postponed():
             move, due_at = Move.POSTPONED, now + (outcome.delay or timedelta(0))
         case Retried():
-            # An outage of the server uses up no patience with the row.
+            # An outage of the server is not an attempt of the row.
             attempts += 0 if outcome.max_attempts is None else 1
-            lost = outcome.max_attempts is None
-            delay = LOST_CALL_RETRY * (1 - jitter / 2) if lost else retry_after(attempts, jitter)
+            is_lost = outcome.max_attempts is None
+            delay = LOST_CALL_RETRY * (1 - jitter / 2) if is_lost else retry_delay(attempts, jitter)
             move, due_at = Move.POSTPONED, now + delay
-            if isinstance(concluded.reply, Unknown):
+            if conclusion.reply is not None and isinstance(conclusion.reply.answer, Unknown):
                 # Whether the row holds what was sent, or still what it held before, is not known.
-                written = {name: last for name, last in contact.written.items() if name not in concluded.sent}
+                written = {
+                    name: last for name, last in contact.written.items() if name not in conclusion.sent
+                }
         case Parked():
             move, reason = Move.PARKED, outcome.reason.value
-            written = {**contact.written, **written_of(outcome.confirmed)} if outcome.confirmed else None
-            # Whoever looks again, after a retry by hand or a new choice, has the full patience again.
+            written = {**contact.written, **_remember(outcome.confirmed)} if outcome.confirmed else None
+            # A retry by hand, or a new choice, starts with the full limits again.
             attempts, unmatched_since = 0, None
         case Alerted():
-            # A refused credential says nothing of the row: another application user may write it at once.
+            # A refused credential says nothing about the row: another application user may write it at once.
             delay = timedelta(0) if outcome.reason is AlertReason.CREDENTIAL else ALERTED_RETRY
             move, reason, due_at = Move.POSTPONED, outcome.reason.value, now + delay
         case _:
@@ -142,71 +161,77 @@ def settle(claim: Claim, concluded: Concluded, *, now: datetime, jitter: float) 
         written=written,
         row_id=row_id,
         unmatched_since=unmatched_since,
-        attempt=attempt_of(concluded, contact, now),
+        attempt=build_attempt(conclusion, contact, now),
     )
 
 
-def confirmed(contact: Contact, delivered: Delivered) -> dict[str, Written]:
-    """What Dataverse is now known to hold: the earlier confirmations, unless they were another row's, and
-    these.
+def _merge_confirmed(contact: Contact, delivered: Delivered) -> dict[str, Written]:
+    """What Dataverse is now known to hold: these columns, and the earlier ones unless they were another
+    row's.
     """
-    kept = {} if delivered.forgotten else contact.written
-    return {**kept, **written_of(delivered.columns)}
+    kept = {} if delivered.is_other_row else contact.written
+    return {**kept, **_remember(delivered.columns)}
 
 
-def written_of(columns: Mapping[str, ColumnValue]) -> dict[str, Written]:
-    """Columns that Dataverse confirmed, as they are remembered."""
+def _remember(columns: Mapping[str, ColumnValue]) -> dict[str, Written]:
+    """Columns that Dataverse confirmed, as they are stored."""
     return {name: Written(value.value, value.stated_at) for name, value in columns.items()}
 
 
-def retry_after(attempts: int, jitter: float) -> timedelta:
-    """2 s, 4 s, 8 s ... up to 15 min, each shortened by up to a half."""
+def retry_delay(attempts: int, jitter: float) -> timedelta:
+    """The pause after so many failures of a row: 2 s, 4 s, 8 s ... up to 15 min, each shortened by up to a
+    half.
+
+    >>> [retry_delay(attempts, 0.0).total_seconds() for attempts in (1, 2, 3, 20)]
+    [2.0, 4.0, 8.0, 900.0]
+    """
     doublings = min(attempts - 1, 20)
     return min(FIRST_RETRY * (1 << doublings), LONGEST_RETRY) * (1 - jitter / 2)
 
 
-def _look_again_after(waited: timedelta, jitter: float) -> timedelta:
-    """As long again as it has been missing, between 1 min and 6 h, shortened by up to a tenth."""
-    return min(max(waited, FIRST_LOOK_AGAIN), LONGEST_LOOK_AGAIN) * (1 - jitter / 10)
+def _recheck_delay(missing_for: timedelta, jitter: float) -> timedelta:
+    """As long again as the row has been missing, between 1 min and 6 h, shortened by up to a tenth."""
+    return min(max(missing_for, FIRST_RECHECK), LONGEST_RECHECK) * (1 - jitter / 10)
 
 
-def attempt_of(concluded: Concluded, contact: Contact, now: datetime) -> Attempt | None:
-    """The evidence to keep; None where nothing was asked of Dataverse and nothing went wrong."""
-    outcome = concluded.outcome
+def build_attempt(conclusion: Conclusion, contact: Contact, now: datetime) -> Attempt | None:
+    """The evidence to keep; None where nothing was asked of Dataverse and nothing failed."""
+    outcome = conclusion.outcome
     if isinstance(outcome, NothingToWrite):
         return None
     columns: dict[str, Mapping[str, object]] = {
         name: {"value": constant, "rule": "contact.on_create"}
-        for name, constant in concluded.constants.items()
+        for name, constant in conclusion.constants.items()
     }
-    for name, value in concluded.sent.items():
+    for name, value in conclusion.sent.items():
         columns[name] = {
             "value": value.value,
             "rule": value.rule,
             "sources": list(value.sources),
             "notifications": list(value.notifications),
         }
-    # Of a rejected row some columns may have been written all the same: they need their evidence, too.
+    # Some columns of a rejected row may have been written: they need their evidence, too.
     for name in outcome.confirmed if isinstance(outcome, Parked) else ():
         columns[name] = {**columns[name], "confirmed": True}
     status, code, request_id = None, "", ""
     message = _POSTPONED_TEXTS[outcome.cause] if isinstance(outcome, Postponed) else ""
-    match concluded.reply:
-        case Answered() as reply:
-            status, code, request_id = reply.status, reply.code, reply.request_id
-            message = safe_message(reply.message, _values(concluded, contact), columns) or message
+    answer = None if conclusion.reply is None else conclusion.reply.answer
+    match answer:
+        case Answered():
+            status, code, request_id = answer.status, answer.code, answer.request_id
+            message = safe_message(answer.message, _list_texts(conclusion, contact), columns) or message
         case Unknown(cause):
-            code = cause
-            message = _UNKNOWN_TEXTS.get(cause, "The call failed on its way.")
+            code = cause.value
+            message = _UNKNOWN_TEXTS[cause]
         case NotAttempted() | None:
             pass
         case _:
-            assert_never(concluded.reply)
-    advice = outcome.advice if isinstance(outcome, Alerted) else _advice(concluded)
+            assert_never(answer)
+    advice = outcome.advice if isinstance(outcome, Alerted) else _find_advice(conclusion)
     message = f"{advice} {message}".strip()
     return Attempt(
         attempted_at=now,
-        outcome=outcome_word(concluded),
+        outcome=outcome_word(conclusion),
         status=status,
         code=code,
         message=message,
@@ -215,23 +240,24 @@ def attempt_of(concluded: Concluded, contact: Contact, now: datetime) -> Attempt
     )
 
 
-def _advice(concluded: Concluded) -> str:
-    """What a person can do about a refused row; nothing where nothing went wrong."""
-    reply = concluded.reply
-    if not isinstance(reply, Answered) or not isinstance(concluded.outcome, Retried | Parked):
+def _find_advice(conclusion: Conclusion) -> str:
+    """What a person can do about a refused row; empty where nothing was refused."""
+    reply = conclusion.reply
+    if reply is None or not isinstance(conclusion.outcome, Retried | Parked):
         return ""
-    return advice_for(reply, Condition.UPDATE_ONLY) if reply.status >= 300 else ""
+    # A look-up that was answered may end in parking, too: it found several rows.
+    return reply.entry.advice if isinstance(reply.answer, Answered) and reply.answer.status >= 300 else ""
 
 
-def _values(concluded: Concluded, contact: Contact) -> list[str]:
-    """What must not stand in a stored message: the identifier, and every text that was sent."""
-    sent = (value.value for value in concluded.sent.values())
+def _list_texts(conclusion: Conclusion, contact: Contact) -> list[str]:
+    """What must not be in a stored message: the identifier, and every text that was sent."""
+    sent = (value.value for value in conclusion.sent.values())
     return [contact.identifier, *(value for value in sent if isinstance(value, str))]
 
 
-def outcome_word(concluded: Concluded) -> AttemptOutcome:
-    """The glossary's word for an outcome, as stored, counted and shown."""
-    match concluded.outcome:
+def outcome_word(conclusion: Conclusion) -> AttemptOutcome:
+    """The word for an outcome, as it is stored, counted and shown."""
+    match conclusion.outcome:
         case NothingToWrite():
             return AttemptOutcome.NOTHING_TO_WRITE
         case Delivered(created=True):
@@ -249,4 +275,4 @@ def outcome_word(concluded: Concluded) -> AttemptOutcome:
         case Alerted():
             return AttemptOutcome.ALERTED
         case _:
-            assert_never(concluded.outcome)
+            assert_never(conclusion.outcome)

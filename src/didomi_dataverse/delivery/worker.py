@@ -1,8 +1,11 @@
-"""Keeps the sender busy: claims what is due, as many calls at once as the pace allows, until told to stop."""
+"""Keeps the senders busy: claims due contacts, for as many calls at once as the rate limits allow, until
+stopped.
+"""
 
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 
@@ -13,17 +16,19 @@ from didomi_dataverse.errors import StoreError
 from didomi_dataverse.ledger.claims import DeliveryQueue
 from didomi_dataverse.ledger.delivery_state import Claim
 
-LOOK_EVERY = timedelta(seconds=1)
-"""How often to look for due contacts unasked: another replica may have received something."""
+POLL_INTERVAL: Final = timedelta(seconds=1)
+"""How often to look for due contacts without being woken: another replica may have received something. Too
+small: load on the store. Too large: such contacts wait."""
 
-GATHER_FOR = timedelta(milliseconds=50)
+GATHER_TIME: Final = timedelta(milliseconds=50)
 """How long to let due contacts gather after a claim that left none behind. Without it a steady stream would
-go out in many calls of a few rows, each of which counts: 20 in a second are what a server takes for ever
-(dataverse.md 4.1). A withdrawal waits no longer than this, and where little arrives nobody waits.
-"""
+go out in many calls of a few rows, each of which counts: a server takes 20 calls per second for ever
+(dataverse.md 4.1). Too small: more calls. Too large: a withdrawal may wait that long. Where little arrives,
+no contact waits."""
 
-TRY_ABANDONED_AFTER = timedelta(seconds=5)
-"""How long contacts rest of which we cannot say what became of them: the store failed, or we did."""
+ABANDONED_PAUSE: Final = timedelta(seconds=5)
+"""How long contacts rest whose outcome could not be stored. Too small: a failing store is asked too often.
+Too large: they are delivered late."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,45 +37,45 @@ class DeliveryWorker:
     """Delivers due contacts. One per process; any number of processes, because claims are exclusive."""
 
     def __init__(self, *, ledger: DeliveryQueue, senders: Sequence[Sender], clock: Clock) -> None:
-        """One sender for each application user; work goes to the one that can take most."""
+        """One sender for each application user; contacts go to the one with the most headroom."""
         self._ledger = ledger
         self._senders = senders
         self._clock = clock
-        # What a sender may do when is measured; what a contact is due at is stored.
+        # When a sender may do something is measured; when a contact is due is stored.
         self._steady = SteadyClock(clock)
         self._woken = asyncio.Event()
         self._running: dict[asyncio.Task[None], Sender] = {}
         self._abandoned: list[Claim] = []
-        self._is_unsure = False
-        self._gathers = False
+        self._has_lost_claim = False
+        self._is_gathering = False
 
     async def run_once(self) -> int:
         """Claims what is due, up to one call's worth, and settles it. Returns how many were claimed."""
-        sender = self._freest() or self._senders[0]
+        sender = self._pick_sender() or self._senders[0]
         claims, claimed_at, holder = await self._claim(sender)
         if claims:
             await sender.deliver(claims, claimed_at=claimed_at, holder=holder)
         return len(claims)
 
     @property
-    def holds_nothing(self) -> bool:
-        """True when nothing that was claimed is on its way, or was left as it is."""
+    def is_idle(self) -> bool:
+        """Whether nothing is claimed: nothing is in flight, and nothing was abandoned."""
         return not self._running and not self._abandoned
 
     def wake(self) -> None:
-        """Something may be due now: do not wait for the next look."""
+        """Something may be due now: do not wait for the next poll."""
         self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Delivers until `stop` is set, then settles what is in flight and returns.
 
-        A failing store or an unreachable Dataverse is waited out, never given up on.
+        A failing store or an unreachable Dataverse is waited out, for as long as it takes.
         """
         stopped = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
                 self._woken.clear()
-                pause = await self._advance()
+                pause = await self._start_delivery()
                 if pause is not None:
                     await self._wait(pause, stopped)
         finally:
@@ -78,81 +83,89 @@ class DeliveryWorker:
             if self._running:
                 await asyncio.wait(self._running)
 
-    def _running_for(self, sender: Sender) -> int:
-        return sum(1 for one in self._running.values() if one is sender)
+    def _count_running(self, sender: Sender) -> int:
+        return sum(1 for running in self._running.values() if running is sender)
 
-    def _freest(self) -> Sender | None:
+    def _pick_sender(self) -> Sender | None:
         """The sender with the most headroom; None when none has any."""
         now = self._steady.now()
-        rooms = [
-            headroom(sender.pace, running=self._running_for(sender), now=now) for sender in self._senders
+        headrooms = [
+            headroom(sender.rate_limit, running=self._count_running(sender), now=now)
+            for sender in self._senders
         ]
-        most = max(rooms)
-        return self._senders[rooms.index(most)] if most > 0 else None
+        most = max(headrooms)
+        return self._senders[headrooms.index(most)] if most > 0 else None
 
     async def _claim(self, sender: Sender) -> tuple[list[Claim], float, str]:
-        claimed_at, holder = self._clock.monotonic(), sender.tenure.holder
+        """Claims for one call, the monotonic time just before they were claimed, and the name they are held
+        under.
+        """
+        claimed_at, holder = self._clock.monotonic(), sender.membership.holder
         claims = await self._ledger.claim(
-            now=self._clock.now(), limit=sender.pace.rows, lease=sender.lease.holds_for, holder=holder
+            now=self._clock.now(), limit=sender.rate_limit.rows, lease=sender.lease, holder=holder
         )
         return claims, claimed_at, holder
 
-    async def _advance(self) -> timedelta | None:
-        """Starts one more call's worth if that is allowed. Says how long to wait before the next."""
-        self._gathers = False
-        if not all(sender.tenure.may_begin for sender in self._senders):
-            return LOOK_EVERY
-        if self._is_unsure and self._running:
-            return LOOK_EVERY
+    async def _start_delivery(self) -> timedelta | None:
+        """Starts the delivery of one more call's worth, if that is allowed. Returns how long to wait before
+        the next; None to go on at once.
+        """
+        self._is_gathering = False
+        if not all(sender.membership.has_time for sender in self._senders):
+            return POLL_INTERVAL
+        if self._has_lost_claim and self._running:
+            return POLL_INTERVAL
         try:
-            await self._give_back_abandoned()
-            sender = self._freest()
+            await self._release_abandoned()
+            sender = self._pick_sender()
             if sender is None:
-                return self._until_free()
-            looked_at, wanted = self._clock.now(), sender.pace.rows
+                return self._time_to_headroom()
+            looked_at, wanted = self._clock.now(), sender.rate_limit.rows
             claims, claimed_at, holder = await self._claim(sender)
             if not claims:
-                return await self._until_next_due(looked_at)
+                return await self._time_to_next_due(looked_at)
         except StoreError as error:
-            # The claim may have been committed and its answer lost: then nobody knows that it is ours.
-            self._is_unsure = True
+            # The claim may have been committed and its answer lost: then it is ours, and we do not know it.
+            self._has_lost_claim = True
             log.error("store_failed", doing="claim", cause=str(error))  # noqa: TRY400 - it is all in the cause
-            return LOOK_EVERY
-        except Exception:  # the worker must outlive whatever a claim runs into
-            self._is_unsure = True
+            return POLL_INTERVAL
+        except Exception:  # the worker must outlive any error of a claim
+            self._has_lost_claim = True
             log.exception("claim_failed")
-            return LOOK_EVERY
+            return POLL_INTERVAL
         task = asyncio.create_task(self._deliver(sender, claims, claimed_at, holder))
         self._running[task] = sender
         task.add_done_callback(self._running.pop)
-        self._gathers = len(claims) < wanted
-        return GATHER_FOR if self._gathers else None
+        self._is_gathering = len(claims) < wanted
+        return GATHER_TIME if self._is_gathering else None
 
-    def _until_free(self) -> timedelta:
-        """How long until some sender may begin a call; a call that ends before then wakes us."""
+    def _time_to_headroom(self) -> timedelta:
+        """How long until some sender may begin a call. A call that ends before then wakes the worker."""
         now = self._steady.now()
-        pauses = [
-            wait_before_call(sender.pace, now)
+        waits = [
+            wait_before_call(sender.rate_limit, now)
             for sender in self._senders
-            if self._running_for(sender) < sender.pace.parallel
+            if self._count_running(sender) < sender.rate_limit.parallel
         ]
-        return max(min(pauses, default=LOOK_EVERY), timedelta())
+        return max(min(waits, default=POLL_INTERVAL), timedelta())
 
-    async def _until_next_due(self, looked_at: datetime) -> timedelta:
+    async def _time_to_next_due(self, looked_at: datetime) -> timedelta:
         due_at = await self._ledger.next_due_at()
-        # What was due when we looked, and was not ours to claim, is held by somebody who is at work.
+        # A contact that was due at the look, and could not be claimed, is held by another replica at work.
         if due_at is None or due_at <= looked_at:
-            return LOOK_EVERY
-        return min(max(due_at - self._clock.now(), timedelta(0)), LOOK_EVERY)
+            return POLL_INTERVAL
+        return min(max(due_at - self._clock.now(), timedelta(0)), POLL_INTERVAL)
 
-    async def _give_back_abandoned(self) -> None:
-        """Their leases do not end while we live. What was sent for them is over; sending again is safe."""
-        if self._is_unsure:
-            await self._ledger.release_held_by(self._senders[0].tenure.holder, now=self._clock.now())
-            self._is_unsure = False
+    async def _release_abandoned(self) -> None:
+        """Releases claims whose leases would not end while this process lives. What was sent for them is
+        over, and sending it again does no harm.
+        """
+        if self._has_lost_claim:
+            await self._ledger.release_held_by(self._senders[0].membership.holder, now=self._clock.now())
+            self._has_lost_claim = False
         if self._abandoned:
             claims = list(self._abandoned)
-            await self._ledger.release(claims, now=self._clock.now() + TRY_ABANDONED_AFTER)
+            await self._ledger.release(claims, now=self._clock.now() + ABANDONED_PAUSE)
             self._abandoned = self._abandoned[len(claims) :]
 
     async def _deliver(self, sender: Sender, claims: Sequence[Claim], claimed_at: float, holder: str) -> None:
@@ -161,7 +174,7 @@ class DeliveryWorker:
         except StoreError as error:
             self._abandon(sender, claims)
             log.error("store_failed", doing="settle", cause=str(error))  # noqa: TRY400 - it is all in the cause
-        except Exception:  # the worker must outlive any single batch
+        except Exception:  # the worker must outlive any error of one delivery
             self._abandon(sender, claims)
             log.exception("delivery_failed")
         finally:
@@ -169,18 +182,18 @@ class DeliveryWorker:
 
     def _abandon(self, sender: Sender, claims: Sequence[Claim]) -> None:
         self._abandoned += claims
-        # All that is due would fare the same, and Dataverse would be asked all of it again and again.
-        sender.rest()
+        # The other due contacts would fare the same, and Dataverse would be sent all of them again and again.
+        sender.back_off()
 
     async def _wait(self, pause: timedelta, stopped: asyncio.Task[bool]) -> None:
-        """Until woken, stopped, or the time is over. A pause that was ordered is not cut short by waking, nor
-        is the gathering of what wakes us.
+        """Waits until woken, stopped, or the time is over. Waking does not shorten a pause of all senders,
+        nor the time to gather.
         """
         woken = asyncio.create_task(self._woken.wait())
         now = self._steady.now()
-        is_paused = all(sender.pace.is_paused(now) for sender in self._senders)
+        is_paused = all(sender.rate_limit.is_paused(now) for sender in self._senders)
         await asyncio.wait(
-            {stopped} if is_paused or self._gathers else {stopped, woken},
+            {stopped} if is_paused or self._is_gathering else {stopped, woken},
             timeout=pause.total_seconds(),
             return_when=asyncio.FIRST_COMPLETED,
         )

@@ -1,1 +1,1 @@
-"""The demo: a story, how it is played, and the configuration of the sandbox."""
+"""The demo: a story, how it is played, and the configuration that points at the sandbox."""

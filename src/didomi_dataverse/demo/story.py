@@ -1,4 +1,4 @@
-"""The story that `demo` plays: who did what, what arrives in which order, and what must come of it."""
+"""The story that `demo` plays: who did what, what arrives in which order, and what is expected at the end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,39 +23,49 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Must:
-    """What one column of one person must hold at the end, and why."""
+class Expected:
+    """The `value` that one column of one person must hold at the end, and the `reason`."""
 
     value: object
-    because: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Some notifications, in the order in which they arrive, and faults that begin before them."""
+    """Some notifications that arrive one after another."""
 
     title: str
+    """What happens, in a sentence."""
+
     bodies: tuple[dict[str, Any], ...]
+    """The notifications, in the order in which they arrive."""
+
     faults: tuple[dict[str, Any], ...] = ()
+    """Faults of the sandbox that begin before them (docs/sandbox.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """The Contact table at the start, the scenes, and what must be at the end.
-
-    `must` is by person and column; every other column of every row must stay as it was. `writes` is how often
-    a person's row must have been written. `unmatched` are the people for whom no row may have been made.
-    """
+    """What happens, from the Contact table at the start to what is expected at the end."""
 
     rows: tuple[Row, ...]
+    """The Contact table at the start."""
+
     scenes: tuple[Scene, ...]
-    must: Mapping[str, Mapping[str, Must]]
+    """What happens, in order."""
+
+    expected: Mapping[str, Mapping[str, Expected]]
+    """By person and column, the values at the end. Every other column of every row must stay as it was."""
+
     writes: Mapping[str, int] = field(default_factory=dict)
+    """By person, how often the row must have been written, where that matters."""
+
     unmatched: tuple[str, ...] = ()
+    """People without a row, and none may be created for them."""
 
 
-def story(now: datetime) -> Story:
-    """The story, told as if it happened in the hour before `now`."""
+def build_story(now: datetime) -> Story:
+    """The story, dated as if it happened in the hour before `now`."""
     start = (now - timedelta(hours=1)).replace(microsecond=0)
 
     def at(minute: int) -> datetime:
@@ -104,33 +114,35 @@ def story(now: datetime) -> Story:
         "times": 1,
     }
 
-    must = {
+    expected = {
         one: {
-            "new_newsletter": Must(YES, f"said yes at {clock(1)}"),
-            "donotbulkemail": Must(NO, f"allowed e-mail ads at {clock(1)}; Dataverse's column says «do not»"),
-            "new_profiling": Must(
+            "new_newsletter": Expected(YES, f"said yes at {clock(1)}"),
+            "donotbulkemail": Expected(
+                NO, f"allowed e-mail ads at {clock(1)}; Dataverse's column says «do not»"
+            ),
+            "new_profiling": Expected(
                 100000000, f"allowed profiling at {clock(1)}; the choice column's «granted»"
             ),
-            "new_topics": Must("100000000,100000001", f"picked sport and culture at {clock(1)}"),
-            "address1_country": Must("FR", "Didomi knows the country"),
+            "new_topics": Expected("100000000,100000001", f"picked sport and culture at {clock(1)}"),
+            "address1_country": Expected("FR", "Didomi knows the country"),
         },
         two: {
-            "new_newsletter": Must(
+            "new_newsletter": Expected(
                 NO, f"said no at {clock(10)}; the yes of {clock(5)} arrived later and is older"
             )
         },
-        three: {"new_newsletter": Must(YES, f"said yes at {clock(12)}; told three times, written once")},
-        four: {"new_newsletter": Must(YES, f"said yes at {clock(15)}, confirmed at {clock(18)}")},
+        three: {"new_newsletter": Expected(YES, f"said yes at {clock(12)}; told three times, written once")},
+        four: {"new_newsletter": Expected(YES, f"said yes at {clock(15)}, confirmed at {clock(18)}")},
         five: {
-            "new_newsletter": Must(
+            "new_newsletter": Expected(
                 NO,
                 f"said no on the laptop at {clock(20)}; the phone only repeats an old yes",
             ),
-            "address1_country": Must("BE", "the phone reported a new country"),
+            "address1_country": Expected("BE", "the phone reported a new country"),
         },
         six: {
-            "new_newsletter": Must(NO, f"said no at {clock(35)}; Dataverse was busy, so it came later"),
-            "donotbulkemail": Must(YES, f"refused e-mail ads at {clock(35)}"),
+            "new_newsletter": Expected(NO, f"said no at {clock(35)}; Dataverse was busy, so it came later"),
+            "donotbulkemail": Expected(YES, f"refused e-mail ads at {clock(35)}"),
         },
     }
     for key, last in (
@@ -141,11 +153,13 @@ def story(now: datetime) -> Story:
         (five, "no-5"),
         (six, "no-6"),
     ):
-        must[key]["new_didomievent"] = Must(last, "the Didomi event of the newest choice")
+        expected[key]["new_didomievent"] = Expected(last, "the Didomi event of the newest choice")
     for key, minute in ((one, 1), (two, 10), (three, 12), (four, 18), (five, 20), (six, 35)):
         instant = f"{at(minute):%Y-%m-%dT%H:%M:%SZ}"
-        must[key]["new_consentchangedon"] = Must(instant, "the time of the newest choice")
-    must[one]["new_profilingon"] = Must(f"{at(1):%Y-%m-%dT%H:%M:%SZ}", "the time of the choice on profiling")
+        expected[key]["new_consentchangedon"] = Expected(instant, "the time of the newest choice")
+    expected[one]["new_profilingon"] = Expected(
+        f"{at(1):%Y-%m-%dT%H:%M:%SZ}", "the time of the choice on profiling"
+    )
 
     return Story(
         rows=tuple(
@@ -178,7 +192,7 @@ def story(now: datetime) -> Story:
                 faults=(busy,),
             ),
         ),
-        must=must,
+        expected=expected,
         writes={three: 1},
         unmatched=(stranger,),
     )

@@ -19,12 +19,13 @@ from didomi_dataverse.consent.model import (
     ChoiceKind,
     Fact,
     Item,
+    JsonScalar,
     Selection,
     Subject,
     Unset,
     Value,
 )
-from didomi_dataverse.consent.registers import JsonScalar, Register, RegisterKey, Registers
+from didomi_dataverse.consent.registers import Register, RegisterKey, Registers
 from didomi_dataverse.ledger.database.instants import from_microseconds, to_microseconds
 from didomi_dataverse.ledger.delivery_state import Written
 

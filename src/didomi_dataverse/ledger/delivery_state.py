@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from didomi_dataverse.consent.registers import JsonScalar, Registers
+from didomi_dataverse.consent.model import JsonScalar
+from didomi_dataverse.consent.registers import Registers
 
 
 class DeliveryState(StrEnum):

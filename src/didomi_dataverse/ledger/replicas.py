@@ -5,31 +5,14 @@ other replica takes its claims over, whatever any clock says (`claims.py`). Evic
 at once.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from didomi_dataverse.ledger.claims import HOLDER_PREFIX, release_all
 from didomi_dataverse.ledger.database.transactions import Database
+from didomi_dataverse.ledger.heartbeat import Heartbeat, Heartbeats
 from didomi_dataverse.ledger.tables import meta
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """A replica's sign of life."""
-
-    beats: int
-    """Counts the heartbeats of this replica, from 1."""
-
-    takeover_after: timedelta
-    """The silence after which this replica considers itself evicted. Replicas may differ in it while a new
-    setting is rolled out."""
-
-
-Heartbeats = Mapping[str, Heartbeat]
-"""The last heartbeat of each replica, by its name."""
 
 
 class Replicas:

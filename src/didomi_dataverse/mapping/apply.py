@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from didomi_dataverse.consent.model import UNSET, Choice, Fact, Item, Subject
-from didomi_dataverse.consent.registers import JsonScalar, Resolved, precedence
+from didomi_dataverse.consent.model import UNSET, Choice, Fact, Item, JsonScalar, Subject
+from didomi_dataverse.consent.registers import Resolved, precedence
 from didomi_dataverse.mapping.convert import (
     Conversion,
     ConversionIssue,

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import assert_never
 
-from didomi_dataverse.consent.model import Selection, Unset, Value
-from didomi_dataverse.consent.registers import JsonScalar
+from didomi_dataverse.consent.model import JsonScalar, Selection, Unset, Value
 from didomi_dataverse.mapping.rules import (
     ColumnFormat,
     ConsentLabels,

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum, auto
 
-from didomi_dataverse.consent.model import is_same_value
-from didomi_dataverse.consent.registers import JsonScalar
+from didomi_dataverse.consent.model import JsonScalar, is_same_value
 from didomi_dataverse.ledger.delivery_state import Written
 from didomi_dataverse.mapping.apply import ColumnValue, ColumnValues
 

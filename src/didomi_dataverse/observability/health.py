@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz`, `/startupz`: may it live, get traffic, has it started (docs/reference/http.md)."""
+"""The probes `/livez`, `/readyz` and `/startupz` (docs/reference/http.md)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,14 +16,20 @@ from didomi_dataverse.errors import StoreError
 
 @dataclass(slots=True)
 class Lifecycle:
-    """Where this process is between its start and its end."""
+    """How far this process is between its start and its end."""
 
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the store is open and delivery runs."""
+
+    start_error: Exception | None = None
+    """Why the start failed; None while it has not."""
+
     is_draining: bool = False
+    """Whether the process is stopping: it settles what is in flight."""
 
     @property
     def is_started(self) -> bool:
-        """The store is open and the sender runs."""
+        """Whether the store is open and delivery runs."""
         return self.started.is_set()
 
 
@@ -35,8 +41,11 @@ def build_health_router(
     clock: Clock,
     store_answers_within: timedelta = timedelta(seconds=5),
 ) -> APIRouter:
-    """The three probes. `check_store` raises StoreError when nothing could be committed now; a store that
-    takes longer than `store_answers_within` to say so stalls.
+    """The three probes.
+
+    `check_store` raises StoreError when nothing can be committed now; a store that takes longer than
+    `store_answers_within` counts as stalled. `paces`: the state of each sender's rate limiter, in the order
+    of the application users.
     """
     router = APIRouter(tags=["probes"])
 
@@ -47,15 +56,15 @@ def build_health_router(
 
     @router.get("/startupz")
     async def startupz() -> JSONResponse:
-        """The store is open and the sender runs."""
+        """The store is open and delivery runs."""
         return _answer(
             is_good=lifecycle.is_started, body={"status": "started" if lifecycle.is_started else "starting"}
         )
 
     @router.get("/readyz")
     async def readyz() -> JSONResponse:
-        """Can a notification be stored now? Dataverse being down is no reason to refuse any: it is told in
-        the body, and delivery goes on when it is back.
+        """A notification can be stored now. An outage of Dataverse does not fail this probe: the body tells
+        of it, and delivery goes on when Dataverse is back.
         """
         store = "ok"
         try:
@@ -71,15 +80,18 @@ def build_health_router(
         is_good = lifecycle.is_started and not lifecycle.is_draining and store == "ok"
         status = "draining" if lifecycle.is_draining else "ready" if is_good else "unready"
         return _answer(
-            is_good=is_good, body={"status": status, "store": store, "sender": _senders(paces(), clock)}
+            is_good=is_good,
+            body={"status": status, "store": store, "sender": _describe_senders(paces(), clock)},
         )
 
     return router
 
 
-def _senders(paces: Sequence[RateLimitState], clock: Clock) -> dict[str, object]:
-    """Delivery as a whole, and with several application users each of them by its number."""
-    users = [_sender(pace, clock) for pace in paces]
+def _describe_senders(paces: Sequence[RateLimitState], clock: Clock) -> dict[str, object]:
+    """Delivery as a whole. With several application users: the best state of any, what a stopped one needs,
+    and each of them by its number.
+    """
+    users = [_describe_sender(pace, clock) for pace in paces]
     if len(users) == 1:
         return users[0]
     numbered = [{"user": str(number), **user} for number, user in enumerate(users, start=1)]
@@ -87,12 +99,12 @@ def _senders(paces: Sequence[RateLimitState], clock: Clock) -> dict[str, object]
     state = next(
         (word for word in ("delivering", "paused", "failing", "stopped") if word in states), "delivering"
     )
-    worst = next((user for user in users if user["state"] == "stopped"), {})
-    return {**worst, "state": state, "users": numbered}
+    stopped = next((user for user in users if user["state"] == "stopped"), {})
+    return {**stopped, "state": state, "users": numbered}
 
 
-def _sender(pace: RateLimitState, clock: Clock) -> dict[str, object]:
-    """What an operator needs to know about delivery."""
+def _describe_sender(pace: RateLimitState, clock: Clock) -> dict[str, object]:
+    """The state of one sender, and what an operator needs to know about it."""
     if pace.alert is not None:
         return {
             "state": "stopped",

@@ -1,4 +1,4 @@
-"""The composition root: the one place that knows every part and puts them together."""
+"""The service as an ASGI application: its routes, and the order in which its parts start and stop."""
 
 import asyncio
 import random
@@ -6,33 +6,35 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
-import httpx
 import structlog
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 
 from didomi_dataverse import __version__
 from didomi_dataverse.clock import Clock
-from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.delivery.membership import Membership, ReplicaMember, SingleProcess
+from didomi_dataverse.delivery.membership import Membership, ReplicaMember
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
-from didomi_dataverse.delivery.retention import Retention, RetentionCleaner
-from didomi_dataverse.delivery.sender import Sender
+from didomi_dataverse.delivery.sender import Runtime, Sender
 from didomi_dataverse.delivery.worker import DeliveryWorker
-from didomi_dataverse.didomi.auth.jwks import fetch_with
-from didomi_dataverse.didomi.http.routes import add_routes
 from didomi_dataverse.didomi.interpreted import InterpretedNotification
 from didomi_dataverse.errors import StoreError
 from didomi_dataverse.ledger.group_commit import GroupCommit
 from didomi_dataverse.ledger.ingest import Ingested
 from didomi_dataverse.ledger.ledger import Ledger
+from didomi_dataverse.ledger.read_models import ContactCounts
 from didomi_dataverse.observability.health import Lifecycle, build_health_router
-from didomi_dataverse.observability.metrics import Metrics
-from didomi_dataverse.privacy.pseudonym import identifier_hash
+from didomi_dataverse.observability.metrics import Metrics, build_metrics_router
 from didomi_dataverse.wiring.configuration import Configuration
-from didomi_dataverse.wiring.delivery import build_senders, first_pace, open_clients
+from didomi_dataverse.wiring.delivery import (
+    apply_configuration_changes,
+    build_membership,
+    build_retention_cleaner,
+    build_senders,
+    initial_rate_limit,
+    load_pseudonym,
+    open_clients,
+)
 from didomi_dataverse.wiring.ledger import open_ledger_for_serving
-from didomi_dataverse.wiring.policies import mapping_fingerprint, reading_policy, target_fingerprint
-from didomi_dataverse.wiring.receiving import build_authenticator
+from didomi_dataverse.wiring.receiving import add_receiving_routes, open_identity_provider_client
 
 log = structlog.get_logger(__name__)
 
@@ -40,9 +42,10 @@ log = structlog.get_logger(__name__)
 def build_app(
     configuration: Configuration, *, lifecycle: Lifecycle, clock: Clock, ledger: Ledger | None = None
 ) -> FastAPI:
-    """The service as an ASGI application. Nothing is opened before its lifespan begins.
+    """The application. Nothing is opened before its lifespan begins.
 
-    `ledger` is one that is open for serving, and stays open. None: the lifespan opens and closes its own.
+    `lifecycle` shows how far the start and the stop have come. `ledger` is one that is open for serving, and
+    stays open; None: the lifespan opens and closes its own.
     """
     service = _Service(configuration, lifecycle=lifecycle, clock=clock, ledger=ledger)
     app = FastAPI(
@@ -50,33 +53,31 @@ def build_app(
         version=__version__,
         summary="Receives Didomi's webhooks and keeps Dataverse's Contact table in step.",
         lifespan=service.lifespan,
-        # A redirect would turn a POST that we could have stored into one that the sender may drop (didomi.md
+        # A redirect would turn a POST that we could have stored into one that the caller may drop (didomi.md
         # 1.5, rule 7).
         redirect_slashes=False,
     )
-    settings = configuration.settings
-    add_routes(
+    add_receiving_routes(
         app,
+        configuration,
         ingest=service.receive,
-        authenticator=build_authenticator(
-            settings.didomi.auth, fetch=fetch_with(service.identity_provider), monotonic=clock.monotonic
-        ),
-        policy=reading_policy(configuration),
-        clock=clock,
-        max_body_bytes=settings.server.max_body_bytes,
+        identity_provider=service.identity_provider,
         metrics=service.metrics,
+        clock=clock,
     )
     app.include_router(
         build_health_router(
             lifecycle=lifecycle, check_store=service.check_store, paces=service.paces, clock=clock
         )
     )
-    app.add_api_route("/metrics", service.metrics_page, methods=["GET"], tags=["probes"])
+    app.include_router(
+        build_metrics_router(service.metrics, count_contacts=service.count_contacts, clock=clock)
+    )
     return app
 
 
 class _Service:
-    """The parts that live from start to stop, opened in the order of the path and closed in reverse."""
+    """The parts that live from start to stop. They start in the order of the path and stop in reverse."""
 
     def __init__(
         self, configuration: Configuration, *, lifecycle: Lifecycle, clock: Clock, ledger: Ledger | None
@@ -86,138 +87,123 @@ class _Service:
         self._lifecycle = lifecycle
         self._clock = clock
         self.metrics = Metrics()
-        self.identity_provider = httpx.AsyncClient(timeout=10, follow_redirects=False)
+        self.identity_provider = open_identity_provider_client()
         self._opened = ledger
         self._ledger: Ledger
         self._commits: GroupCommit
+        self._membership: Membership
         self._senders: tuple[Sender, ...]
         self._worker: DeliveryWorker
 
     @asynccontextmanager
     async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
-        """Open everything, deliver in the background, and at the end settle what is in flight."""
-        settings = self._settings
+        """Start everything, deliver in the background, and at the end settle what is in flight."""
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self.identity_provider.aclose)
-            if self._opened is None:
-                self._ledger = await open_ledger_for_serving(settings, clock=self._clock)
-                stack.push_async_callback(self._ledger.close)
-            else:
-                self._ledger = self._opened
-            self._commits = GroupCommit(self._ledger.inbox.ingest)
-            stack.push_async_callback(self._commits.close)
-            await self._ledger.maintenance.retarget(target_fingerprint(settings), now=self._clock.now())
-            remapped = await self._ledger.maintenance.remap(
-                mapping_fingerprint(self._configuration), now=self._clock.now()
-            )
-            clients = open_clients(settings.dataverse, clock=self._clock)
-            for client in clients:
-                stack.push_async_callback(client.aclose)
-            tenure = self._tenure()
-            # Before the first claim: a claim of somebody who is known to be at work is never taken over.
-            await tenure.begin()
-            if isinstance(tenure, ReplicaMember):
-                beating = asyncio.create_task(tenure.run(), name="presence")
-                stack.push_async_callback(_end, beating)
-            self._senders = await self._build_senders(clients, tenure)
-            self._worker = DeliveryWorker(ledger=self._ledger.queue, senders=self._senders, clock=self._clock)
-            janitor = RetentionCleaner(
-                ledger=self._ledger.maintenance,
-                retention=Retention(
-                    notifications=settings.store.retention.notifications,
-                    attempts=settings.store.retention.attempts,
-                ),
-                clock=self._clock,
-            )
-            stop = asyncio.Event()
-            background = [
-                asyncio.create_task(self._worker.run(stop), name="delivery"),
-                asyncio.create_task(janitor.run(stop), name="janitor"),
-            ]
-            self._lifecycle.started.set()
-            log.info(
-                "service_started", version=__version__, replica=tenure.holder, contacts_to_remap=remapped
-            )
             try:
-                yield
-            finally:
-                self._lifecycle.is_draining = True
-                await self._commits.close()
-                stop.set()
-                await _finish(background, within=settings.server.shutdown_grace)
-                if self._worker.holds_nothing:
-                    await _leave(tenure)
-                log.info("service_stopped")
+                await self._start(stack)
+            except Exception as error:
+                self._lifecycle.start_error = error
+                raise
+            self._lifecycle.started.set()
+            yield
 
-    async def receive(self, readings: Sequence[InterpretedNotification]) -> Sequence[Ingested]:
-        """Stores the readings durably, then wakes the sender. Raises StoreUnavailableError."""
-        recorded = await self._commits.submit(readings)
-        self._worker.wake()
-        return recorded
-
-    async def check_store(self) -> None:
-        """Raises StoreError when nothing could be committed now."""
-        await self._ledger.maintenance.probe()
-
-    def paces(self) -> list[RateLimitState]:
-        """What the senders are doing, in the order of the configuration."""
-        return [sender.pace for sender in self._senders]
-
-    async def metrics_page(self) -> Response:
-        """Prometheus' text format. A store that is down takes none of what is known without it away."""
-        try:
-            counts = await self._ledger.reader.count_contacts()
-        except StoreError:
-            self.metrics.store_failed()
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """Start the parts, each after those that it needs. `stack` gets what stops them."""
+        configuration, settings, clock = self._configuration, self._settings, self._clock
+        stack.push_async_callback(self.identity_provider.aclose)
+        if self._opened is None:
+            self._ledger = await open_ledger_for_serving(settings, clock=clock)
+            stack.push_async_callback(self._ledger.close)
         else:
-            waited = 0.0
-            if counts.oldest_due_at is not None:
-                waited = max(0.0, (self._clock.now() - counts.oldest_due_at).total_seconds())
-            self.metrics.contacts(counts.by_state, waited)
-        return Response(self.metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    def _tenure(self) -> SingleProcess | ReplicaMember:
-        if not self._ledger.is_shared:
-            return SingleProcess(self._ledger.replicas, clock=self._clock)
-        return ReplicaMember(
-            self._ledger.replicas, clock=self._clock, takeover_after=self._settings.store.takeover_after
-        )
-
-    async def _build_senders(
-        self, clients: Sequence[DataverseClient], tenure: Membership
-    ) -> tuple[Sender, ...]:
-        hash_key = await self._ledger.maintenance.identifier_hash_key()
-        return build_senders(
-            self._configuration,
+            self._ledger = self._opened
+        self._commits = GroupCommit(self._ledger.inbox.ingest)
+        stack.push_async_callback(self._commits.close)
+        contacts_to_remap = await apply_configuration_changes(configuration, self._ledger, now=clock.now())
+        clients = open_clients(settings.dataverse, clock=clock)
+        for client in clients:
+            stack.push_async_callback(client.aclose)
+        self._membership = membership = build_membership(settings, self._ledger, clock=clock)
+        # Before the first claim: contacts claimed by a replica that is known to be alive are never taken
+        # over.
+        await membership.join()
+        if isinstance(membership, ReplicaMember):
+            heartbeat = asyncio.create_task(membership.run(), name="heartbeat")
+            stack.push_async_callback(_cancel, heartbeat)
+        self._senders = build_senders(
+            configuration,
             clients,
             ledger=self._ledger,
-            clock=self._clock,
-            dice=random.random,
-            listener=self.metrics,
-            pseudonym=lambda key: identifier_hash(hash_key, key),
-            pace=first_pace(self._settings.dataverse),
-            tenure=tenure,
+            membership=membership,
+            runtime=Runtime(
+                clock=clock,
+                draw_jitter=random.random,
+                listener=self.metrics,
+                pseudonym=await load_pseudonym(self._ledger),
+            ),
+            rate_limit=initial_rate_limit(settings.dataverse),
+        )
+        self._worker = DeliveryWorker(ledger=self._ledger.queue, senders=self._senders, clock=clock)
+        cleaner = build_retention_cleaner(settings, self._ledger, clock=clock)
+        stop = asyncio.Event()
+        background = [
+            asyncio.create_task(self._worker.run(stop), name="delivery"),
+            asyncio.create_task(cleaner.run(stop), name="retention"),
+        ]
+        stack.push_async_callback(self._stop, stop, background)
+        log.info(
+            "service_started",
+            version=__version__,
+            replica=membership.holder,
+            contacts_to_remap=contacts_to_remap,
         )
 
+    async def _stop(self, stop: asyncio.Event, background: Sequence[asyncio.Task[None]]) -> None:
+        """Store what has been received, settle what is in flight, and hand claims back."""
+        self._lifecycle.is_draining = True
+        await self._commits.close()
+        stop.set()
+        await _wait_until_settled(background, at_most=self._settings.server.shutdown_grace)
+        if self._worker.is_idle:
+            await _leave(self._membership)
+        log.info("service_stopped")
 
-async def _leave(tenure: Membership) -> None:
-    """Tells the others, so that nobody waits for us. If the store fails, they find out by themselves."""
+    async def receive(self, notifications: Sequence[InterpretedNotification]) -> Sequence[Ingested]:
+        """Store the notifications durably, then wake the delivery worker. Raises StoreUnavailableError."""
+        ingested = await self._commits.submit(notifications)
+        self._worker.wake()
+        return ingested
+
+    async def check_store(self) -> None:
+        """Raises StoreError when nothing can be committed now."""
+        await self._ledger.maintenance.probe()
+
+    async def count_contacts(self) -> ContactCounts:
+        """How many contacts are in every state. Raises StoreError."""
+        return await self._ledger.reader.count_contacts()
+
+    def paces(self) -> list[RateLimitState]:
+        """The state of each sender's rate limiter, in the order of the configuration."""
+        return [sender.rate_limit for sender in self._senders]
+
+
+async def _leave(membership: Membership) -> None:
+    """Tell the other replicas, so that none waits for us. If the store fails, they find out by themselves."""
     try:
-        await tenure.leave()
+        await membership.leave()
     except StoreError:
         log.exception("store_failed", doing="leave")
 
 
-async def _end(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _finish(background: Sequence[asyncio.Task[None]], *, within: timedelta) -> None:
-    """Waits for the background work to settle what is in flight, and no longer than allowed. What is cut off
-    is repeated after its lease ends: every write is conditional and idempotent.
+async def _wait_until_settled(background: Sequence[asyncio.Task[None]], *, at_most: timedelta) -> None:
+    """Wait for the background tasks to settle what is in flight, then cancel those that have not. What is cut
+    off is repeated after its lease ends: every write is conditional and idempotent.
     """
-    _, late = await asyncio.wait(background, timeout=within.total_seconds())
+    _, late = await asyncio.wait(background, timeout=at_most.total_seconds())
     for task in late:
         task.cancel()
     if late:

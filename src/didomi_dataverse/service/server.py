@@ -17,14 +17,21 @@ from didomi_dataverse.wiring.configuration import Configuration
 from didomi_dataverse.wiring.ledger import open_ledger_for_serving
 
 REQUESTS_GRACE_SECONDS = 5
-"""How long requests that are under way may take to end. They only wait for a commit."""
+"""How long requests that are under way may take to end after SIGTERM, in seconds. They only wait for a
+commit. Too small: callers get no answer to a notification that was stored. Too large: less time to settle
+writes.
+"""
 
-_COLLECT_AFTER = (10_000, 10, 10)
-"""Objects made, and younger collections, between two looks for garbage."""
+_GC_THRESHOLDS = (10_000, 10, 10)
+"""As `gc.set_threshold` takes them. Too small: the collector looks for cycles that are not there, which costs
+time on every request. Too large: cycles hold memory for longer.
+"""
 
 
 class Server(uvicorn.Server):
-    """uvicorn, told to stop by a signal without dying of it: the exit status is 0 after an orderly end."""
+    """uvicorn, except that a signal stops it without killing the process: the exit status after an orderly
+    end is 0.
+    """
 
     def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle) -> None:
         super().__init__(config)
@@ -32,7 +39,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Turns SIGINT and SIGTERM into a wish to end, and puts them back afterwards."""
+        """Stop at SIGINT and SIGTERM instead of being killed, as long as the block lasts."""
         loop = asyncio.get_running_loop()
         signals = (signal.SIGINT, signal.SIGTERM)
         for number in signals:
@@ -48,10 +55,10 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def server_config(
+def build_server_config(
     configuration: Configuration, lifecycle: Lifecycle, *, clock: Clock, ledger: Ledger | None = None
 ) -> uvicorn.Config:
-    """How uvicorn runs the service: in this process, with our own logs, and without naming itself.
+    """How uvicorn runs the service: in this process, with our own log, and without naming itself.
 
     `ledger` as for `build_app`.
     """
@@ -62,7 +69,7 @@ def server_config(
         port=settings.server.port,
         log_config=None,
         access_log=False,  # each stored notification is logged once, by what it is
-        proxy_headers=False,  # who is believed about addresses is `didomi.auth.trusted_proxies`
+        proxy_headers=False,  # `didomi.auth.trusted_proxies` says which proxies are trusted
         server_header=False,
         timeout_graceful_shutdown=REQUESTS_GRACE_SECONDS,
         lifespan="on",
@@ -70,7 +77,7 @@ def server_config(
 
 
 def serve_until_stopped(configuration: Configuration, *, clock: Clock) -> bool:
-    """Serves until SIGINT or SIGTERM. Returns False when the service could not start; the log says why.
+    """Serve until SIGINT or SIGTERM. Returns False when the service could not start; the log says why.
 
     Raises StoreError, before anything is started, when the store cannot be used.
     """
@@ -87,19 +94,19 @@ def _run(configuration: Configuration, ledger: Ledger, clock: Clock) -> bool:
     log = configuration.settings.log
     configure_logging(level=log.level, output_format=log.format)
     lifecycle = Lifecycle()
-    server = Server(server_config(configuration, lifecycle, clock=clock, ledger=ledger), lifecycle)
+    server = Server(build_server_config(configuration, lifecycle, clock=clock, ledger=ledger), lifecycle)
     _tune_gc()
     try:
         server.run()
-    except SystemExit:  # uvicorn's way to say that it could not start
+    except SystemExit:  # uvicorn raises it when it could not start
         return False
     return server.started
 
 
 def _tune_gc() -> None:
-    """What is here at start stays, so looking for garbage in it is in vain; and a request leaves little that
-    only the collector can free.
+    """Freeze the objects of the start, which stay, and raise the collector's thresholds: requests create few
+    cycles.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_COLLECT_AFTER)
+    gc.set_threshold(*_GC_THRESHOLDS)

@@ -1,4 +1,4 @@
-"""From the configuration to the policies of pure functions, and to fingerprints of what they depend on."""
+"""From the configuration to the policies that pure functions take, and to fingerprints of its parts."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from didomi_dataverse.wiring.configuration import Configuration
 
 
 def match_policy(settings: Settings) -> MatchPolicy:
-    """How rows are found, and whether they may be made."""
+    """How the row of a person is found, and whether it may be created."""
     contact = settings.contact
     match = contact.match
     if match.contactid:
@@ -31,21 +31,23 @@ def match_policy(settings: Settings) -> MatchPolicy:
 
 
 def target_fingerprint(settings: Settings) -> str:
-    """Where is written to: the environment, and how rows are found in it. What was confirmed for one target
-    says nothing about another.
+    """Identifies the target: the environment, and how rows are found in it. What one target confirmed says
+    nothing about another.
     """
     match = settings.contact.match.model_dump(mode="json")
     return hashlib.sha256(json.dumps([settings.dataverse.url, match], sort_keys=True).encode()).hexdigest()
 
 
 def mapping_fingerprint(configuration: Configuration) -> str:
-    """What decides about known contacts: the mapping, and what is done when no row matches, or several."""
+    """Identifies what decides the columns of known contacts: the mapping, and what happens when no row
+    matches, or several do. When it changes, every contact is mapped again.
+    """
     contact = configuration.settings.contact
     return f"{configuration.mapping.fingerprint}:{contact.upsert}:{contact.on_many}"
 
 
-def reading_policy(configuration: Configuration) -> InterpretationPolicy:
-    """What of the configuration decides how a notification is read."""
+def interpretation_policy(configuration: Configuration) -> InterpretationPolicy:
+    """How notifications are interpreted."""
     settings = configuration.settings
     match = settings.contact.match
     return InterpretationPolicy(

@@ -6,10 +6,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from didomi_dataverse.dataverse.calls import Exchange
+from didomi_dataverse.dataverse.replies import Answer
+
 ORG = "https://acme.crm4.dynamics.com"
 API = f"{ORG}/api/data/v9.2"
 ONE = UUID(int=1)
 """Every id that a client makes up."""
+
+
+def answers(exchange: Exchange) -> tuple[Answer, ...]:
+    """What came back for each request."""
+    return tuple(reply.answer for reply in exchange.replies)
 
 
 class FrozenClock:

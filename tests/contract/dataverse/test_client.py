@@ -1,7 +1,6 @@
 """The client's wire, seen from httpx: what goes out byte for byte, and what each way of failing becomes."""
 
 import asyncio
-import json
 from datetime import timedelta
 from email.utils import format_datetime
 
@@ -10,12 +9,14 @@ import pytest
 import respx
 
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache
-from didomi_dataverse.dataverse.client import CallFailedError, DataverseClient, WhoAmI
-from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply, Unknown
+from didomi_dataverse.dataverse.calls import BatchCall
+from didomi_dataverse.dataverse.client import DataverseClient
+from didomi_dataverse.dataverse.replies import Answer, Answered, NotAttempted, Unknown
+from didomi_dataverse.dataverse.replies import UnknownCause as Cause
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, LookUp, RowId, Write
-from didomi_dataverse.errors import ReplyMalformedError, TokenRefusedError, TokenUnavailableError
+from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
 
-from .fakes import API, ONE, ORG, FakeEntra, FrozenClock
+from .fakes import ORG, FakeEntra, FrozenClock, answers
 
 GUID = "6f1c2d3e-0000-4000-8000-00000000abcd"
 
@@ -51,7 +52,7 @@ async def test_a_batch_goes_out_as_documented(api: respx.MockRouter, client: Dat
     """dataverse.md 1.3 and 3.1."""
     route = api.post("/$batch").mock(return_value=multipart(DONE, FOUND))
 
-    await client.send([WRITE, LOOK_UP])
+    await client.send(BatchCall([WRITE, LOOK_UP]))
 
     request = route.calls.last.request
     assert request.url.raw_path == b"/api/data/v9.2/$batch"
@@ -104,9 +105,9 @@ async def test_each_request_gets_its_reply(
 
     api.post("/$batch").mock(side_effect=answer)
 
-    exchange = await client.send([WRITE, LOOK_UP, OTHER, WRITE])
+    exchange = await client.send(BatchCall([WRITE, LOOK_UP, OTHER, WRITE]))
 
-    assert exchange.replies == (
+    assert answers(exchange) == (
         Answered(status=204),
         Answered(status=200, row_ids=(GUID,)),
         Answered(status=404, code="0x80060891", message="no such row"),
@@ -121,9 +122,9 @@ async def test_a_part_without_an_id_has_the_call_s(api: respx.MockRouter, client
     own = DONE.replace("204 No Content\r\n", "204 No Content\r\nREQ_ID: own\r\n")
     api.post("/$batch").mock(return_value=multipart(DONE, own, x_ms_service_request_id="call"))
 
-    exchange = await client.send([WRITE, OTHER])
+    exchange = await client.send(BatchCall([WRITE, OTHER]))
 
-    assert exchange.replies == (
+    assert answers(exchange) == (
         Answered(status=204, request_id="call"),
         Answered(status=204, request_id="own"),
     )
@@ -135,10 +136,10 @@ async def test_a_failure_s_status_on_the_whole_does_not_hide_the_parts(
     """dataverse.md 3.2: without continue-on-error it has the first failure's status and is multipart."""
     api.post("/$batch").mock(return_value=multipart(DONE, GONE, status=404))
 
-    exchange = await client.send([WRITE, OTHER, WRITE])
+    exchange = await client.send(BatchCall([WRITE, OTHER, WRITE]))
 
-    assert [type(reply) for reply in exchange.replies] == [Answered, Answered, NotAttempted]
-    assert exchange.replies[0] == Answered(status=204)
+    assert [type(reply) for reply in answers(exchange)] == [Answered, Answered, NotAttempted]
+    assert answers(exchange)[0] == Answered(status=204)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ async def test_a_hint_that_is_no_number_is_no_hint(
 ) -> None:
     api.post("/$batch").mock(return_value=multipart(DONE, x_ms_dop_hint=hint))
 
-    assert (await client.send([WRITE])).parallel_hint == parallel_hint
+    assert (await client.send(BatchCall([WRITE]))).parallel_hint == parallel_hint
 
 
 async def test_silence_is_borne_as_long_as_configured(client: DataverseClient) -> None:
@@ -166,7 +167,7 @@ async def test_cookies_are_never_sent_back(api: respx.MockRouter, client: Datave
     route = api.post("/$batch").mock(return_value=answer)
 
     for _ in range(2):
-        await client.send([WRITE])
+        await client.send(BatchCall([WRITE]))
 
     assert ["cookie" in call.request.headers for call in route.calls] == [False, False]
     assert len(client._http.cookies.jar) == 0
@@ -214,25 +215,27 @@ async def test_cookies_are_never_sent_back(api: respx.MockRouter, client: Datave
         ),
         pytest.param(
             httpx.Response(200, headers={"Content-Type": "multipart/mixed; boundary=x"}, content=b"nonsense"),
-            Unknown("malformed"),
+            Unknown(Cause.MALFORMED),
             id="parts that cannot be told apart",
         ),
         pytest.param(
-            multipart(DONE, DONE, DONE), Unknown("malformed"), id="more parts than there were requests"
+            multipart(DONE, DONE, DONE),
+            Unknown(Cause.MALFORMED),
+            id="more parts than there were requests",
         ),
         pytest.param(
             httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip")),
-            Unknown("garbled"),
+            Unknown(Cause.GARBLED),
             id="encoding that does not fit",
         ),
     ],
 )
 async def test_an_answer_to_the_call_as_a_whole_stands_for_every_request(
-    api: respx.MockRouter, client: DataverseClient, answer: httpx.Response, reply: Reply
+    api: respx.MockRouter, client: DataverseClient, answer: httpx.Response, reply: Answer
 ) -> None:
     api.post("/$batch").mock(return_value=answer)
 
-    assert (await client.send([WRITE, OTHER])).replies == (reply, reply)
+    assert answers(await client.send(BatchCall([WRITE, OTHER]))) == (reply, reply)
 
 
 async def test_a_date_to_come_back_at_is_counted_from_now(
@@ -241,7 +244,7 @@ async def test_a_date_to_come_back_at_is_counted_from_now(
     at = format_datetime(clock.now() + timedelta(seconds=90), usegmt=True)
     api.post("/$batch").mock(return_value=httpx.Response(503, headers={"Retry-After": at}))
 
-    (reply,) = (await client.send([WRITE])).replies
+    (reply,) = answers(await client.send(BatchCall([WRITE])))
 
     assert isinstance(reply, Answered)
     assert reply.retry_after == timedelta(seconds=90)
@@ -251,16 +254,20 @@ async def test_a_date_to_come_back_at_is_counted_from_now(
     ("failure", "reply"),
     [
         pytest.param(
-            httpx.ConnectTimeout("x"), Unknown("connect_timeout", sent=False), id="connect time-out"
+            httpx.ConnectTimeout("x"),
+            Unknown(Cause.CONNECT_TIMEOUT, sent=False),
+            id="connect time-out",
         ),
-        pytest.param(httpx.ConnectError("x"), Unknown("connect_failed", sent=False), id="connect"),
-        pytest.param(httpx.ProxyError("x"), Unknown("proxy_failed", sent=False), id="proxy"),
-        pytest.param(httpx.PoolTimeout("x"), Unknown("pool_timeout", sent=False), id="no connection free"),
-        pytest.param(httpx.WriteTimeout("x"), Unknown("write_failed"), id="write time-out"),
-        pytest.param(httpx.WriteError("x"), Unknown("write_failed"), id="write"),
-        pytest.param(httpx.ReadTimeout("x"), Unknown("read_timeout"), id="read time-out"),
-        pytest.param(httpx.ReadError("x"), Unknown("cut"), id="read"),
-        pytest.param(httpx.RemoteProtocolError("x"), Unknown("cut"), id="disconnected"),
+        pytest.param(httpx.ConnectError("x"), Unknown(Cause.CONNECT_FAILED, sent=False), id="connect"),
+        pytest.param(httpx.ProxyError("x"), Unknown(Cause.PROXY_FAILED, sent=False), id="proxy"),
+        pytest.param(
+            httpx.PoolTimeout("x"), Unknown(Cause.POOL_TIMEOUT, sent=False), id="no connection free"
+        ),
+        pytest.param(httpx.WriteTimeout("x"), Unknown(Cause.WRITE_FAILED), id="write time-out"),
+        pytest.param(httpx.WriteError("x"), Unknown(Cause.WRITE_FAILED), id="write"),
+        pytest.param(httpx.ReadTimeout("x"), Unknown(Cause.READ_TIMEOUT), id="read time-out"),
+        pytest.param(httpx.ReadError("x"), Unknown(Cause.CUT), id="read"),
+        pytest.param(httpx.RemoteProtocolError("x"), Unknown(Cause.CUT), id="disconnected"),
     ],
 )
 async def test_a_failure_on_the_way_is_unknown_and_says_whether_anything_was_sent(
@@ -268,7 +275,7 @@ async def test_a_failure_on_the_way_is_unknown_and_says_whether_anything_was_sen
 ) -> None:
     api.post("/$batch").mock(side_effect=failure)
 
-    assert (await client.send([WRITE, OTHER])).replies == (reply, reply)
+    assert answers(await client.send(BatchCall([WRITE, OTHER]))) == (reply, reply)
 
 
 async def test_a_call_without_end_is_given_up(
@@ -287,7 +294,7 @@ async def test_a_call_without_end_is_given_up(
         longest_call=timedelta(milliseconds=20),
     )
     try:
-        assert (await client.send([WRITE])).replies == (Unknown("deadline"),)
+        assert answers(await client.send(BatchCall([WRITE]))) == (Unknown(Cause.DEADLINE),)
     finally:
         await client.aclose()
 
@@ -300,9 +307,9 @@ async def test_a_call_refused_for_its_token_is_repeated_once_with_a_new_one(
 ) -> None:
     route = api.post("/$batch").mock(side_effect=[httpx.Response(401), multipart(DONE)])
 
-    exchange = await client.send([WRITE])
+    exchange = await client.send(BatchCall([WRITE]))
 
-    assert exchange.replies == (Answered(status=204),)
+    assert answers(exchange) == (Answered(status=204),)
     first, second = (call.request for call in route.calls)
     assert (first.headers["Authorization"], second.headers["Authorization"]) == (
         "Bearer token-1",
@@ -314,9 +321,9 @@ async def test_a_call_refused_for_its_token_is_repeated_once_with_a_new_one(
 async def test_a_second_refusal_is_the_answer(api: respx.MockRouter, client: DataverseClient) -> None:
     route = api.post("/$batch").mock(return_value=httpx.Response(401))
 
-    exchange = await client.send([WRITE, OTHER])
+    exchange = await client.send(BatchCall([WRITE, OTHER]))
 
-    assert exchange.replies == (Answered(status=401, whole_call=True),) * 2
+    assert answers(exchange) == (Answered(status=401, whole_call=True),) * 2
     assert route.call_count == 2
 
 
@@ -325,11 +332,11 @@ async def test_within_a_minute_a_refused_token_is_not_renewed_again(
 ) -> None:
     route = api.post("/$batch").mock(return_value=httpx.Response(401))
 
-    await client.send([WRITE])
-    await client.send([WRITE])
+    await client.send(BatchCall([WRITE]))
+    await client.send(BatchCall([WRITE]))
     assert (route.call_count, len(entra.asked)) == (3, 2)
     clock.advance(timedelta(minutes=1))
-    await client.send([WRITE])
+    await client.send(BatchCall([WRITE]))
 
     assert (route.call_count, len(entra.asked)) == (5, 3)
 
@@ -357,74 +364,8 @@ async def test_without_a_token_nothing_is_sent(
     )
     try:
         with pytest.raises(error):
-            await client.send([WRITE])
+            await client.send(BatchCall([WRITE]))
     finally:
         await client.aclose()
 
     assert route.call_count == 0
-
-
-# --- WhoAmI ---
-
-WHO = {
-    "@odata.context": f"{API}/$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse",
-    "BusinessUnitId": "{AAAAAAAA-0000-4000-8000-000000000001}",
-    "UserId": GUID.upper(),
-    "OrganizationId": "aaaaaaaa-0000-4000-8000-000000000002",
-}
-
-
-async def test_who_am_i_is_asked_past_all_caches(api: respx.MockRouter, client: DataverseClient) -> None:
-    route = api.get("/WhoAmI").respond(json=WHO, headers={"x-ms-dop-hint": "52"})
-
-    assert await client.who_am_i() == WhoAmI(
-        user_id=GUID,
-        business_unit_id="aaaaaaaa-0000-4000-8000-000000000001",
-        organization_id="aaaaaaaa-0000-4000-8000-000000000002",
-        parallel_hint=52,
-    )
-    request = route.calls.last.request
-    assert request.headers["If-None-Match"] == "null"
-    assert request.headers["Authorization"] == "Bearer token-1"
-    assert request.headers["x-ms-client-request-id"] == str(ONE)
-
-
-async def test_who_am_i_refused_says_how(api: respx.MockRouter, client: DataverseClient) -> None:
-    api.get("/WhoAmI").respond(403, json={"error": {"code": "0x80072560", "message": "not a member"}})
-
-    with pytest.raises(CallFailedError, match="403 0x80072560") as failed:
-        await client.who_am_i()
-
-    assert failed.value.reply == Answered(
-        status=403, code="0x80072560", message="not a member", whole_call=True
-    )
-
-
-async def test_who_am_i_unanswered_says_why(api: respx.MockRouter, client: DataverseClient) -> None:
-    api.get("/WhoAmI").mock(side_effect=httpx.ConnectError("x"))
-
-    with pytest.raises(CallFailedError, match="connect_failed") as failed:
-        await client.who_am_i()
-
-    assert failed.value.reply == Unknown("connect_failed", sent=False)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param(b"<html></html>", id="a page"),
-        pytest.param(b"[]", id="a list"),
-        pytest.param(b'"text"', id="text"),
-        pytest.param(b"{}", id="nothing in it"),
-        pytest.param(json.dumps({**WHO, "UserId": "jane"}).encode(), id="id that is no GUID"),
-        pytest.param(json.dumps({**WHO, "UserId": 7}).encode(), id="id that is a number"),
-        pytest.param(json.dumps({**WHO, "OrganizationId": None}).encode(), id="null"),
-    ],
-)
-async def test_who_am_i_answered_by_something_else_is_noticed(
-    api: respx.MockRouter, client: DataverseClient, body: bytes
-) -> None:
-    api.get("/WhoAmI").respond(200, content=body)
-
-    with pytest.raises(ReplyMalformedError, match=r"dataverse\.url"):
-        await client.who_am_i()

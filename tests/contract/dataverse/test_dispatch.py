@@ -1,6 +1,6 @@
-"""The three ways to carry requests, against the sandbox: the same replies, and what is sent to get them."""
+"""The three delivery modes against the sandbox: the same replies, and the calls made to get them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,33 +13,44 @@ from tests.service.harness import tls_context
 from dataverse_sandbox import SandboxServer, running_sandbox
 from didomi_dataverse.clock import SystemClock
 from didomi_dataverse.dataverse.auth.credentials import ClientSecret
+from didomi_dataverse.dataverse.calls import CallKind, Exchange
 from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.dispatch.base import BatchDispatcher, Dispatcher, SingleDispatcher
+from didomi_dataverse.dataverse.dispatch.base import Dispatcher
+from didomi_dataverse.dataverse.dispatch.batch import BatchDispatcher
 from didomi_dataverse.dataverse.dispatch.bulk import BulkDispatcher
+from didomi_dataverse.dataverse.dispatch.single import SingleDispatcher
 from didomi_dataverse.dataverse.factory import create_client
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, NotAttempted, Reply
+from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, LookUp, Request, RowId, Write
 
 ADA = "00000000-0000-4000-8000-00000000000a"
 BOB = "00000000-0000-4000-8000-00000000000b"
-NOBODY = "00000000-0000-4000-8000-00000000dead"
+MISSING = "00000000-0000-4000-8000-00000000dead"
 
 
 @dataclass(slots=True)
-class Freely:
-    """Gives every call its turn, as far as there are any, and remembers what was called."""
+class Driver:
+    """Makes the calls of a plan, as far as it has permits, and remembers what was called."""
 
-    left: int = 99
+    client: DataverseClient
+    permits: int = 99
     kinds: list[CallKind] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
 
-    async def begin(self) -> bool:
-        self.left -= 1
-        return self.left >= 0
-
-    def end(self, requests: Sequence[Request], exchange: Exchange) -> None:
-        self.kinds.append(exchange.kind)
-        self.rows.append(len(requests))
+    async def send(self, dispatcher: Dispatcher, requests: Sequence[Request]) -> tuple[Reply, ...]:
+        plan = dispatcher.plan(requests)
+        exchange: Exchange | None = None
+        while True:
+            try:
+                call = plan.send(exchange)
+            except StopIteration as end:
+                replies: tuple[Reply, ...] = end.value
+                return replies
+            self.permits -= 1
+            exchange = await self.client.send(call) if self.permits >= 0 else None
+            if exchange is not None:
+                self.kinds.append(call.kind)
+                self.rows.append(len(call.requests))
 
 
 @pytest.fixture(scope="module")
@@ -100,21 +111,18 @@ def create(key: str, **columns: object) -> Write:
 def seen(replies: Sequence[Reply]) -> list[tuple[int, str] | str]:
     """Status and code; a success is a success whatever its number."""
     return [
-        (204 if reply.status < 300 else reply.status, reply.code)
-        if isinstance(reply, Answered)
-        else type(reply).__name__
-        for reply in replies
+        (204 if answer.status < 300 else answer.status, answer.code)
+        if isinstance(answer, Answered)
+        else type(answer).__name__
+        for answer in (reply.answer for reply in replies)
     ]
 
 
-def carriers(client: DataverseClient) -> dict[str, Dispatcher]:
-    return {
-        "batch": BatchDispatcher(client),
-        "multiple": BulkDispatcher(client),
-        "single": SingleDispatcher(client),
-    }
-
-
+DISPATCHERS: Mapping[str, type[BatchDispatcher | BulkDispatcher | SingleDispatcher]] = {
+    "batch": BatchDispatcher,
+    "multiple": BulkDispatcher,
+    "single": SingleDispatcher,
+}
 MODES = ["batch", "multiple", "single"]
 
 
@@ -122,19 +130,19 @@ MODES = ["batch", "multiple", "single"]
 async def test_every_mode_gives_the_same_replies(
     client: DataverseClient, sandbox: SandboxServer, mode: str
 ) -> None:
-    replies = await carriers(client)[mode].send(
+    replies = await Driver(client).send(
+        DISPATCHERS[mode](),
         [
             update("ada", donotemail=True),
-            update("nobody", donotemail=True),
+            update("unknown", donotemail=True),
             Write(RowId(BOB), Condition.UPDATE_ONLY, {"donotfax": True}),
-            Write(RowId(NOBODY), Condition.UPDATE_ONLY, {"donotfax": True}),
+            Write(RowId(MISSING), Condition.UPDATE_ONLY, {"donotfax": True}),
             update("BOB", firstname="x" * 51),
             LookUp("emailaddress1", "a+b@example.com"),
             create("new-1", lastname="One"),
             create("new-2", lastname="Two"),
             create("ada", lastname="Taken"),
         ],
-        Freely(),
     )
 
     expected = [
@@ -149,7 +157,7 @@ async def test_every_mode_gives_the_same_replies(
         (412, "0x80040237"),
     ]
     assert seen(replies) == expected
-    found = replies[5]
+    found = replies[5].answer
     assert isinstance(found, Answered)
     assert found.row_ids == (ADA,)
     rows = await table(sandbox)
@@ -162,12 +170,12 @@ async def test_every_mode_gives_the_same_replies(
 
 
 async def test_good_rows_go_by_bulk_messages_alone(client: DataverseClient) -> None:
-    turns = Freely()
-    carrier = BulkDispatcher(client)
-    await carrier.send([update("ada", donotfax=True), update("bob", donotfax=True)], turns)
-    await carrier.send([create("x", lastname="X"), create("y", lastname="Y")], turns)
+    driver = Driver(client)
+    dispatcher = BulkDispatcher()
+    await driver.send(dispatcher, [update("ada", donotfax=True), update("bob", donotfax=True)])
+    await driver.send(dispatcher, [create("x", lastname="X"), create("y", lastname="Y")])
 
-    assert turns.kinds == [
+    assert driver.kinds == [
         CallKind.METADATA,
         CallKind.METADATA,
         CallKind.BATCH,
@@ -178,19 +186,19 @@ async def test_good_rows_go_by_bulk_messages_alone(client: DataverseClient) -> N
 
 async def test_no_row_is_named_twice_in_one_call(client: DataverseClient, sandbox: SandboxServer) -> None:
     """The later write of a row goes later, whichever way the row is named."""
-    turns = Freely()
-    replies = await BulkDispatcher(client).send(
+    driver = Driver(client)
+    replies = await driver.send(
+        BulkDispatcher(),
         [
             update("ada", firstname="first"),
             update("bob", firstname="bob"),
             update("ADA", firstname="second"),
             Write(RowId(ADA), Condition.UPDATE_ONLY, {"firstname": "third"}),
         ],
-        turns,
     )
 
     assert seen(replies) == [(204, "")] * 4
-    assert turns.rows[2:] == [3, 2, 2]
+    assert driver.rows[2:] == [3, 2, 2]
     assert (await table(sandbox))["ada"]["firstname"] == "third"
 
 
@@ -200,14 +208,14 @@ async def test_a_row_lost_between_reading_and_writing_fails_alone(
     gone = {"error": {"code": "0x80040217", "message": "contact With Id Does Not Exist"}}
     fault = {"match": {"path": "CRM.UpdateMultiple"}, "reply": {"status": 404, "body": gone}, "times": 1}
     await control(sandbox, "faults", [fault])
-    turns = Freely()
+    driver = Driver(client)
 
-    replies = await BulkDispatcher(client).send(
-        [update("ada", donotfax=True), update("bob", donotfax=True)], turns
+    replies = await driver.send(
+        BulkDispatcher(), [update("ada", donotfax=True), update("bob", donotfax=True)]
     )
 
     assert seen(replies) == [(204, "")] * 2
-    assert turns.kinds[-2:] == [CallKind.UPDATE_MULTIPLE, CallKind.BATCH]
+    assert driver.kinds[-2:] == [CallKind.UPDATE_MULTIPLE, CallKind.BATCH]
 
 
 @pytest.mark.parametrize(
@@ -225,14 +233,14 @@ async def test_what_no_batch_can_mend_is_not_sent_again(
     body = {"error": {"code": code, "message": "No."}}
     fault = {"match": {"path": "CRM.UpdateMultiple"}, "reply": {"status": status, "body": body}, "times": 1}
     await control(sandbox, "faults", [fault])
-    turns = Freely()
+    driver = Driver(client)
 
-    replies = await BulkDispatcher(client).send(
-        [update("ada", donotfax=True), update("bob", donotfax=True)], turns
+    replies = await driver.send(
+        BulkDispatcher(), [update("ada", donotfax=True), update("bob", donotfax=True)]
     )
 
     assert seen(replies) == [(status, code)] * 2
-    assert turns.kinds[-1] is CallKind.UPDATE_MULTIPLE
+    assert driver.kinds[-1] is CallKind.UPDATE_MULTIPLE
 
 
 @pytest.mark.parametrize(
@@ -259,36 +267,36 @@ async def test_without_bulk_messages_everything_goes_by_batch(
     client: DataverseClient, sandbox: SandboxServer, fault: dict[str, object]
 ) -> None:
     await control(sandbox, "faults", [fault])
-    carrier = BulkDispatcher(client)
+    dispatcher = BulkDispatcher()
     both = [update("ada", donotfax=True), update("bob", donotfax=True)]
-    await carrier.send(both, Freely())
-    turns = Freely()
+    await Driver(client).send(dispatcher, both)
+    driver = Driver(client)
 
-    assert seen(await carrier.send(both, turns)) == [(204, "")] * 2
-    assert turns.kinds == [CallKind.BATCH]
+    assert seen(await driver.send(dispatcher, both)) == [(204, "")] * 2
+    assert driver.kinds == [CallKind.BATCH]
 
 
 async def test_an_unanswered_question_is_asked_again(client: DataverseClient, sandbox: SandboxServer) -> None:
     fault = {"match": {"path": "sdkmessagefilters"}, "reply": {"status": 503}, "times": 1}
     await control(sandbox, "faults", [fault])
-    carrier = BulkDispatcher(client)
+    dispatcher = BulkDispatcher()
     both = [update("ada", donotfax=True), update("bob", donotfax=True)]
-    await carrier.send(both, Freely())
-    turns = Freely()
+    await Driver(client).send(dispatcher, both)
+    driver = Driver(client)
 
-    await carrier.send(both, turns)
+    await driver.send(dispatcher, both)
 
-    assert turns.kinds[-1] is CallKind.UPDATE_MULTIPLE
+    assert driver.kinds[-1] is CallKind.UPDATE_MULTIPLE
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_without_a_turn_nothing_is_sent(client: DataverseClient, mode: str) -> None:
-    turns = Freely(left=0)
+async def test_without_a_permit_nothing_is_sent(client: DataverseClient, mode: str) -> None:
+    driver = Driver(client, permits=0)
 
-    replies = await carriers(client)[mode].send([update("ada", donotfax=True)] * 2, turns)
+    replies = await driver.send(DISPATCHERS[mode](), [update("ada", donotfax=True)] * 2)
 
-    assert replies == (NotAttempted(), NotAttempted())
-    assert turns.kinds == []
+    assert [reply.answer for reply in replies] == [NotAttempted(), NotAttempted()]
+    assert driver.kinds == []
 
 
 @pytest.mark.parametrize(
@@ -298,21 +306,21 @@ async def test_without_a_turn_nothing_is_sent(client: DataverseClient, mode: str
         pytest.param({"status": 502, "body": "<html>"}, id="a gateway"),
     ],
 )
-async def test_one_by_one_ends_with_the_first_call_that_everybody_would_share(
+async def test_one_by_one_ends_with_the_first_call_whose_failure_the_next_would_share(
     client: DataverseClient, sandbox: SandboxServer, reply: dict[str, object]
 ) -> None:
     await control(sandbox, "faults", [{"match": {"method": "PATCH"}, "reply": reply}])
-    turns = Freely()
+    driver = Driver(client)
 
-    replies = await SingleDispatcher(client).send([update("ada", donotfax=True)] * 3, turns)
+    replies = await driver.send(SingleDispatcher(), [update("ada", donotfax=True)] * 3)
 
     assert seen(replies) == [(reply["status"], ""), "NotAttempted", "NotAttempted"]
-    assert len(turns.kinds) == 1
+    assert len(driver.kinds) == 1
 
 
 async def test_one_by_one_goes_on_after_a_bad_row(client: DataverseClient) -> None:
-    replies = await SingleDispatcher(client).send(
-        [update("ada", firstname="x" * 51), update("bob", donotfax=True)], Freely()
+    replies = await Driver(client).send(
+        SingleDispatcher(), [update("ada", firstname="x" * 51), update("bob", donotfax=True)]
     )
 
     assert seen(replies) == [(400, "0x80044331"), (204, "")]
@@ -325,8 +333,7 @@ async def test_a_page_instead_of_an_answer_is_no_success(
     fault = {"match": {"path": "/api/"}, "reply": {"status": 200, "body": "<html>Welcome</html>"}}
     await control(sandbox, "faults", [fault])
 
-    replies = await carriers(client)[mode].send([update("ada", donotfax=True)], Freely())
+    replies = await Driver(client).send(DISPATCHERS[mode](), [update("ada", donotfax=True)])
 
     (reply,) = replies
-    assert isinstance(reply, Answered)
-    assert reply.whole_call
+    assert reply.is_whole_call

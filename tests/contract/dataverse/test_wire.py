@@ -8,6 +8,7 @@ import pytest
 import respx
 
 from didomi_dataverse.dataverse.bulk import BulkMessage, encode_creations, encode_updates
+from didomi_dataverse.dataverse.calls import AvailabilityCall, BulkCall, SingleCall
 from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.requests import (
     AlternateKey,
@@ -131,7 +132,7 @@ def sent(wire: respx.Route) -> Sent:
 async def test_a_request_alone(
     client: DataverseClient, wire: respx.Route, request_: Request, expected: Sent
 ) -> None:
-    await client.send_one(request_)
+    await client.send(SingleCall(request_))
 
     assert sent(wire) == expected
 
@@ -140,7 +141,7 @@ async def test_update_multiple(client: DataverseClient, wire: respx.Route) -> No
     writes = [Write(KEY, Condition.UPDATE_ONLY, {"donotemail": value}) for value in (True, False)]
     body = encode_updates(list(zip(writes, (GUID, OTHER_GUID), strict=True)))
 
-    await client.send_bulk(BulkMessage.UPDATE, writes, body)
+    await client.send(BulkCall(BulkMessage.UPDATE, writes, body))
 
     assert sent(wire) == Sent(
         "POST",
@@ -157,7 +158,7 @@ async def test_update_multiple(client: DataverseClient, wire: respx.Route) -> No
 async def test_create_multiple(client: DataverseClient, wire: respx.Route) -> None:
     writes = [Write(KEY, Condition.CREATE_ONLY, {"lastname": "Lovelace", "donotemail": True})]
 
-    await client.send_bulk(BulkMessage.CREATE, writes, encode_creations(writes))
+    await client.send(BulkCall(BulkMessage.CREATE, writes, encode_creations(writes)))
 
     assert sent(wire) == Sent(
         "POST",
@@ -169,7 +170,7 @@ async def test_create_multiple(client: DataverseClient, wire: respx.Route) -> No
 
 
 async def test_is_a_bulk_message_there(client: DataverseClient, wire: respx.Route) -> None:
-    await client.ask_for(BulkMessage.UPDATE)
+    await client.send(AvailabilityCall(BulkMessage.UPDATE))
 
     assert sent(wire) == Sent(
         "GET",

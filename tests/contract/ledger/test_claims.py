@@ -17,8 +17,8 @@ from tests.contract.ledger.steps import (
 from tests.notifications import choice, interpreted
 
 from didomi_dataverse.ledger.delivery_state import Attempt, AttemptOutcome, DeliveryState, Move, Written
+from didomi_dataverse.ledger.heartbeat import Heartbeat
 from didomi_dataverse.ledger.ledger import Ledger
-from didomi_dataverse.ledger.replicas import Heartbeat
 
 SECOND = timedelta(seconds=1)
 WRITTEN = {

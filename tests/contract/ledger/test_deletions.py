@@ -46,9 +46,9 @@ def event_deleted(event_id: str) -> InterpretedNotification:
 
 
 def user_deleted(device: str, *, at: int, key: str | None = None) -> InterpretedNotification:
-    """Another version at another time: the same body again would be a duplicate, and delete nothing more."""
     user = bodies.person(key, didomi_user_id=device)
     return heard(
+        # Two deletions at different times differ in their bodies: equal bodies are one notification.
         bodies.user_deleted(bodies.user_state(user, [], version=9 + at, updated_at=START)),
         after=START + at * SECOND - LATER,
     )

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.clocks import START
 
-from didomi_dataverse.admin.explain import explain, read_body, readable, subject_words
+from didomi_dataverse.admin.explain import explain, interpret_body, subject_path
+from didomi_dataverse.admin.render import render_explanation
 from didomi_dataverse.consent.model import Basis, Fact, Item, Subject
 from didomi_dataverse.wiring.configuration import Configuration, load_configuration
 from didomi_sandbox.bodies import Body, event, event_created, person, purpose
@@ -31,10 +33,11 @@ def configuration(tmp_path: Path) -> Configuration:
     return load_configuration(path, {})
 
 
-def explained(configuration: Configuration, body: Body) -> tuple[dict[str, object], str]:
-    (reading,) = read_body(configuration, json.dumps(body).encode(), now=START)
+def explained(configuration: Configuration, body: Body) -> tuple[dict[str, Any], str]:
+    """The explanation as JSON, and as text."""
+    (reading,) = interpret_body(configuration, json.dumps(body).encode(), now=START)
     view = explain(reading, configuration.mapping)
-    return view, readable(view)
+    return view.to_json(), render_explanation(view)
 
 
 def test_a_choice_is_shown_with_its_column_and_its_rule(configuration: Configuration) -> None:
@@ -83,7 +86,7 @@ def test_what_is_not_applied_says_why_and_writes_nothing(configuration: Configur
     ],
 )
 def test_a_subject_is_spelt_like_its_place_in_the_mapping(subject: Subject, words: str) -> None:
-    assert subject_words(subject) == words
+    assert subject_path(subject) == words
 
 
 def test_an_inverted_column_says_so(configuration: Configuration) -> None:

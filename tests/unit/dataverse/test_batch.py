@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from didomi_dataverse.dataverse.batch import decode_batch, encode_batch, is_multipart
 from didomi_dataverse.dataverse.keys import fits_filter, fits_key_url, look_up_query, row_path
-from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply, Unknown
+from didomi_dataverse.dataverse.replies import Answer, Answered, NotAttempted, Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, JsonScalar, LookUp, RowId, Write
 from didomi_dataverse.errors import ReplyMalformedError
 
@@ -168,6 +168,8 @@ def test_a_boundary_that_would_break_a_header_is_refused(boundary: str) -> None:
 
 # --- Answers ---
 
+CUT = Unknown(UnknownCause.CUT)
+MALFORMED = Unknown(UnknownCause.MALFORMED)
 CONTENT_TYPE = "multipart/mixed; boundary=batchresponse_1f"
 WRITTEN = (
     b"HTTP/1.1 204 No Content\r\n"
@@ -201,7 +203,7 @@ def an_answer(*parts: bytes, boundary: str = "batchresponse_1f", closed: bool = 
 
 def decoded(
     body: bytes, count: int, content_type: str = CONTENT_TYPE, request: Write | LookUp | None = None
-) -> Sequence[Reply]:
+) -> Sequence[Answer]:
     return decode_batch(content_type, body, [request or a_write()] * count, now=NOW)
 
 
@@ -220,7 +222,7 @@ def test_a_body_that_breaks_off_leaves_the_rest_unknown() -> None:
     """The last part may have lost its end, so it tells nothing either; those before it are whole."""
     replies = decoded(an_answer(WRITTEN, MISSING, closed=False), 3)
 
-    assert replies == (WRITTEN_REPLY, Unknown("cut"), Unknown("cut"))
+    assert replies == (WRITTEN_REPLY, CUT, CUT)
 
 
 @given(st.integers(min_value=0, max_value=10_000))
@@ -236,9 +238,7 @@ def test_wherever_a_body_breaks_off_no_reply_changes(at: int) -> None:
         return
 
     true = (WRITTEN_REPLY, MISSING_REPLY, WRITTEN_REPLY)
-    assert all(
-        reply == expected or reply == Unknown("cut") for reply, expected in zip(replies, true, strict=True)
-    )
+    assert all(reply in {expected, CUT} for reply, expected in zip(replies, true, strict=True))
 
 
 answers = st.builds(
@@ -363,7 +363,7 @@ def test_an_answer_whose_parts_cannot_be_told_apart_is_refused(content_type: str
 def test_a_part_that_no_server_could_mean_is_unknown_alone(part: bytes) -> None:
     assert decoded(an_answer(WRITTEN, part, MISSING), 3) == (
         WRITTEN_REPLY,
-        Unknown("malformed"),
+        MALFORMED,
         MISSING_REPLY,
     )
 
@@ -413,7 +413,7 @@ def test_a_look_up_whose_rows_cannot_be_read_is_unknown_and_not_empty(body: byte
     """Reading "no row" would let a contact be created a second time."""
     part = b"HTTP/1.1 200 OK\r\n\r\n" + body + b"\r\n"
 
-    assert decoded(an_answer(part), 1, request=LookUp("emailaddress1", "a")) == (Unknown("malformed"),)
+    assert decoded(an_answer(part), 1, request=LookUp("emailaddress1", "a")) == (MALFORMED,)
 
 
 def test_a_refused_look_up_keeps_its_refusal() -> None:

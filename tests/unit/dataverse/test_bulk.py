@@ -2,12 +2,12 @@
 
 import pytest
 
-from didomi_dataverse.dataverse.bulk import place_of
-from didomi_dataverse.dataverse.requests import AlternateKey, Condition, RowId, Write
+from didomi_dataverse.dataverse.bulk import target_key
+from didomi_dataverse.dataverse.requests import AlternateKey, RowId
 
 
 def place(value: str) -> tuple[str, str]:
-    return place_of(Write(AlternateKey("new_didomikey", value), Condition.CREATE_ONLY, {}))
+    return target_key(AlternateKey("new_didomikey", value))
 
 
 @pytest.mark.parametrize("other", ["josé", "JOSE", "Jose\u0301", " jose ", "José"])
@@ -23,5 +23,5 @@ def test_other_keys_have_places_of_their_own(other: str) -> None:
 
 def test_a_row_has_one_place_however_its_id_is_spelt() -> None:
     guid = "6f1c2d3e-0000-4000-8000-00000000ABCD"
-    places = {place_of(Write(RowId(one), Condition.UPDATE_ONLY, {})) for one in (guid, guid.lower())}
+    places = {target_key(RowId(one)) for one in (guid, guid.lower())}
     assert len(places) == 1

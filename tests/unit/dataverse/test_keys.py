@@ -91,7 +91,7 @@ def test_a_value_that_fits_a_filter_comes_back_from_its_query(value: str) -> Non
 
 
 def test_a_plus_goes_as_its_code_in_a_query() -> None:
-    """A bare plus is a blank there, and would find somebody else (dataverse.md 1.4)."""
+    """A bare plus is a blank there, and would find another person (dataverse.md 1.4)."""
     query = look_up_query(LookUp("emailaddress1", "jane+o'b@acme.example", at_most=51))
 
     assert query == (

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from didomi_dataverse.dataverse.replies import Answered, Unknown
+from didomi_dataverse.dataverse.errors.classify import classify
+from didomi_dataverse.dataverse.replies import Answered, Unknown, UnknownCause
 from didomi_dataverse.delivery.outcome import (
     Alerted,
     AlertReason,
-    Concluded,
+    Conclusion,
     Delivered,
     NothingToWrite,
     Outcome,
@@ -23,11 +24,11 @@ from didomi_dataverse.delivery.outcome import (
 )
 from didomi_dataverse.delivery.settle import (
     FIRST_RETRY,
-    LONGEST_LOOK_AGAIN,
+    LONGEST_RECHECK,
     LONGEST_RETRY,
     RetryLimits,
     apply_retry_limits,
-    retry_after,
+    retry_delay,
     settle,
 )
 from didomi_dataverse.ledger.delivery_state import (
@@ -65,7 +66,7 @@ def claim(*, attempts: int = 0, unmatched_since: datetime | None = None) -> Clai
 
 
 def stored(outcome: Outcome, held: Claim | None = None, *, jitter: float = 0.0) -> Settlement:
-    return settle(held or claim(), Concluded(outcome=outcome), now=NOW, jitter=jitter)
+    return settle(held or claim(), Conclusion(outcome=outcome), now=NOW, jitter=jitter)
 
 
 DELIVERED = Delivered(columns={"new_newsletter": NEWS}, created=False, row_id="row")
@@ -77,8 +78,8 @@ def test_what_was_confirmed_is_added_to_what_was_known() -> None:
     assert kept.written == {"address1_country": EARLIER, "new_newsletter": Written(False, NOW)}
 
 
-def test_what_another_row_was_told_is_forgotten() -> None:
-    other = Delivered(columns={"new_newsletter": NEWS}, created=True, row_id="other", forgotten=True)
+def test_what_another_row_confirmed_is_forgotten() -> None:
+    other = Delivered(columns={"new_newsletter": NEWS}, created=True, row_id="other", is_other_row=True)
     kept = stored(other)
     assert kept.written == {"new_newsletter": Written(False, NOW)}
     assert kept.row_id == "other"
@@ -95,7 +96,7 @@ def test_looking_for_a_missing_row_becomes_rarer() -> None:
         stored(Unmatched(), claim(unmatched_since=NOW - waited)).due_at
         for waited in (timedelta(minutes=10), timedelta(hours=2), timedelta(days=3))
     ]
-    assert waits == [NOW + timedelta(minutes=10), NOW + timedelta(hours=2), NOW + LONGEST_LOOK_AGAIN]
+    assert waits == [NOW + timedelta(minutes=10), NOW + timedelta(hours=2), NOW + LONGEST_RECHECK]
 
 
 @pytest.mark.parametrize(
@@ -114,8 +115,9 @@ def test_being_postponed_is_no_attempt(outcome: Outcome, delay: timedelta) -> No
 
 
 def test_an_alert_keeps_the_contact_due_and_says_what_to_do() -> None:
-    alerted = Concluded(
-        outcome=Alerted(AlertReason.REFUSED, "Give the role."), reply=Answered(status=403, code="0x80040220")
+    alerted = Conclusion(
+        outcome=Alerted(AlertReason.REFUSED, "Give the role."),
+        reply=classify(Answered(status=403, code="0x80040220")),
     )
     kept = settle(claim(), alerted, now=NOW, jitter=0.0)
     assert (kept.move, kept.reason) == (Move.POSTPONED, "refused")
@@ -124,16 +126,16 @@ def test_an_alert_keeps_the_contact_due_and_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(("attempts", "expected"), [(4, Retried(5)), (5, Parked(ParkReason.REJECTED))])
-def test_patience_with_a_failing_row_ends(attempts: int, expected: Outcome) -> None:
+def test_a_failing_row_is_parked_in_the_end(attempts: int, expected: Outcome) -> None:
     contact = claim(attempts=attempts).contact
     assert (
-        apply_retry_limits(Concluded(outcome=Retried(5)), contact, patience=WEEK, now=NOW).outcome == expected
+        apply_retry_limits(Conclusion(outcome=Retried(5)), contact, limits=WEEK, now=NOW).outcome == expected
     )
 
 
-def test_patience_with_a_failing_server_does_not_end() -> None:
+def test_a_failing_server_parks_no_row() -> None:
     contact = claim(attempts=999).contact
-    kept = apply_retry_limits(Concluded(outcome=Retried(None)), contact, patience=WEEK, now=NOW)
+    kept = apply_retry_limits(Conclusion(outcome=Retried(None)), contact, limits=WEEK, now=NOW)
     assert kept.outcome == Retried(None)
 
 
@@ -145,11 +147,10 @@ def test_patience_with_a_failing_server_does_not_end() -> None:
         (NOW - timedelta(days=7), Parked(ParkReason.UNMATCHED)),
     ],
 )
-def test_patience_with_a_missing_row_ends(since: datetime | None, expected: Outcome) -> None:
+def test_a_missing_row_is_parked_in_the_end(since: datetime | None, expected: Outcome) -> None:
     contact = claim(unmatched_since=since).contact
     assert (
-        apply_retry_limits(Concluded(outcome=Unmatched()), contact, patience=WEEK, now=NOW).outcome
-        == expected
+        apply_retry_limits(Conclusion(outcome=Unmatched()), contact, limits=WEEK, now=NOW).outcome == expected
     )
 
 
@@ -159,8 +160,10 @@ def test_nothing_to_write_leaves_no_attempt() -> None:
 
 
 def test_evidence_names_rule_and_source_of_every_column() -> None:
-    concluded = Concluded(outcome=DELIVERED, sent={"new_newsletter": NEWS}, constants={"lastname": "Unknown"})
-    kept = settle(claim(), concluded, now=NOW, jitter=0.0)
+    conclusion = Conclusion(
+        outcome=DELIVERED, sent={"new_newsletter": NEWS}, constants={"lastname": "Unknown"}
+    )
+    kept = settle(claim(), conclusion, now=NOW, jitter=0.0)
     assert kept.attempt is not None
     assert kept.attempt.columns == {
         "lastname": {"value": "Unknown", "rule": "contact.on_create"},
@@ -170,9 +173,10 @@ def test_evidence_names_rule_and_source_of_every_column() -> None:
 
 def test_evidence_holds_no_identifier_and_no_value_that_an_error_quotes() -> None:
     remark = ColumnValue("new_remark", "call me", NOW, "rule", (), (), False)
-    reply = Answered(status=400, code="0x80044331", message="'call me' of u-42 is too long for new_remark")
-    concluded = Concluded(outcome=Parked(ParkReason.REJECTED), sent={"new_remark": remark}, reply=reply)
-    kept = settle(claim(), concluded, now=NOW, jitter=0.0)
+    message = "'call me' of u-42 is too long for new_remark"
+    reply = classify(Answered(status=400, code="0x80044331", message=message))
+    conclusion = Conclusion(outcome=Parked(ParkReason.REJECTED), sent={"new_remark": remark}, reply=reply)
+    kept = settle(claim(), conclusion, now=NOW, jitter=0.0)
     assert kept.attempt is not None
     assert "call me" not in kept.attempt.message
     assert "u-42" not in kept.attempt.message
@@ -180,11 +184,20 @@ def test_evidence_holds_no_identifier_and_no_value_that_an_error_quotes() -> Non
 
 
 def test_an_unknown_outcome_says_so() -> None:
-    concluded = Concluded(outcome=Retried(None), reply=Unknown("cut"))
-    kept = settle(claim(), concluded, now=NOW, jitter=0.0)
+    conclusion = Conclusion(outcome=Retried(None), reply=classify(Unknown(UnknownCause.CUT)))
+    kept = settle(claim(), conclusion, now=NOW, jitter=0.0)
     assert kept.attempt is not None
     assert (kept.attempt.status, kept.attempt.code) == (None, "cut")
     assert "not known" in kept.attempt.message
+
+
+@pytest.mark.parametrize("cause", list(UnknownCause), ids=lambda cause: cause.value)
+def test_every_unknown_outcome_has_a_text_of_its_own(cause: UnknownCause) -> None:
+    conclusion = Conclusion(outcome=Retried(None), reply=classify(Unknown(cause)))
+    attempt = settle(claim(), conclusion, now=NOW, jitter=0.0).attempt
+    assert attempt is not None
+    assert attempt.code == cause.value
+    assert attempt.message.endswith(".")
 
 
 OUTCOMES = st.sampled_from(
@@ -212,14 +225,14 @@ def test_every_outcome_is_an_allowed_move_and_what_waits_has_a_time(
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
 def test_retries_wait_between_a_second_and_a_quarter_of_an_hour(attempts: int, jitter: float) -> None:
-    assert FIRST_RETRY / 2 <= retry_after(attempts, jitter) <= LONGEST_RETRY
+    assert FIRST_RETRY / 2 <= retry_delay(attempts, jitter) <= LONGEST_RETRY
 
 
 def test_an_attempt_remembers_what_a_rejected_row_took_all_the_same() -> None:
     """What is confirmed has evidence, whatever became of the rest."""
     grant = ColumnValue("new_ads", True, NOW, "mapping.gdpr.purposes.ads", ("E1",), ("n1",), False)
     sent = {"new_newsletter": NEWS, "new_ads": grant}
-    rejected = Concluded(outcome=Parked(ParkReason.REJECTED, {"new_newsletter": NEWS}), sent=sent)
+    rejected = Conclusion(outcome=Parked(ParkReason.REJECTED, {"new_newsletter": NEWS}), sent=sent)
     attempt = settle(claim(), rejected, now=NOW, jitter=0.0).attempt
     assert attempt is not None
     assert attempt.columns["new_newsletter"]["confirmed"] is True

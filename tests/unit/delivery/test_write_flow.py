@@ -1,15 +1,24 @@
-"""Each way a contact's talk with Dataverse can go: what is asked, in which order, and what it comes to."""
+"""Each way a contact's write flow can go: what is asked, in which order, and what it comes to."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from didomi_dataverse.dataverse.replies import Answered, NotAttempted, Reply, Unknown
-from didomi_dataverse.dataverse.requests import AlternateKey, Condition, JsonScalar, LookUp, RowId, Write
+from didomi_dataverse.dataverse.errors.classify import classify
+from didomi_dataverse.dataverse.replies import Answer, Answered, NotAttempted, Unknown, UnknownCause
+from didomi_dataverse.dataverse.requests import (
+    AlternateKey,
+    Condition,
+    JsonScalar,
+    LookUp,
+    RowId,
+    Write,
+    condition_of,
+)
 from didomi_dataverse.delivery.outcome import (
     Alerted,
-    Concluded,
+    Conclusion,
     Delivered,
     NothingToWrite,
     Outcome,
@@ -20,7 +29,7 @@ from didomi_dataverse.delivery.outcome import (
     Retried,
     Unmatched,
 )
-from didomi_dataverse.delivery.write_flow import MatchBy, MatchPolicy, OnMany, write_flow
+from didomi_dataverse.delivery.write_flow import MatchBy, MatchPolicy, OnMany, WriteFlow, write_flow
 from didomi_dataverse.ledger.delivery_state import Contact, DeliveryState, Written
 from didomi_dataverse.mapping.apply import ColumnValue, ColumnValues
 
@@ -38,6 +47,8 @@ FORBIDDEN = Answered(status=403, code="0x80040220")
 THROTTLED = Answered(status=429, retry_after=timedelta(seconds=7), whole_call=True)
 GATEWAY = Answered(status=502, whole_call=True)
 DEADLOCK = Answered(status=500, code="0x80044150")
+CUT = Unknown(UnknownCause.CUT)
+UNREACHABLE = Unknown(UnknownCause.CONNECT_FAILED, sent=False)
 
 BY_KEY = MatchPolicy(by=MatchBy.ALTERNATE_KEY, column="new_didomikey")
 BY_COLUMN = MatchPolicy(by=MatchBy.COLUMN, column="emailaddress1")
@@ -82,19 +93,39 @@ def found(*row_ids: str) -> Answered:
     return Answered(status=200, row_ids=row_ids)
 
 
-def talk(whom: Contact, policy: MatchPolicy, *replies: Reply) -> tuple[list[Write | LookUp], Concluded]:
-    """Everything asked, and how it ended. Fails when it asks more or less than there are replies."""
-    lines = write_flow(whom, VALUES, CREATION, policy)
-    asked: list[Write | LookUp] = []
-    try:
-        asked.append(next(lines))
-        for reply in replies:
-            asked.append(lines.send(reply))  # noqa: PERF401 - a generator expression would swallow the end
-    except StopIteration as end:
-        assert len(asked) == len(replies)
-        concluded: Concluded = end.value
-        return asked, concluded
-    raise AssertionError(f"still asks {asked[-1]}")
+class Asked:
+    """A flow, and everything that it asked."""
+
+    def __init__(self, flow: WriteFlow) -> None:
+        self._flow = flow
+        self.requests = [next(flow)]
+
+    def answer(self, answer: Answer) -> Write | LookUp:
+        """The next request, after this answer to the last one. StopIteration when the flow ended."""
+        reply = classify(answer, condition_of(self.requests[-1]))
+        self.requests.append(self._flow.send(reply))
+        return self.requests[-1]
+
+    def finish(self, *answers: Answer) -> Conclusion:
+        """How it ended. Fails when it asks more or less than there are answers."""
+        before = len(self.requests)
+        try:
+            for answer in answers:
+                self.answer(answer)
+        except StopIteration as end:
+            assert len(self.requests) - before == len(answers) - 1
+            conclusion: Conclusion = end.value
+            return conclusion
+        raise AssertionError(f"still asks {self.requests[-1]}")
+
+
+def finish(
+    whose: Contact, policy: MatchPolicy, *answers: Answer, values: ColumnValues = VALUES
+) -> tuple[list[Write | LookUp], Conclusion]:
+    """Everything asked for a contact, and how it ended."""
+    asked = Asked(write_flow(whose, values, CREATION, policy))
+    conclusion = asked.finish(*answers)
+    return asked.requests, conclusion
 
 
 def with_upsert(policy: MatchPolicy) -> MatchPolicy:
@@ -107,54 +138,54 @@ UPDATE = Write(AlternateKey("new_didomikey", "u-42"), Condition.UPDATE_ONLY, {"n
 
 
 def test_a_safe_identifier_is_written_by_its_key_in_one_request() -> None:
-    asked, concluded = talk(contact(), BY_KEY, DONE)
+    asked, conclusion = finish(contact(), BY_KEY, DONE)
     assert asked == [UPDATE]
-    assert concluded.outcome == Delivered(columns={"new_newsletter": NEWSLETTER}, created=False, row_id=None)
+    assert conclusion.outcome == Delivered(columns={"new_newsletter": NEWSLETTER}, created=False, row_id=None)
 
 
-def test_an_identifier_no_url_can_carry_is_looked_up_and_written_by_guid() -> None:
-    asked, concluded = talk(contact("a+b@example.com"), BY_KEY, found(ROW), DONE)
+def test_an_identifier_that_no_url_can_carry_is_looked_up_and_written_by_guid() -> None:
+    asked, conclusion = finish(contact("a+b@example.com"), BY_KEY, found(ROW), DONE)
     assert asked == [
         LookUp("new_didomikey", "a+b@example.com", at_most=2),
         Write(RowId(ROW), Condition.UPDATE_ONLY, {"new_newsletter": False}),
     ]
-    assert isinstance(concluded.outcome, Delivered)
-    assert concluded.outcome.row_id == ROW
+    assert isinstance(conclusion.outcome, Delivered)
+    assert conclusion.outcome.row_id == ROW
 
 
 def test_matching_by_contactid_writes_by_guid() -> None:
-    asked, _ = talk(contact(ROW), BY_ID, DONE)
+    asked, _ = finish(contact(ROW), BY_ID, DONE)
     assert asked == [Write(RowId(ROW), Condition.UPDATE_ONLY, {"new_newsletter": False})]
 
 
 def test_what_dataverse_already_holds_is_not_asked_about() -> None:
     known = contact(written={"new_newsletter": Written(False, NOON)})
-    lines = write_flow(known, VALUES, CREATION, BY_KEY)
+    flow = write_flow(known, VALUES, CREATION, BY_KEY)
     with pytest.raises(StopIteration) as end:
-        next(lines)
+        next(flow)
     assert end.value.value.outcome == NothingToWrite()
 
 
 def test_another_row_than_last_time_gets_everything_again() -> None:
     """What was confirmed for a row that is gone says nothing about the one that took its place."""
     language = value("new_language", "fr")
-    lines = write_flow(
+    flow = write_flow(
         contact("a@b", written={"new_language": Written("fr", NOON)}, row_id=ROW),
         ColumnValues({"new_newsletter": NEWSLETTER, "new_language": language}),
         CREATION,
         BY_COLUMN,
     )
-    next(lines)
-    assert lines.send(found(OTHER_ROW)) == Write(
+    asked = Asked(flow)
+    assert asked.answer(found(OTHER_ROW)) == Write(
         RowId(OTHER_ROW), Condition.UPDATE_ONLY, {"new_newsletter": False, "new_language": "fr"}
     )
-    with pytest.raises(StopIteration) as end:
-        lines.send(DONE)
-    assert end.value.value.outcome.forgotten
+    outcome = asked.finish(DONE).outcome
+    assert isinstance(outcome, Delivered)
+    assert outcome.is_other_row
 
 
 @pytest.mark.parametrize(
-    ("policy", "replies"),
+    ("policy", "answers"),
     [
         pytest.param(BY_KEY, [NO_SUCH_KEY], id="no row with this key"),
         pytest.param(BY_COLUMN, [found()], id="no row with this value"),
@@ -164,19 +195,19 @@ def test_another_row_than_last_time_gets_everything_again() -> None:
         ),
     ],
 )
-def test_a_missing_row_is_unmatched_and_never_created(policy: MatchPolicy, replies: list[Reply]) -> None:
-    asked, concluded = talk(contact(ROW), policy, *replies)
-    assert concluded.outcome == Unmatched()
+def test_a_missing_row_is_unmatched_and_never_created(policy: MatchPolicy, answers: list[Answer]) -> None:
+    asked, conclusion = finish(contact(ROW), policy, *answers)
+    assert conclusion.outcome == Unmatched()
     assert not any(isinstance(one, Write) and one.condition is Condition.CREATE_ONLY for one in asked)
 
 
 def test_a_row_that_was_merged_is_looked_up_again_and_never_doubled() -> None:
     """With creating allowed, a stale GUID must not look like a missing person."""
     policy = with_upsert(BY_COLUMN)
-    asked, concluded = talk(contact("a@b"), policy, found(ROW), NO_SUCH_ROW, found(OTHER_ROW), DONE)
+    asked, conclusion = finish(contact("a@b"), policy, found(ROW), NO_SUCH_ROW, found(OTHER_ROW), DONE)
     assert [type(one) for one in asked] == [LookUp, Write, LookUp, Write]
-    assert isinstance(concluded.outcome, Delivered)
-    assert concluded.outcome.row_id == OTHER_ROW
+    assert isinstance(conclusion.outcome, Delivered)
+    assert conclusion.outcome.row_id == OTHER_ROW
 
 
 @pytest.mark.parametrize(
@@ -187,15 +218,15 @@ def test_a_row_that_was_merged_is_looked_up_again_and_never_doubled() -> None:
     ],
 )
 def test_an_identifier_that_no_request_can_carry_is_parked(identifier: str, policy: MatchPolicy) -> None:
-    lines = write_flow(contact(identifier), VALUES, CREATION, policy)
+    flow = write_flow(contact(identifier), VALUES, CREATION, policy)
     with pytest.raises(StopIteration) as end:
-        next(lines)
+        next(flow)
     assert end.value.value.outcome == Parked(ParkReason.UNSENDABLE)
 
 
 def test_creating_writes_every_mapped_column_and_the_constants() -> None:
     """A new row's defaults allow everything, so nothing may be left to them (dataverse.md 6.2)."""
-    asked, concluded = talk(contact(), with_upsert(BY_KEY), NO_SUCH_KEY, DONE)
+    asked, conclusion = finish(contact(), with_upsert(BY_KEY), NO_SUCH_KEY, DONE)
     assert asked == [
         UPDATE,
         Write(
@@ -204,15 +235,15 @@ def test_creating_writes_every_mapped_column_and_the_constants() -> None:
             {"lastname": "Unknown", "new_newsletter": False, "new_language": None},
         ),
     ]
-    assert isinstance(concluded.outcome, Delivered)
-    assert concluded.outcome.created
-    assert concluded.outcome.columns == CREATION
+    assert isinstance(conclusion.outcome, Delivered)
+    assert conclusion.outcome.created
+    assert conclusion.outcome.columns == CREATION
 
 
 def test_a_looked_up_row_is_created_under_a_guid_that_is_always_the_same() -> None:
     """So that repeating a creation whose answer was lost cannot make a second row."""
-    first, _ = talk(contact("a@b"), with_upsert(BY_COLUMN), found(), DONE)
-    again, _ = talk(contact("a@b"), with_upsert(BY_COLUMN), found(), DONE)
+    first, _ = finish(contact("a@b"), with_upsert(BY_COLUMN), found(), DONE)
+    again, _ = finish(contact("a@b"), with_upsert(BY_COLUMN), found(), DONE)
     assert first == again
     created = first[1]
     assert isinstance(created, Write)
@@ -221,33 +252,33 @@ def test_a_looked_up_row_is_created_under_a_guid_that_is_always_the_same() -> No
 
 
 @pytest.mark.parametrize("lost", [EXISTS, RACE_LOST], ids=["same row", "same key"])
-def test_a_lost_race_to_create_becomes_an_update(lost: Reply) -> None:
-    asked, concluded = talk(contact(), with_upsert(BY_KEY), NO_SUCH_KEY, lost, DONE)
+def test_a_lost_race_to_create_becomes_an_update(lost: Answer) -> None:
+    asked, conclusion = finish(contact(), with_upsert(BY_KEY), NO_SUCH_KEY, lost, DONE)
     assert asked[2] == UPDATE
-    assert isinstance(concluded.outcome, Delivered)
-    assert not concluded.outcome.created
+    assert isinstance(conclusion.outcome, Delivered)
+    assert not conclusion.outcome.created
 
 
 def test_a_row_that_exists_but_cannot_be_found_is_parked() -> None:
-    _, concluded = talk(contact(), with_upsert(BY_KEY), NO_SUCH_KEY, EXISTS, NO_SUCH_KEY, EXISTS)
-    assert concluded.outcome == Parked(ParkReason.HIDDEN_ROW)
+    _, conclusion = finish(contact(), with_upsert(BY_KEY), NO_SUCH_KEY, EXISTS, NO_SUCH_KEY, EXISTS)
+    assert conclusion.outcome == Parked(ParkReason.HIDDEN_ROW)
 
 
 def test_several_rows_are_parked_unless_all_are_wanted() -> None:
-    _, concluded = talk(contact("a@b"), BY_COLUMN, found(ROW, OTHER_ROW))
-    assert concluded.outcome == Parked(ParkReason.SEVERAL_ROWS)
+    _, conclusion = finish(contact("a@b"), BY_COLUMN, found(ROW, OTHER_ROW))
+    assert conclusion.outcome == Parked(ParkReason.SEVERAL_ROWS)
 
 
 def test_all_matching_rows_are_written_when_asked_for() -> None:
     every = MatchPolicy(by=MatchBy.COLUMN, column="emailaddress1", on_many=OnMany.ALL)
-    asked, concluded = talk(contact("a@b"), every, found(OTHER_ROW, ROW), DONE, DONE)
+    asked, conclusion = finish(contact("a@b"), every, found(OTHER_ROW, ROW), DONE, DONE)
     assert [one.key for one in asked if isinstance(one, Write)] == [RowId(ROW), RowId(OTHER_ROW)]
-    assert isinstance(concluded.outcome, Delivered)
-    assert concluded.outcome.row_id == f"{ROW},{OTHER_ROW}"
+    assert isinstance(conclusion.outcome, Delivered)
+    assert conclusion.outcome.row_id == f"{ROW},{OTHER_ROW}"
 
 
 @pytest.mark.parametrize(
-    ("reply", "outcome"),
+    ("answer", "outcome"),
     [
         pytest.param(TOO_LONG, Parked(ParkReason.REJECTED), id="this row cannot be written"),
         pytest.param(
@@ -255,94 +286,82 @@ def test_all_matching_rows_are_written_when_asked_for() -> None:
         ),
         pytest.param(NotAttempted(), Postponed(PostponeCause.NOT_REACHED), id="not reached"),
         pytest.param(
-            Unknown("connect_failed", sent=False), Postponed(PostponeCause.UNREACHABLE), id="never sent"
+            UNREACHABLE,
+            Postponed(PostponeCause.UNREACHABLE),
+            id="never sent",
         ),
-        pytest.param(Unknown("cut"), Retried(max_attempts=None), id="outcome unknown"),
+        pytest.param(CUT, Retried(max_attempts=None), id="outcome unknown"),
         pytest.param(GATEWAY, Retried(max_attempts=None), id="the whole call failed"),
         pytest.param(DEADLOCK, Retried(max_attempts=5), id="this row failed"),
     ],
 )
 @pytest.mark.parametrize("policy", [BY_KEY, BY_COLUMN], ids=["writing", "looking up"])
-def test_a_reply_means_what_the_catalogue_says(reply: Reply, outcome: Outcome, policy: MatchPolicy) -> None:
-    _, concluded = talk(contact(), policy, reply)
-    assert concluded.outcome == outcome
-    assert concluded.reply == reply
+def test_a_reply_means_what_the_catalogue_says(answer: Answer, outcome: Outcome, policy: MatchPolicy) -> None:
+    _, conclusion = finish(contact(), policy, answer)
+    assert conclusion.outcome == outcome
+    assert conclusion.reply is not None
+    assert conclusion.reply.answer == answer
 
 
 REMARK = value("new_remark", "a very long remark")
 MIXED = ColumnValues({"new_newsletter": NEWSLETTER, "new_remark": REMARK})
 
 
-def mixed_talk(*replies: Reply) -> tuple[list[Write | LookUp], Concluded]:
-    """A talk about a refusal and a remark."""
-    lines = write_flow(contact(), MIXED, CREATION, BY_KEY)
-    asked = [next(lines)]
-    try:
-        for reply in replies:
-            asked.append(lines.send(reply))  # noqa: PERF401 - a generator expression would swallow the end
-    except StopIteration as end:
-        concluded: Concluded = end.value
-        return asked, concluded
-    raise AssertionError(f"still asks {asked[-1]}")
+def finish_mixed(*answers: Answer) -> tuple[list[Write | LookUp], Conclusion]:
+    """A flow that writes a refusal and a remark."""
+    return finish(contact(), BY_KEY, *answers, values=MIXED)
 
 
 def test_a_row_that_is_rejected_still_gets_its_refusals() -> None:
-    """A remark that is too long must not keep a no out of the CRM until somebody looks."""
-    asked, concluded = mixed_talk(TOO_LONG, DONE)
+    """A remark that is too long must not keep a refusal out of the CRM until a person looks."""
+    asked, conclusion = finish_mixed(TOO_LONG, DONE)
     assert asked[1] == UPDATE
-    assert concluded.outcome == Parked(ParkReason.REJECTED, {"new_newsletter": NEWSLETTER})
-    assert concluded.reply == TOO_LONG
+    assert conclusion.outcome == Parked(ParkReason.REJECTED, {"new_newsletter": NEWSLETTER})
+    assert conclusion.reply is not None
+    assert conclusion.reply.answer == TOO_LONG
 
 
 def test_refusals_that_are_rejected_too_are_parked_with_the_rest() -> None:
-    _, concluded = mixed_talk(TOO_LONG, TOO_LONG)
-    assert concluded.outcome == Parked(ParkReason.REJECTED)
+    _, conclusion = finish_mixed(TOO_LONG, TOO_LONG)
+    assert conclusion.outcome == Parked(ParkReason.REJECTED)
 
 
 def test_refusals_that_cannot_be_tried_now_are_not_given_up() -> None:
-    _, concluded = mixed_talk(TOO_LONG, THROTTLED)
-    assert isinstance(concluded.outcome, Postponed)
+    _, conclusion = finish_mixed(TOO_LONG, THROTTLED)
+    assert isinstance(conclusion.outcome, Postponed)
 
 
 def test_a_refusal_that_a_person_must_mend_is_an_alert_with_advice() -> None:
-    _, concluded = talk(contact(), BY_KEY, FORBIDDEN)
-    assert isinstance(concluded.outcome, Alerted)
-    assert "prvWriteContact" in concluded.outcome.advice
+    _, conclusion = finish(contact(), BY_KEY, FORBIDDEN)
+    assert isinstance(conclusion.outcome, Alerted)
+    assert "prvWriteContact" in conclusion.outcome.advice
 
 
-@pytest.mark.parametrize("reply", [TOO_LONG, THROTTLED, Unknown("cut")], ids=["rejected", "throttled", "cut"])
-def test_a_creation_that_fails_is_never_taken_for_done(reply: Reply) -> None:
-    _, concluded = talk(contact(), with_upsert(BY_KEY), NO_SUCH_KEY, reply)
-    assert not isinstance(concluded.outcome, Delivered)
-    assert concluded.sent == CREATION
+@pytest.mark.parametrize("answer", [TOO_LONG, THROTTLED, CUT], ids=["rejected", "throttled", "cut"])
+def test_a_creation_that_fails_is_never_taken_for_done(answer: Answer) -> None:
+    _, conclusion = finish(contact(), with_upsert(BY_KEY), NO_SUCH_KEY, answer)
+    assert not isinstance(conclusion.outcome, Delivered)
+    assert conclusion.sent == CREATION
 
 
-def test_a_row_that_somebody_created_anew_gets_every_column() -> None:
+def test_a_row_that_was_created_anew_gets_every_column() -> None:
     """What was confirmed was another row's: the first refusal must be told to this one, too."""
     known = {"new_newsletter": Written(False, NOON), "new_language": Written("en", NOON)}
     french = value("new_language", "fr")
     values = ColumnValues({"new_newsletter": NEWSLETTER, "new_language": french})
-    lines = write_flow(contact(written=known), values, CREATION, with_upsert(BY_KEY))
-    next(lines)
-    lines.send(NO_SUCH_KEY)
-    again = lines.send(EXISTS)
+    asked = Asked(write_flow(contact(written=known), values, CREATION, with_upsert(BY_KEY)))
+    asked.answer(NO_SUCH_KEY)
+    again = asked.answer(EXISTS)
     assert isinstance(again, Write)
     assert again.columns == {"new_newsletter": False, "new_language": "fr"}
 
 
-def test_refusals_are_told_to_all_rows_of_a_person_before_they_count_as_told() -> None:
+def test_refusals_are_written_to_all_rows_of_a_person_before_they_count_as_confirmed() -> None:
     every = MatchPolicy(by=MatchBy.COLUMN, column="emailaddress1", on_many=OnMany.ALL)
 
-    def told(*replies: Reply) -> Outcome:
-        lines = write_flow(contact("a@b"), MIXED, CREATION, every)
-        next(lines)
-        try:
-            for reply in (found(ROW, OTHER_ROW), *replies):
-                lines.send(reply)
-        except StopIteration as end:
-            concluded: Concluded = end.value
-            return concluded.outcome
-        raise AssertionError("still asks")
+    def outcome(*answers: Answer) -> Outcome:
+        _, conclusion = finish(contact("a@b"), every, found(ROW, OTHER_ROW), *answers, values=MIXED)
+        return conclusion.outcome
 
-    assert told(TOO_LONG, DONE, DONE) == Parked(ParkReason.REJECTED, {"new_newsletter": NEWSLETTER})
-    assert told(TOO_LONG, DONE, TOO_LONG) == Parked(ParkReason.REJECTED)
+    assert outcome(TOO_LONG, DONE, DONE) == Parked(ParkReason.REJECTED, {"new_newsletter": NEWSLETTER})
+    assert outcome(TOO_LONG, DONE, TOO_LONG) == Parked(ParkReason.REJECTED)

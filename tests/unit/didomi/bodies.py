@@ -64,7 +64,7 @@ def updated(new: Json, old: Json | None = None, *, kind: str, source: object = N
     return {"type": kind, "regulation": "gdpr", "parameters": parameters}
 
 
-def encoded(envelope: object) -> bytes:
+def encode(envelope: object) -> bytes:
     return json.dumps(envelope).encode()
 
 
@@ -72,7 +72,7 @@ def interpret_envelope(
     envelope: object, policy: InterpretationPolicy | None = None
 ) -> InterpretedNotification:
     """The interpretation of a body that holds one notification."""
-    body = envelope if isinstance(envelope, bytes) else encoded(envelope)
+    body = envelope if isinstance(envelope, bytes) else encode(envelope)
     (notification,) = parse_notifications(body)
     return interpret(
         notification,

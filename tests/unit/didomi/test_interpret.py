@@ -13,7 +13,7 @@ from tests.unit.didomi.bodies import (
     Json,
     created,
     describe_disposition,
-    encoded,
+    encode,
     event,
     interpret_envelope,
     iso,
@@ -272,7 +272,7 @@ def test_what_is_set_aside_folds_nothing(envelope: Json) -> None:
 
 
 def test_a_key_named_twice_parks_the_notification() -> None:
-    body = encoded(created(event())).replace(b'"enabled": true', b'"enabled": true, "enabled": false')
+    body = encode(created(event())).replace(b'"enabled": true', b'"enabled": true, "enabled": false')
 
     interpreted = interpret_envelope(body)
 
@@ -303,7 +303,7 @@ def test_any_organization_is_accepted_when_none_is_configured() -> None:
 
 
 def test_an_interpretation_says_what_it_is_about() -> None:
-    body = encoded(created(event(user={"id": "U1", "organization_user_id": " Anna@Example.com"})))
+    body = encode(created(event(user={"id": "U1", "organization_user_id": " Anna@Example.com"})))
 
     interpreted = interpret_envelope(body)
 

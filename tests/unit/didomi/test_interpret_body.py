@@ -4,7 +4,7 @@ import hashlib
 from typing import cast
 
 import pytest
-from tests.unit.didomi.bodies import RECEIVED_AT, created, describe_disposition, encoded, event
+from tests.unit.didomi.bodies import RECEIVED_AT, created, describe_disposition, encode, event
 
 from didomi_dataverse.didomi.interpret import InterpretationPolicy
 from didomi_dataverse.didomi.interpret_body import InterpretedBody, interpret_body
@@ -30,10 +30,10 @@ def interpret_all(body: bytes, policy: InterpretationPolicy | None = None) -> In
 @pytest.mark.parametrize(
     ("body", "dispositions"),
     [
-        pytest.param(encoded(created(event())), ["applied"], id="one notification"),
+        pytest.param(encode(created(event())), ["applied"], id="one notification"),
         pytest.param(b"[]", [], id="an empty list"),
         pytest.param(
-            encoded([created(event()), created(event(), kind="event.archived"), {}]),
+            encode([created(event()), created(event(), kind="event.archived"), {}]),
             ["applied", "parked unknown_type", "parked malformed"],
             id="a list",
         ),
@@ -67,14 +67,14 @@ def test_a_body_that_is_not_json_is_parked_as_a_whole(body: bytes) -> None:
 def test_a_notification_that_we_fail_on_is_parked_alone() -> None:
     good, bad = created(event(), kind="event.archived"), created(event())
 
-    interpreted = interpret_all(encoded([good, bad]), cast("InterpretationPolicy", BrokenPolicy()))
+    interpreted = interpret_all(encode([good, bad]), cast("InterpretationPolicy", BrokenPolicy()))
 
     assert [describe_disposition(one) for one in interpreted.notifications] == [
         "parked unknown_type",
         "parked internal_error",
     ]
     failed = interpreted.notifications[1]
-    assert (failed.body, failed.type) == (encoded(bad), "event.created")
-    assert failed.digest == interpret_all(encoded(bad)).notifications[0].digest
+    assert (failed.body, failed.type) == (encode(bad), "event.created")
+    assert failed.digest == interpret_all(encode(bad)).notifications[0].digest
     assert interpreted.failures == ("RuntimeError",)
     assert "secret" not in repr(interpreted)

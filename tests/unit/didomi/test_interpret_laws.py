@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.didomi.bodies import RECEIVED_AT, created, encoded, event, interpret_envelope
+from tests.unit.didomi.bodies import RECEIVED_AT, created, encode, event, interpret_envelope
 
 from didomi_dataverse.consent.model import Item, Selection
 from didomi_dataverse.didomi.identity import Normalization
@@ -201,4 +201,4 @@ def test_spelling_makes_no_other_notification(order: list[str], indented: bool) 
     reordered = {key: envelope[key] for key in order}
     body = json.dumps(reordered, indent=2 if indented else None).encode()
 
-    assert interpret_envelope(body).digest == interpret_envelope(encoded(envelope)).digest
+    assert interpret_envelope(body).digest == interpret_envelope(encode(envelope)).digest

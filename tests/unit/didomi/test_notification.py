@@ -1,14 +1,14 @@
 """What an envelope says, before its meaning is decided (didomi.md 1.2)."""
 
 import pytest
-from tests.unit.didomi.bodies import Json, created, encoded, event
+from tests.unit.didomi.bodies import Json, created, encode, event
 
 from didomi_dataverse.didomi.interpreted import NotificationType
 from didomi_dataverse.didomi.notification import Notification, parse_notifications
 
 
 def parse_one(envelope: Json) -> Notification:
-    (notification,) = parse_notifications(encoded(envelope))
+    (notification,) = parse_notifications(encode(envelope))
     return notification
 
 

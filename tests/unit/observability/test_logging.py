@@ -83,7 +83,7 @@ def test_text_is_for_people(stream: io.StringIO) -> None:
     assert "unheard" not in stream.getvalue()
 
 
-def test_an_output_that_takes_nothing_stops_nobody(stream: io.StringIO) -> None:
+def test_an_output_that_takes_nothing_stops_nothing(stream: io.StringIO) -> None:
     """A disk that is full must not make an error of what was done."""
     configure_logging(level="info", output_format="json", stream=stream)
     stream.close()

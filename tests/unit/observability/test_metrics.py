@@ -4,8 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, NotAttempted, Reply, Unknown
-from didomi_dataverse.dataverse.requests import AlternateKey, Condition, LookUp, Request, Resolve, Write
+from didomi_dataverse.dataverse.bulk import BulkMessage
+from didomi_dataverse.dataverse.calls import AvailabilityCall, BatchCall, BulkCall, Call, Exchange, SingleCall
+from didomi_dataverse.dataverse.errors.classify import classify
+from didomi_dataverse.dataverse.replies import Answer, Answered, NotAttempted, Unknown, UnknownCause
+from didomi_dataverse.dataverse.requests import AlternateKey, Condition, LookUp, Resolve, Write
 from didomi_dataverse.observability.metrics import Metrics
 
 KEY = AlternateKey("new_didomikey", "u-1")
@@ -14,15 +17,16 @@ CREATE = Write(KEY, Condition.CREATE_ONLY, {"donotemail": True})
 LOOK_UP = LookUp("emailaddress1", "a@example.com")
 RESOLVE = Resolve(KEY)
 DONE = Answered(status=204)
+CUT = Unknown(UnknownCause.CUT)
 REFUSED = Answered(status=400, code="0x80044331")
 THROTTLED = Answered(status=429, whole_call=True)
 
 
-def counted(kind: CallKind, requests: list[Request], replies: list[Reply]) -> dict[str, float]:
+def counted(call: Call, answers: list[Answer]) -> dict[str, float]:
     """Every sample of the two counters, by its labels."""
     metrics = Metrics()
-    exchange = Exchange(replies=tuple(replies), duration=timedelta(seconds=1), kind=kind)
-    metrics.exchanged(requests, exchange)
+    replies = tuple(map(classify, answers))
+    metrics.on_call(Exchange(call=call, replies=replies, duration=timedelta(seconds=1)))
     return {
         " ".join(sample.labels.values()): sample.value
         for family in metrics.registry.collect()
@@ -33,43 +37,39 @@ def counted(kind: CallKind, requests: list[Request], replies: list[Reply]) -> di
 
 
 @pytest.mark.parametrize(
-    ("kind", "requests", "replies", "expected"),
+    ("call", "answers", "expected"),
     [
         pytest.param(
-            CallKind.BATCH,
-            [UPDATE, UPDATE, CREATE, LOOK_UP, RESOLVE],
+            BatchCall([UPDATE, UPDATE, CREATE, LOOK_UP, RESOLVE]),
             [DONE, REFUSED, DONE, DONE, DONE],
             {"batch 200": 1, "update": 2, "create": 1, "read": 2},
             id="one call, and every part for itself",
         ),
         pytest.param(
-            CallKind.UPDATE_MULTIPLE,
-            [UPDATE] * 3,
+            BulkCall(BulkMessage.UPDATE, [UPDATE] * 3, b""),
             [DONE] * 3,
             {"UpdateMultiple 200": 1, "update": 3},
             id="every row of a bulk message",
         ),
         pytest.param(
-            CallKind.CREATE_MULTIPLE,
-            [CREATE] * 3,
+            BulkCall(BulkMessage.CREATE, [CREATE] * 3, b""),
             [Answered(status=412, code="0x80060892", whole_call=True)] * 3,
             {"CreateMultiple 412": 1},
             id="nothing was done by a refused one",
         ),
-        pytest.param(CallKind.SINGLE, [UPDATE], [DONE], {"single 200": 1, "update": 1}, id="one by one"),
-        pytest.param(CallKind.BATCH, [UPDATE] * 2, [THROTTLED] * 2, {"batch 429": 1}, id="throttled"),
-        pytest.param(CallKind.BATCH, [UPDATE], [Unknown("cut")], {"batch none": 1}, id="no answer"),
+        pytest.param(SingleCall(UPDATE), [DONE], {"single 200": 1, "update": 1}, id="one by one"),
+        pytest.param(BatchCall([UPDATE] * 2), [THROTTLED] * 2, {"batch 429": 1}, id="throttled"),
+        pytest.param(BatchCall([UPDATE]), [CUT], {"batch none": 1}, id="no answer"),
         pytest.param(
-            CallKind.BATCH,
-            [UPDATE, UPDATE],
+            BatchCall([UPDATE, UPDATE]),
             [DONE, NotAttempted()],
             {"batch 200": 1, "update": 1},
             id="the server stopped",
         ),
-        pytest.param(CallKind.METADATA, [], [DONE], {"metadata 200": 1}, id="a question about the table"),
+        pytest.param(
+            AvailabilityCall(BulkMessage.UPDATE), [DONE], {"metadata 200": 1}, id="a question about the table"
+        ),
     ],
 )
-def test_calls_and_rows(
-    kind: CallKind, requests: list[Request], replies: list[Reply], expected: dict[str, float]
-) -> None:
-    assert counted(kind, requests, replies) == expected
+def test_calls_and_rows(call: Call, answers: list[Answer], expected: dict[str, float]) -> None:
+    assert counted(call, answers) == expected

@@ -1,6 +1,6 @@
-"""How we prove to Microsoft Entra who we are, as MSAL wants to be told (dataverse.md 10).
+"""The ways to log in to Microsoft Entra, in the form that MSAL takes (dataverse.md 10).
 
-Files are read anew for each token, so that a renewed certificate or a rotated token needs no restart.
+Files are read again for each token, so that a renewed certificate or a rotated token needs no restart.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key, pkcs12
 from msal.oauth2cli import JwtAssertionCreator  # type: ignore[import-untyped]
 
-# Entra takes assertions of up to an hour; they are used at once.
+# Seconds. Entra takes assertions of up to an hour; they are used at once.
 _ASSERTION_S: Final = 600
 
 
@@ -26,15 +26,21 @@ class CredentialUnreadableError(Exception):
 class BlockingHttp(Protocol):
     """The connections that MSAL uses: an `httpx.Client`, whose `get` and `post` are what MSAL expects."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Closes all connections."""
+        ...
 
 
 class Application(Protocol):
-    """What we use of `msal.ConfidentialClientApplication`. Everything blocks."""
+    """What is used of `msal.ConfidentialClientApplication`. Every method blocks."""
 
-    def acquire_token_for_client(self, scopes: list[str]) -> Mapping[str, Any]: ...
+    def acquire_token_for_client(self, scopes: list[str]) -> Mapping[str, Any]:
+        """MSAL's dictionary: with `access_token`, or with `error`."""
+        ...
 
-    def remove_tokens_for_client(self) -> None: ...
+    def remove_tokens_for_client(self) -> None:
+        """Empties MSAL's own cache of tokens."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +48,38 @@ class ClientSecret:
     """A text that both sides know."""
 
     value: str = field(repr=False)
+    """The secret's value, not its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCertificate:
-    """A PEM file (key and certificate, in any order) or a PFX file. `send_chain` sends the certificates
-    along, for applications that trust a subject name instead of one certificate.
-    """
+    """A private key with its certificate."""
 
     file: Path
+    """A PEM file (key and certificate, in any order) or a PFX file."""
+
     passphrase: str | None = field(default=None, repr=False)
+    """The file's passphrase; None for a file without one."""
+
     send_chain: bool = False
+    """Whether the certificates are sent along, for applications that trust a subject name instead of one
+    certificate."""
 
 
 @dataclass(frozen=True, slots=True)
 class FederatedToken:
-    """A file that holds another identity provider's token for us (workload identity in Kubernetes)."""
+    """Another identity provider's token (workload identity in Kubernetes)."""
 
     file: Path
+    """The file that holds it. The platform replaces it now and then."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManagedIdentity:
-    """The identity that Azure gives to the machine or the container; without `client_id` its own."""
+    """The identity that Azure gives to the machine or the container."""
 
     client_id: str | None = None
+    """The client id of a user-assigned identity; None for the system-assigned one."""
 
 
 Credential = ClientSecret | ClientCertificate | FederatedToken | ManagedIdentity
@@ -76,7 +89,9 @@ def open_application(
     *, client_id: str, credential: Credential, authority: str, http: BlockingHttp
 ) -> Application:
     """MSAL's application. Blocks: it reads the authority's configuration over the network (not for a managed
-    identity). ValueError when there is no such tenant or authority.
+    identity).
+
+    Raises ValueError when the tenant or the authority does not exist.
     """
     match credential:
         case ManagedIdentity():
@@ -88,7 +103,7 @@ def open_application(
         case ClientCertificate():
             signer = _Signer(client_id, credential)
             opened = _confidential(client_id, {"client_assertion": signer.assertion}, authority, http)
-            signer.address_to(opened)
+            signer.set_audience(opened)
             return opened
         case _:
             assert_never(credential)
@@ -101,9 +116,9 @@ def _confidential(
         client_id,
         authority=authority,
         client_credential=credential,
-        # Discovery asks login.microsoftonline.com whether it knows the authority and its other names. The
-        # authority is the operator's own setting, a national cloud or AD FS may not reach that host, and one
-        # application with one authority has no use for other names.
+        # Discovery asks login.microsoftonline.com about the authority and its other names. The authority is
+        # the operator's own setting, a national cloud or AD FS may not reach that host, and one application
+        # with one authority has no use for other names.
         instance_discovery=False,
         # MSAL's own client has no time-outs (dataverse.md 10), and prefers REQUESTS_CA_BUNDLE of the
         # environment to the certificates it is told to trust.
@@ -113,8 +128,8 @@ def _confidential(
 
 
 class ManagedIdentityApplication:
-    """A managed identity in the form of the other applications. Never MSAL's copy of a token: ours is kept
-    already, and the platform keeps one as well.
+    """A managed identity in the form of the other applications. It keeps no token: the token cache does, and
+    so does the platform.
     """
 
     def __init__(self, identity: ManagedIdentity, http: BlockingHttp) -> None:
@@ -139,21 +154,21 @@ class ManagedIdentityApplication:
 
 
 class _Signer:
-    """Signs what proves that we hold the certificate's key."""
+    """Signs assertions, which prove that the certificate's key is held here."""
 
     def __init__(self, client_id: str, certificate: ClientCertificate) -> None:
         self._client_id = client_id
         self._certificate = certificate
         self._authority: Callable[[], Any] | None = None
 
-    def address_to(self, application: Any) -> None:  # noqa: ANN401 - MSAL has no types
-        """The assertion is for this application's token endpoint and nobody else."""
+    def set_audience(self, application: Any) -> None:  # noqa: ANN401 - MSAL has no types
+        """Makes assertions for this application's token endpoint only."""
         self._authority = lambda: application.authority
 
     def assertion(self) -> str:
         """A fresh assertion: SHA-256 thumbprint and PS256, except for AD FS (dataverse.md 10)."""
         if self._authority is None:
-            raise CredentialUnreadableError("The certificate is asked for before its application is open.")
+            raise CredentialUnreadableError("The certificate is needed before its application is open.")
         authority = self._authority()
         key, certificate, chain = read_certificate(self._certificate)
         headers = {"x5c": [_base64_der(one) for one in (certificate, *chain)]}
@@ -175,7 +190,10 @@ class _Signer:
 def read_certificate(
     certificate: ClientCertificate,
 ) -> tuple[Any, x509.Certificate, tuple[x509.Certificate, ...]]:
-    """Key, its certificate, and the certificates above it. Raises CredentialUnreadableError."""
+    """The key, its certificate, and the certificates above it.
+
+    Raises CredentialUnreadableError.
+    """
     file = certificate.file
     passphrase = None if certificate.passphrase is None else certificate.passphrase.encode()
     try:
@@ -185,7 +203,7 @@ def read_certificate(
         raise CredentialUnreadableError(f"{file} cannot be read ({error.strerror}).") from error
     except (ValueError, TypeError) as error:
         raise CredentialUnreadableError(
-            f"{file} is no PEM or PFX file with a private key, or its passphrase is wrong or missing. "
+            f"{file} is not a PEM or PFX file with a private key, or its passphrase is wrong or missing. "
             "Check `dataverse.client_certificate`."
         ) from error
     public = key.public_key()
@@ -198,7 +216,7 @@ def read_certificate(
 
 
 def read_token(file: Path) -> str:
-    """The federated token that stands in the file now. Raises CredentialUnreadableError."""
+    """The federated token that is in the file now. Raises CredentialUnreadableError."""
     try:
         token = file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -212,7 +230,9 @@ def read_token(file: Path) -> str:
 
 
 def managed_identity_http(*, timeout: httpx.Timeout) -> httpx.Client:
-    """The platform's address is on the machine itself: no proxy of the environment leads there."""
+    """Connections to the platform, whose address is on the machine itself: without the environment's
+    proxies.
+    """
     return httpx.Client(timeout=timeout, trust_env=False)
 
 

@@ -1,12 +1,11 @@
-"""The token for Dataverse: our own copy of the last good one, kept ahead of its expiry by an unmodified MSAL.
+"""The token for Dataverse: a copy of the last good one, renewed ahead of its expiry by an unmodified MSAL.
 
-MSAL blocks, lets every thread ask for itself, and raises on a failing server even while it holds a usable
+MSAL blocks, makes a request for every thread, and raises on a failing server even while it holds a usable
 token (dataverse.md 10). So it runs in a thread, one request at a time, and what it returned is kept here.
 """
 
 import asyncio
 import re
-import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,15 +15,27 @@ from urllib.parse import urlsplit
 
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.dataverse.auth.credentials import Application, BlockingHttp, CredentialUnreadableError
+from didomi_dataverse.dataverse.keys import GUID_PATTERN
+from didomi_dataverse.dataverse.tls import find_tls_error
 from didomi_dataverse.errors import DataverseError, TokenRefusedError, TokenUnavailableError
 
 PUBLIC_AUTHORITY: Final = "https://login.microsoftonline.com"
 
-# dataverse.md 10, "Wrapper": renew when less is left, and serve the copy until this close to its end.
 _RENEW_AHEAD: Final = timedelta(minutes=10)
+"""A token is renewed when less than this is left (dataverse.md 10, "Wrapper"). Too small: a failing Entra
+stops delivery sooner. Too large: more requests."""
+
 _STOP_AHEAD: Final = timedelta(seconds=60)
+"""A token is used until this close to its end (dataverse.md 10, "Wrapper"). Too small: it may end during a
+call. Too large: a failing Entra stops delivery sooner."""
+
 _REFUSAL_INTERVAL: Final = timedelta(minutes=1)
+"""How often, at most, a token is renewed because Dataverse refused it. Too small: Entra throttles. Too large:
+a right that was granted counts late."""
+
 _BACKGROUND_INTERVAL: Final = timedelta(seconds=30)
+"""How often, at most, a renewal is tried while the token is still good. Too small: Entra throttles. Too
+large: few tries before the token ends."""
 
 # dataverse.md 10, "Frequent token errors".
 _ADVICE: Final = {
@@ -46,7 +57,8 @@ _AUTHORITY_ADVICE: Final = (
     "Microsoft Entra does not know the tenant, or this is not its address. Check `dataverse.tenant_id` and "
     "`dataverse.authority`."
 )
-# OAuth's words for "never like this". Anything else (temporarily_unavailable, server_error, ...) may pass.
+# OAuth's words for a refusal that repeating cannot change. Any other (temporarily_unavailable, server_error,
+# ...) may pass.
 _REFUSALS: Final = frozenset(
     {
         "access_denied",
@@ -62,7 +74,11 @@ _REFUSALS: Final = frozenset(
 
 
 def authority_url(authority: str | None, tenant_id: str) -> str:
-    """The authority and its path. ValueError unless it is https, as MSAL demands (dataverse.md 10)."""
+    """The authority with its path. Raises ValueError unless it is https, as MSAL demands (dataverse.md 10).
+
+    >>> authority_url(None, "acme")
+    'https://login.microsoftonline.com/acme'
+    """
     base = (authority or PUBLIC_AUTHORITY).rstrip("/")
     parts = urlsplit(base)
     if parts.scheme != "https" or not parts.netloc:
@@ -72,15 +88,17 @@ def authority_url(authority: str | None, tenant_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
+    """A token that was good when it came, when to renew it, and until when to use it."""
+
     token: str = field(repr=False)
     renew_from: datetime
     usable_until: datetime
 
 
 class TokenCache:
-    """A token that is always good, or an error that says who must act. For one event loop.
+    """Returns a token that is good now, or raises an error that says who must act. For one event loop.
 
-    Callers share one request to Microsoft Entra. While a token is good, nobody waits: it is renewed in the
+    Callers share one request to Microsoft Entra. While a token is good, no caller waits: it is renewed in the
     background, and a failing Entra is noticed only when the token ends.
     """
 
@@ -92,9 +110,9 @@ class TokenCache:
         clock: Clock,
         http: BlockingHttp | None = None,
     ) -> None:
-        """`open_application` may block and fail: it is called in a thread, again until it succeeds.
+        """`open_application` may block and fail: it is called in a thread, and again until it succeeds.
 
-        `http` are the connections it uses; they are closed with the cache.
+        `http` are the connections that it uses; they are closed with the cache.
         """
         self._open = open_application
         self._http = http
@@ -105,25 +123,26 @@ class TokenCache:
         self._flight: asyncio.Task[_Held] | None = None
         self._tried_at: datetime | None = None
         self._refused_s: float | None = None
-        self.trouble: DataverseError | None = None
-        """Why the last renewal failed, though the token may still be good; None after a success."""
 
     async def bearer(self) -> str:
-        """The token. TokenRefusedError when a person must act, TokenUnavailableError when time may help."""
+        """The token.
+
+        Raises TokenRefusedError when a person must act, TokenUnavailableError when the failure may pass.
+        """
         held, now = self._held, self._clock.now()
         if held is None or now >= held.usable_until:
             return (await self._renewal()).token
         if now >= held.renew_from and (
             self._tried_at is None or now - self._tried_at >= _BACKGROUND_INTERVAL or now < self._tried_at
         ):
-            self._begin()
+            self._start()
         return held.token
 
     async def renew(self, rejected: str) -> bool:
-        """Whether there is another token to try with, now that Dataverse refused this one.
+        """Renews the token because Dataverse refused this one. Whether there is another to try with.
 
-        At most once a minute, because a token that is refused for want of rights is refused again, and each
-        new one costs Entra a request.
+        At most once a minute: a token that is refused for missing rights is refused again, and each new one
+        costs Entra a request. Raises as `bearer`.
         """
         if self._flight is not None:
             return (await self._renewal()).token != rejected
@@ -137,7 +156,7 @@ class TokenCache:
         return (await self._renewal()).token != rejected
 
     async def aclose(self) -> None:
-        """Gives up a request under way and closes the connections."""
+        """Aborts a request under way and closes the connections."""
         if self._flight is not None:
             self._flight.cancel()
             with suppress(asyncio.CancelledError, DataverseError):
@@ -146,40 +165,39 @@ class TokenCache:
             self._http.close()
 
     async def _renewal(self) -> _Held:
-        # Shielded: a caller that gives up must not take the token away from the others.
-        return await asyncio.shield(self._begin())
+        # Shielded: a caller that is cancelled must not cancel the request of the others.
+        return await asyncio.shield(self._start())
 
-    def _begin(self) -> "asyncio.Task[_Held]":
+    def _start(self) -> "asyncio.Task[_Held]":
         if self._flight is None:
             self._tried_at = self._clock.now()
             self._flight = asyncio.create_task(self._fetch())
-            self._flight.add_done_callback(self._landed)
+            self._flight.add_done_callback(self._end_flight)
         return self._flight
 
-    def _landed(self, flight: "asyncio.Task[_Held]") -> None:
+    def _end_flight(self, flight: "asyncio.Task[_Held]") -> None:
         self._flight = None
         if not flight.cancelled():
-            # Reading the exception also tells asyncio that it was noticed, when nobody was waiting.
-            failure = flight.exception()
-            self.trouble = failure if isinstance(failure, DataverseError) else None
+            # asyncio warns of an exception that is never read; without a caller nothing else reads it.
+            flight.exception()
 
     async def _fetch(self) -> _Held:
         asked_at = self._clock.now()
         answer = await asyncio.to_thread(self._ask)
         token = answer.get("access_token")
         if not isinstance(token, str) or not token:
-            raise _failure(answer)
+            raise _build_error(answer)
         life = timedelta(seconds=float(answer.get("expires_in", 300)))
         self._held = _Held(
             token,
-            # A share of the life where that is short, so that a new token is never at once too old to use.
+            # A share of its life where that is short: otherwise a new token could be too old to use at once.
             renew_from=asked_at + life - min(_RENEW_AHEAD, life / 2),
             usable_until=asked_at + life - min(_STOP_AHEAD, life / 10),
         )
         return self._held
 
     def _ask(self) -> Mapping[str, Any]:
-        """In a thread, never two at once."""
+        """Runs in a thread, never two at once."""
         if self._application is None:
             try:
                 self._application = self._open()
@@ -190,33 +208,30 @@ class TokenCache:
             except Exception as failure:
                 raise _unreachable(failure) from failure
         try:
-            # MSAL would hand out its own copy until 300 s before its end; ours outlives a failure of this
-            # request.
+            # MSAL would return its own copy until 300 s before its end. The copy kept here outlives a failure
+            # of this request.
             self._application.remove_tokens_for_client()
             return self._application.acquire_token_for_client([self._scope])
         except CredentialUnreadableError as unreadable:
             raise TokenRefusedError(str(unreadable)) from unreadable
-        # MSAL lets through whatever its HTTP client and JSON reader raise, besides its own errors.
+        # MSAL raises its own errors, and passes on those of its HTTP client and JSON parser.
         except Exception as failure:
             raise _unreachable(failure) from failure
 
 
 def _unreachable(failure: Exception) -> TokenUnavailableError:
-    # Only the kind: the text may hold addresses and bodies. What is wrong with TLS is said by the innermost
-    # error.
-    kind = type(failure).__name__
-    inner: BaseException | None = failure
-    while inner is not None:
-        kind = type(inner).__name__ if isinstance(inner, ssl.SSLError) else kind
-        inner = inner.__cause__ or inner.__context__
+    # Only the kind: the text may hold addresses and bodies.
+    kind = type(find_tls_error(failure) or failure).__name__
     return TokenUnavailableError(
         f"Microsoft Entra cannot be reached or is failing ({kind}). It is tried again. "
         "If it stays so, check the network, the proxy, `dataverse.authority` and `dataverse.ca_bundle`."
     )
 
 
-def _failure(answer: Mapping[str, Any]) -> DataverseError:
-    """What an error dictionary means (dataverse.md 10), without the ids and names that it quotes."""
+def _build_error(answer: Mapping[str, Any]) -> DataverseError:
+    """The error that MSAL's error dictionary stands for (dataverse.md 10), without the ids and names that it
+    quotes.
+    """
     error = str(answer.get("error") or "no token in the answer")
     description = str(answer.get("error_description") or "")
     codes = [code for code in answer.get("error_codes") or () if isinstance(code, int)]
@@ -226,12 +241,12 @@ def _failure(answer: Mapping[str, Any]) -> DataverseError:
     sign = ", ".join([word, *(f"AADSTS{code}" for code in dict.fromkeys(codes))])
     if known is not None or error in _REFUSALS:
         advice = _OTHER_ADVICE if known is None else _ADVICE[known]
-        said = f" {_first_sentence(description)}" if known is None and description else ""
-        return TokenRefusedError(f"Microsoft Entra refuses the credential ({sign}). {advice}{said}")
+        quoted = f" {_first_sentence(description)}" if known is None and description else ""
+        return TokenRefusedError(f"Microsoft Entra refuses the credential ({sign}). {advice}{quoted}")
     return TokenUnavailableError(f"Microsoft Entra gives no token now ({sign}). It is tried again.")
 
 
 def _first_sentence(description: str) -> str:
     line = re.split(r"Trace ID|Correlation ID|[\r\n]", description)[0]
-    line = re.sub(r"'[^']*'|\"[^\"]*\"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "***", line)
+    line = re.sub(rf"'[^']*'|\"[^\"]*\"|{GUID_PATTERN}", "***", line)
     return f'Entra says: "{line.strip()[:200]}"'

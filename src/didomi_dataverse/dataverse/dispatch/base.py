@@ -1,89 +1,55 @@
-"""The delivery modes (docs/decisions/0020-delivery-modes-behind-one-seam.md): three ways to carry the same
-requests, with the same replies.
+"""How requests become calls: what every delivery mode has in common.
 
-A carrier is asked for a round: what many dialogues want to know or write now. It makes of it as many HTTP
-calls as its way needs, and asks for its turn before each.
+A dispatcher plans a round, which is what many write flows ask at the same time. The plan is a generator
+without I/O: it yields one call after another, is handed what came of each, and returns a reply for each
+request (docs/decisions/0020-delivery-modes-behind-one-seam.md).
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Generator, Iterable, Sequence
+from typing import Final, Protocol
 
-from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.replies import Answered, Exchange, NotAttempted, Reply, Unknown
+from didomi_dataverse.dataverse.calls import Call, Exchange
+from didomi_dataverse.dataverse.errors.classify import classify
+from didomi_dataverse.dataverse.replies import NotAttempted, Reply, Unknown
 from didomi_dataverse.dataverse.requests import Request
 
-# dataverse.md 3.1: up to 1,000 are taken, fewer are wise.
-MAX_BATCH_PARTS = 100
+CallPlan = Generator[Call, Exchange | None, tuple[Reply, ...]]
+"""Yields calls, one at a time. Send it the exchange of each, or None when the call may not be made now: its
+requests count as not attempted. Returns a reply for each request, in their order."""
 
-
-class Turns(Protocol):
-    """Who says when a call may be made, and hears what came of it."""
-
-    async def begin(self) -> bool:
-        """Waits for the turn of one call. False: no more calls now; what is left was not attempted."""
-
-    def end(self, requests: Sequence[Request], exchange: Exchange) -> None:
-        """One call ended, with a reply for each of these requests."""
+NOT_ATTEMPTED: Final = classify(NotAttempted())
+"""The reply to a request for which no call was made."""
 
 
 class Dispatcher(Protocol):
-    """One way to carry requests."""
+    """A delivery mode: one way to make calls of requests."""
 
-    async def send(self, requests: Sequence[Request], turns: Turns) -> tuple[Reply, ...]:
-        """A reply for each request, in their order; `NotAttempted` where there was no turn for it.
+    def plan(self, requests: Sequence[Request]) -> CallPlan:
+        """The calls for these requests.
 
-        Raises TokenRefusedError, TokenUnavailableError and ValueError as `DataverseClient.send`; then some
-        requests may have been carried out already, which does no harm: all are conditional or repeatable.
+        What fails between two calls (no token, a request that cannot be encoded) is not thrown into the plan:
+        abandon it. Some requests may have been carried out then, which does no harm: all of them are
+        conditional or repeatable.
         """
 
 
-class BatchDispatcher:
-    """`$batch` with continue-on-error: a reply of its own for every request, in one call."""
+def plan_in_order(calls: Iterable[Call], count: int) -> CallPlan:
+    """Makes the calls one after another, until one may not be made or the next would fare the same.
 
-    def __init__(self, client: DataverseClient) -> None:
-        self._client = client
-
-    async def send(self, requests: Sequence[Request], turns: Turns) -> tuple[Reply, ...]:
-        """As `Dispatcher.send`."""
-        replies: list[Reply] = []
-        for start in range(0, len(requests), MAX_BATCH_PARTS):
-            part = requests[start : start + MAX_BATCH_PARTS]
-            if not await turns.begin():
-                break
-            exchange = await self._client.send(part)
-            turns.end(part, exchange)
-            replies += exchange.replies
-            if stops(exchange):
-                break
-        return padded(replies, len(requests))
+    `count` is the number of requests in all calls together.
+    """
+    replies: list[Reply] = []
+    for call in calls:
+        exchange = yield call
+        if exchange is None:
+            break
+        replies += exchange.replies
+        if _concerns_next(exchange):
+            break
+    return (*replies, *(NOT_ATTEMPTED,) * (count - len(replies)))
 
 
-class SingleDispatcher:
-    """One call for each request, for servers that know neither `$batch` nor bulk messages."""
-
-    def __init__(self, client: DataverseClient) -> None:
-        self._client = client
-
-    async def send(self, requests: Sequence[Request], turns: Turns) -> tuple[Reply, ...]:
-        """As `Dispatcher.send`. A call that fails for everybody's reason is the last one."""
-        replies: list[Reply] = []
-        for request in requests:
-            if not await turns.begin():
-                break
-            exchange = await self._client.send_one(request)
-            turns.end((request,), exchange)
-            replies += exchange.replies
-            if stops(exchange):
-                break
-        return padded(replies, len(requests))
-
-
-def stops(exchange: Exchange) -> bool:
-    """Would the next call fare the same: is nobody there, or was the call refused as a whole?"""
+def _concerns_next(exchange: Exchange) -> bool:
+    """Whether the next call would fare the same: no answer came, or the call was refused as a whole."""
     first = exchange.replies[0]
-    return isinstance(first, Unknown) or (isinstance(first, Answered) and first.whole_call)
-
-
-def padded(replies: Sequence[Reply], length: int) -> tuple[Reply, ...]:
-    """The replies, and "not attempted" for the requests that they do not reach to."""
-    return (*replies, *(NotAttempted() for _ in range(length - len(replies))))
+    return isinstance(first.answer, Unknown) or first.is_whole_call

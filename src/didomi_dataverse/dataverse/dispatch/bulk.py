@@ -1,163 +1,178 @@
-"""The mode `multiple`: bulk messages for what surely exists or surely does not, `$batch` for all else."""
+"""The delivery mode `multiple`: bulk messages for rows that certainly exist or certainly do not, `$batch` for
+everything else.
+"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-
-import structlog
 
 from didomi_dataverse.dataverse.bulk import (
     BulkMessage,
     encode_creations,
     encode_updates,
-    is_of_a_row,
-    place_of,
+    is_row_refusal,
+    target_key,
 )
-from didomi_dataverse.dataverse.client import DataverseClient
-from didomi_dataverse.dataverse.dispatch.base import BatchDispatcher, Turns
-from didomi_dataverse.dataverse.errors.classify import Action, classify
-from didomi_dataverse.dataverse.replies import Answered, Exchange, NotAttempted, Reply
+from didomi_dataverse.dataverse.calls import AvailabilityCall, BulkCall, Call, Exchange
+from didomi_dataverse.dataverse.dispatch.base import NOT_ATTEMPTED, CallPlan
+from didomi_dataverse.dataverse.dispatch.batch import BatchDispatcher
+from didomi_dataverse.dataverse.errors.entry import Action
+from didomi_dataverse.dataverse.replies import Answered, Reply
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, Request, Resolve, RowId, Write
 
-log = structlog.get_logger(__name__)
+_Steps = Generator[Call, Exchange | None, None]
+"""A part of a call plan, which notes what it found in the progress."""
+
+MIN_TARGETS = 2
+"""The fewest rows for which a bulk message is sent: for one row it saves nothing, and its answer says
+less."""
+
+
+def _ignore(_message: BulkMessage, _status: int | None) -> None:
+    """Does nothing."""
 
 
 class BulkDispatcher:
     """Bulk messages (dataverse.md 3.4), with the replies that `$batch` would have given.
 
     Updates need the GUIDs of their rows, so keys are resolved first, in one `$batch` of reads; a row that is
-    not there is the answer that a conditional PATCH would have got. A call that is refused for what is in it
-    goes through `$batch` once more, so that only the bad row of it fails.
+    missing gets the answer of that read, which is what a conditional PATCH would have got. A call that is
+    refused for what is in it goes through `$batch` once more, so that only its bad row fails.
     """
 
-    def __init__(self, client: DataverseClient) -> None:
-        self._client = client
-        self._batch = BatchDispatcher(client)
+    def __init__(self, *, on_unavailable: Callable[[BulkMessage, int | None], None] = _ignore) -> None:
+        """`on_unavailable` is told, once each, of a message that the table does not have; with the HTTP
+        status where the message itself was refused.
+        """
+        self._batch = BatchDispatcher()
+        self._on_unavailable = on_unavailable
         self._messages: set[BulkMessage] | None = None
+        """The messages that the table has; None until that is known."""
 
-    async def send(self, requests: Sequence[Request], turns: Turns) -> tuple[Reply, ...]:
-        """As `Dispatcher.send`."""
-        messages = await self._available(turns)
-        updates = _of(requests, Condition.UPDATE_ONLY) if BulkMessage.UPDATE in messages else []
-        creations = _of(requests, Condition.CREATE_ONLY) if BulkMessage.CREATE in messages else []
-        # A bulk message for one row saves nothing, and its answer would say less.
-        found = _Round(list(requests), {} if len(updates) < 2 else dict.fromkeys(updates, ""))
-        await self._read(found, turns, [] if len(creations) < 2 else creations)
-        await self._update(found, turns)
-        if len(creations) >= 2:
-            await self._create(found, turns, creations)
-        return await self._finish(found, turns)
+    def plan(self, requests: Sequence[Request]) -> CallPlan:
+        """As `Dispatcher.plan`."""
+        messages = yield from self._find_available()
+        updates = _find_writes(requests, Condition.UPDATE_ONLY) if BulkMessage.UPDATE in messages else []
+        creations = _find_writes(requests, Condition.CREATE_ONLY) if BulkMessage.CREATE in messages else []
+        progress = _Progress(
+            list(requests), dict.fromkeys(updates, "") if len(updates) >= MIN_TARGETS else {}
+        )
+        if len(creations) < MIN_TARGETS:
+            creations = []
+        yield from self._read(progress, creations)
+        yield from self._update(progress)
+        yield from self._create(progress, creations)
+        yield from self._finish(progress)
+        return tuple(reply or NOT_ATTEMPTED for reply in progress.replies)
 
-    async def _read(self, found: "_Round", turns: Turns, creations: Sequence[int]) -> None:
-        """Everything that is no bulk message: look-ups, keys to resolve, and writes that are alone."""
+    def _read(self, progress: "_Progress", creations: Sequence[int]) -> _Steps:
+        """Sends what does not go by a bulk message: look-ups, keys to resolve, and writes that are alone."""
         asked: dict[int, Request] = {}
-        for index, request in enumerate(found.requests):
-            if index in found.guids and isinstance(request, Write):
+        for index, request in enumerate(progress.requests):
+            if index in progress.guids and isinstance(request, Write):
                 if isinstance(request.key, AlternateKey):
                     asked[index] = Resolve(request.key)
                 else:
-                    found.guids[index] = request.key.guid
+                    progress.guids[index] = request.key.guid
             elif index not in creations:
                 asked[index] = request
         if not asked:
             return
-        replies = await self._batch.send(list(asked.values()), turns)
+        replies = yield from self._batch.plan(list(asked.values()))
         for (index, request), reply in zip(asked.items(), replies, strict=True):
-            if isinstance(request, Resolve) and isinstance(reply, Answered) and reply.row_ids:
-                found.guids[index] = reply.row_ids[0]
+            answer = reply.answer
+            if isinstance(request, Resolve) and isinstance(answer, Answered) and answer.row_ids:
+                progress.guids[index] = answer.row_ids[0]
             else:
-                found.replies[index] = reply
-                found.guids.pop(index, None)
+                progress.replies[index] = reply
+                progress.guids.pop(index, None)
 
-    async def _update(self, found: "_Round", turns: Turns) -> None:
-        updates = {index: (found.write(index), guid) for index, guid in found.guids.items()}
-        places = {index: place_of(_by_id(write, guid)) for index, (write, guid) in updates.items()}
-        for wave in _waves(places):
+    def _update(self, progress: "_Progress") -> _Steps:
+        updates = {index: (progress.write(index), guid) for index, guid in progress.guids.items()}
+        keys = {index: target_key(RowId(guid)) for index, guid in progress.guids.items()}
+        for wave in _split_into_waves(keys):
             body = encode_updates([updates[index] for index in wave])
-            await self._bulk(found, turns, BulkMessage.UPDATE, wave, body)
+            yield from self._send(progress, BulkMessage.UPDATE, wave, body)
 
-    async def _create(self, found: "_Round", turns: Turns, creations: Sequence[int]) -> None:
-        places = {index: place_of(found.write(index)) for index in creations}
-        for wave in _waves(places):
-            body = encode_creations([found.write(index) for index in wave])
-            await self._bulk(found, turns, BulkMessage.CREATE, wave, body)
+    def _create(self, progress: "_Progress", creations: Sequence[int]) -> _Steps:
+        keys = {index: target_key(progress.write(index).key) for index in creations}
+        for wave in _split_into_waves(keys):
+            body = encode_creations([progress.write(index) for index in wave])
+            yield from self._send(progress, BulkMessage.CREATE, wave, body)
 
-    async def _bulk(
-        self, found: "_Round", turns: Turns, message: BulkMessage, wave: Sequence[int], body: bytes
-    ) -> None:
-        """One bulk message. What it is refused for is left to `$batch`, which says it row by row."""
-        if len(wave) < 2:
+    def _send(self, progress: "_Progress", message: BulkMessage, wave: Sequence[int], body: bytes) -> _Steps:
+        """One bulk message. Writes for which it is refused are left to `$batch`, which answers row by row."""
+        if len(wave) < MIN_TARGETS:
             return
-        if not await turns.begin():
-            found.settle(wave, NotAttempted())
+        exchange = yield BulkCall(message, [progress.write(index) for index in wave], body)
+        if exchange is None:
+            progress.settle(wave, (NOT_ATTEMPTED,) * len(wave))
             return
-        writes = [found.write(index) for index in wave]
-        exchange = await self._client.send_bulk(message, writes, body)
-        turns.end(writes, exchange)
         reply = exchange.replies[0]
-        if isinstance(reply, Answered) and _is_unsupported(reply):
-            self._give_up(message, reply)
-        elif not isinstance(reply, Answered) or not is_of_a_row(reply):
-            found.settle(wave, reply)
+        if _is_unsupported(reply):
+            self._drop(message, reply)
+        elif not is_row_refusal(reply):
+            progress.settle(wave, exchange.replies)
 
-    async def _finish(self, found: "_Round", turns: Turns) -> tuple[Reply, ...]:
-        left = [index for index, reply in enumerate(found.replies) if reply is None]
+    def _finish(self, progress: "_Progress") -> _Steps:
+        """Sends by `$batch` what has no reply yet."""
+        left = [index for index, reply in enumerate(progress.replies) if reply is None]
         if left:
-            replies = await self._batch.send([found.requests[index] for index in left], turns)
-            for index, reply in zip(left, replies, strict=True):
-                found.replies[index] = reply
-        return tuple(reply or NotAttempted() for reply in found.replies)
+            replies = yield from self._batch.plan([progress.requests[index] for index in left])
+            progress.settle(left, replies)
 
-    async def _available(self, turns: Turns) -> set[BulkMessage]:
+    def _find_available(self) -> Generator[Call, Exchange | None, set[BulkMessage]]:
         """The messages that the Contact table has. Asked until it is answered, and then never again."""
         if self._messages is not None:
             return self._messages
-        has: set[BulkMessage] = set()
+        available: set[BulkMessage] = set()
         for message in BulkMessage:
-            if not await turns.begin():
+            exchange = yield AvailabilityCall(message)
+            if exchange is None or (exchange.is_available is None and not _is_final(exchange)):
                 return set()
-            answer, exchange = await self._client.ask_for(message)
-            turns.end((), exchange)
-            if answer is None and not _is_refusal(exchange):
-                return set()
-            if answer:
-                has.add(message)
+            if exchange.is_available:
+                available.add(message)
             else:
-                log.warning("bulk_message_missing", message=message.value, instead="batch")
-        self._messages = has
-        return has
+                self._on_unavailable(message, None)
+        self._messages = available
+        return available
 
-    def _give_up(self, message: BulkMessage, reply: Answered) -> None:
-        log.warning("bulk_message_missing", message=message.value, instead="batch", status=reply.status)
+    def _drop(self, message: BulkMessage, reply: Reply) -> None:
+        """Stops using the message: the table lists it, but the server does not have it."""
+        self._on_unavailable(message, reply.answer.status if isinstance(reply.answer, Answered) else None)
         if self._messages is not None:
             self._messages.discard(message)
 
 
 @dataclass(slots=True)
-class _Round:
-    """What is asked in one round, and what is known of it so far.
-
-    `guids` names the updates that go by `UpdateMultiple`, with their rows where they are known.
-    """
+class _Progress:
+    """What is asked, and what is known so far."""
 
     requests: list[Request]
+    """Everything that is asked."""
+
     guids: dict[int, str]
+    """The updates that go by `UpdateMultiple`, by index: the GUID of the row, empty until it is known."""
+
     replies: list[Reply | None] = field(init=False)
+    """The reply to each request; None until it is known."""
 
     def __post_init__(self) -> None:
         self.replies = [None] * len(self.requests)
 
     def write(self, index: int) -> Write:
+        """The request at this index, which must be a write."""
         request = self.requests[index]
         if not isinstance(request, Write):
             raise TypeError("only writes go by a bulk message")
         return request
 
-    def settle(self, indexes: Sequence[int], reply: Reply) -> None:
-        for index in indexes:
+    def settle(self, indexes: Sequence[int], replies: Sequence[Reply]) -> None:
+        """Notes the replies to the requests at these indexes."""
+        for index, reply in zip(indexes, replies, strict=True):
             self.replies[index] = reply
 
 
-def _of(requests: Sequence[Request], condition: Condition) -> list[int]:
+def _find_writes(requests: Sequence[Request], condition: Condition) -> list[int]:
     return [
         index
         for index, request in enumerate(requests)
@@ -165,29 +180,34 @@ def _of(requests: Sequence[Request], condition: Condition) -> list[int]:
     ]
 
 
-def _by_id(write: Write, guid: str) -> Write:
-    return Write(RowId(guid), write.condition, write.columns)
+def _split_into_waves(keys: dict[int, tuple[str, str]]) -> list[list[int]]:
+    """The indexes in calls that name no row twice: a later write of a row goes in a later call.
 
-
-def _waves(places: dict[int, tuple[str, str]]) -> list[list[int]]:
-    """The indexes in calls without a repeated row: a later write of a row goes in a later call."""
+    >>> _split_into_waves({0: ("k", "ada"), 1: ("k", "bob"), 2: ("k", "ada")})
+    [[0, 1], [2]]
+    """
     waves: list[dict[tuple[str, str], int]] = []
-    for index, place in places.items():
-        wave = next((wave for wave in waves if place not in wave), None)
+    for index, key in keys.items():
+        wave = next((wave for wave in waves if key not in wave), None)
         if wave is None:
-            waves.append({place: index})
+            waves.append({key: index})
         else:
-            wave[place] = index
+            wave[key] = index
     return [list(wave.values()) for wave in waves]
 
 
-def _is_unsupported(reply: Answered) -> bool:
-    return reply.whole_call and (
-        reply.status in {405, 501} or (reply.status == 404 and classify(reply, alone=True) is Action.ALERT)
+def _is_unsupported(reply: Reply) -> bool:
+    answer = reply.answer
+    return (
+        isinstance(answer, Answered)
+        and answer.whole_call
+        and (answer.status in {405, 501} or (answer.status == 404 and reply.action_alone is Action.ALERT))
     )
 
 
-def _is_refusal(exchange: Exchange) -> bool:
-    """Will asking again get the same answer: may we not read this table, or does the server not have it?"""
-    (reply,) = exchange.replies
-    return isinstance(reply, Answered) and reply.status in {400, 403, 404, 405, 501}
+def _is_final(exchange: Exchange) -> bool:
+    """Whether asking again gets the same answer: the table may not be read, or the server does not have
+    it.
+    """
+    answer = exchange.replies[0].answer
+    return isinstance(answer, Answered) and answer.status in {400, 403, 404, 405, 501}

@@ -1,58 +1,12 @@
 """The rows of the error catalogue (dataverse.md 4.1 and 5.3), each with what a person can do about it.
 
-Codes and names as they stand there. How an answer finds its row is in `error_catalogue`.
+`classify` finds the row of an answer.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
-
-class Action(StrEnum):
-    """The classes of action (dataverse.md 5.2)."""
-
-    # Carried out; a look-up: answered.
-    DONE = "done"
-    # The same again later, bounded, exponential with jitter.
-    RETRY = "retry"
-    # Honour `retry_after` and pause the whole sender; no attempt is used up.
-    WAIT = "wait"
-    # The client has renewed the token and repeated as often as it may: for anyone else this is an alert.
-    TOKEN = "token"  # noqa: S105 - a word, not a secret
-    # The row exists, or a race was lost: again, once, as update-only. If it is answered so again: dead.
-    REUPSERT = "reupsert"
-    # No row has this GUID (deleted, merged): look it up again, once. Where it was not looked up: as SKIP.
-    RE_RESOLVE = "re_resolve"
-    # In halves, so that one bad row does not sink the others. For a row alone, `classify` says what it means.
-    SPLIT = "split"
-    # No such row, as an update-only write must expect.
-    SKIP = "skip"
-    # This row cannot be written as it is.
-    DEAD = "dead"
-    # Configuration or rights: nothing can be written until a person acts. Given to some parts of a call while
-    # others were done, it concerns those rows only (a right that depends on the row's owner).
-    ALERT = "alert"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One row of the catalogue.
-
-    `codes` and `names` are what it is recognised by, `status` narrows it to one status. `advice` says what
-    happened and what a person can do, without data. `max_attempts` replaces the caller's own bound for RETRY.
-    `alone` is what SPLIT means for a single row. `mapping_fault` says that the mapping rather than this row
-    is probably wrong: where all rows of a call fail so, it is an alert.
-    """
-
-    action: Action
-    advice: str
-    codes: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    status: int | None = None
-    max_attempts: int | None = None
-    alone: Action = Action.DEAD
-    mapping_fault: bool = False
-
+from didomi_dataverse.dataverse.errors.entry import Action, Entry
+from didomi_dataverse.dataverse.errors.throttle import LIMIT_BY_CODE
 
 _MAPPING: Final = "Compare the mapping's columns with those of the Contact table (Power Apps)."
 _ROLE: Final = (
@@ -87,8 +41,10 @@ FAILING: Final = Entry(
     advice="Dataverse failed on this row. If it repeats, its support needs the request id.",
     max_attempts=5,
 )
-# No bound: an outage of the whole server is not this row's fault, however long it lasts.
+# Without a bound: an outage of the whole server is not this row's fault, however long it lasts.
 FAILING_CALL: Final = Entry(action=Action.RETRY, advice="Dataverse is failing. It is tried again.")
+# Every write is conditional and idempotent, so sending it again does no harm (dataverse.md 5.3).
+NO_ANSWER: Final = Entry(action=Action.RETRY, advice="")
 REFUSED: Final = Entry(action=Action.DEAD, advice="Dataverse refuses this row. The message says why.")
 
 BY_STATUS: Final = {
@@ -108,7 +64,7 @@ BY_STATUS: Final = {
 CATALOGUE: Final = (
     Entry(
         action=Action.WAIT,
-        codes=("0x80072322", "0x80072321", "0x80072326", "0x8005f103"),
+        codes=(*LIMIT_BY_CODE, "0x8005f103"),
         names=(
             "ThrottlingBurstRequestLimitExceededError",
             "ThrottlingTimeExceededError",
@@ -185,7 +141,7 @@ CATALOGUE: Final = (
         action=Action.RETRY,
         codes=("0x80060882",),
         names=("ConcurrencyVersionMismatch",),
-        advice="The row was changed by somebody else at the same moment.",
+        advice="Another client changed the row at the same moment.",
     ),
     Entry(
         action=Action.ALERT,
@@ -294,7 +250,7 @@ CATALOGUE: Final = (
         action=Action.RETRY,
         codes=("0x80071154",),
         names=("ConcurrentOperationFailure",),
-        advice="Somebody else was writing the row at the same moment.",
+        advice="Another client was writing the row at the same moment.",
     ),
     Entry(
         action=Action.RETRY,

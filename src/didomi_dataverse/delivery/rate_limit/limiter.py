@@ -1,223 +1,190 @@
-"""One application user's pace, kept up to date: every call asks here for its turn and reports its end."""
+"""The rate limiter of one application user: every call acquires a permit here, and releases it with what came
+of the call.
+"""
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Final, Protocol, assert_never
 
 import structlog
 
 from didomi_dataverse.clock import Clock, SteadyClock
-from didomi_dataverse.dataverse.bulk import is_of_a_row
-from didomi_dataverse.dataverse.errors.classify import Action, classify, entry_for
-from didomi_dataverse.dataverse.replies import Answered, CallKind, Exchange, Reply, Unknown
-from didomi_dataverse.dataverse.requests import Request
+from didomi_dataverse.dataverse.calls import CallKind, Exchange
 from didomi_dataverse.delivery.outcome import AlertReason
-from didomi_dataverse.delivery.rate_limit import state as pacing
-from didomi_dataverse.delivery.rate_limit.state import AdvertisedLimit, LimitKind, RateLimitState
+from didomi_dataverse.delivery.rate_limit import state as states
+from didomi_dataverse.delivery.rate_limit.feedback import (
+    CallCost,
+    Failure,
+    NoFeedback,
+    Success,
+    Throttle,
+    TooLarge,
+    call_cost,
+    read_feedback,
+)
+from didomi_dataverse.delivery.rate_limit.state import RateLimitState
 
-LONGEST_WAIT = timedelta(seconds=2)
-"""Contacts that are claimed wait so long for a turn, and as long again as the calls before it take turns.
-After that they are given back: others may be more urgent by then.
-"""
-LONGEST_TURNS = timedelta(seconds=30)
-"""At most as long again: a pace of less than a call in that time sends what is claimed back at once."""
-SHORTEST_WINDOW = timedelta(seconds=1)
-"""A throttle that tells of a shorter one means something else."""
-# dataverse.md 4.1.
-_LIMITS = {
-    "0x80072322": LimitKind.REQUESTS,
-    "0x80072321": LimitKind.TIME,
-    "0x80072326": LimitKind.CONCURRENCY,
-}
+LONGEST_WAIT: Final = timedelta(seconds=2)
+"""How long claimed contacts wait for a permit, besides `LONGEST_EXTRA_WAIT`; then they are released, because
+others may be more urgent by then. Too small: contacts are claimed and released for nothing. Too large: a
+withdrawal waits longer."""
 
-_HOLDS = re.compile(r"limit of ([\d,]+)( milliseconds)? over time window of (\d+(?:\.\d+)?) seconds")
+LONGEST_EXTRA_WAIT: Final = timedelta(seconds=30)
+"""Upper bound of the extra wait, which is the time that the calls before it take for their permits. Slower
+than one call per 30 s: release the claims instead of waiting. Too small: a slow limit is never used in full.
+Too large: contacts are held for long."""
 
 log = structlog.get_logger(__name__)
 
 
 class RateLimitListener(Protocol):
-    """Who is told of calls and of the pace."""
+    """Who is told of calls and of changes of the rate limit."""
 
-    def exchanged(self, requests: Sequence[Request], exchange: Exchange) -> None:
+    def on_call(self, exchange: Exchange) -> None:
         """One HTTP call ended."""
 
-    def paced(self, user: str, pace: RateLimitState) -> None:
-        """The speed, pause or alert of this application user changed."""
+    def on_rate_limit_change(self, user: str, state: RateLimitState) -> None:
+        """The speed, pause or alert of an application user changed. `user`: its number, from "1"."""
 
 
 class RateLimiter:
-    """`user` is the application user's number as people see it, from "1"."""
+    """Says when calls may begin, and learns from how they end. For one event loop."""
 
     def __init__(
         self,
         *,
         user: str,
-        pace: RateLimitState,
+        state: RateLimitState,
         clock: Clock,
-        dice: Callable[[], float],
+        draw_jitter: Callable[[], float],
         listener: RateLimitListener,
         replicas: Callable[[], int] = lambda: 1,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`replicas` tells how many processes share the user."""
+        """`user` is the application user's number as people see it, from "1"; `state` the one to begin with.
+
+        `draw_jitter` returns a random number in [0, 1); `replicas` how many processes share the user.
+        """
         self.user = user
-        self.pace = pace
+        self.state = state
         self._clock = SteadyClock(clock)
-        self._dice = dice
+        self._draw_jitter = draw_jitter
         self._listener = listener
         self._replicas = replicas
         self._sleep = sleep
         self._queue = asyncio.Lock()
 
-    async def begin(self, may_begin: Callable[[], bool], *, despite_alert: bool = False) -> bool:
-        """Waits for the turn of one call. False when there is none for those who wait: the sender pauses, the
-        wait is too long, or `may_begin` says no. `despite_alert` lets those go on who found the alert.
+    async def acquire(self, has_time: Callable[[], bool], *, despite_alert: bool = False) -> bool:
+        """Waits for the permit of one call. False when there is none: the sender pauses, the wait is too
+        long, or `has_time` says no. `despite_alert` is for those who found the alert: their last calls may
+        go on.
+
+        A permit is charged at once. If its call is not made after all, it is not released, and the charge
+        stays until it leaves the window.
         """
         came_at = self._clock.now()
-        # In the order in which they came: whoever waits longest would otherwise be overtaken again and again.
+        # First come, first served: otherwise a call could be overtaken again and again.
         async with self._queue:
             while True:
                 now = self._clock.now()
-                pace = replace(self.pace, paused_until=None) if despite_alert else self.pace
-                pause = pacing.wait_before_call(pace, now)
-                # However slow the pace is, one call after another comes to its turn.
-                longest = LONGEST_WAIT + min(pace.parallel * pacing.interval(pace), LONGEST_TURNS)
-                if pace.is_paused(now) or now - came_at + pause > longest or not may_begin():
+                state = replace(self.state, paused_until=None) if despite_alert else self.state
+                wait = states.wait_before_call(state, now)
+                # However slow the limit is, one call after another gets its permit.
+                extra = min(state.parallel * states.interval(state), LONGEST_EXTRA_WAIT)
+                if state.is_paused(now) or now - came_at + wait > LONGEST_WAIT + extra or not has_time():
                     return False
-                if not pause:
-                    self.pace = pacing.begun(self.pace, now)
+                if not wait:
+                    self.state = states.start_call(self.state, now)
                     return True
-                await self._sleep(pause.total_seconds())
+                await self._sleep(wait.total_seconds())
 
-    def end(self, requests: Sequence[Request], exchange: Exchange) -> None:
-        """Learns from a call. Alerts are the round's to find: one call need not hold all its rows."""
-        self._listener.exchanged(requests, exchange)
+    def release(self, exchange: Exchange) -> None:
+        """Learns from a call that ended. Alerts are not found here: one call need not hold all rows of a
+        round.
+        """
+        self._listener.on_call(exchange)
         now = self._clock.now()
-        waits = [
-            reply.retry_after
-            for reply in exchange.replies
-            if isinstance(reply, Answered) and reply.retry_after is not None
-        ]
-        longest = max(waits, default=None)
-        throttled = next(filter(_is_throttle, exchange.replies), None)
-        whole = isinstance(throttled, Answered) and throttled.whole_call
-        if whole:
-            pace = pacing.refused(self.pace, now)
-        elif all(isinstance(reply, Unknown) for reply in exchange.replies):
-            # How long it kept the server busy is not known; what a call usually takes was spent already.
-            pace = self.pace
-        else:
-            pace = pacing.ended(self.pace, duration=exchange.duration, now=now)
-        if isinstance(throttled, Answered):
-            pace = pacing.after_throttle(
-                pace,
-                retry_after=longest,
-                now=now,
-                jitter=self._dice(),
-                limit=_limit_of(throttled),
-                stated=_stated_in(throttled.message),
-            )
-            log.info("throttled", user=self.user, code=throttled.code, until=str(pace.paused_until))
-        elif any(_is_lost(reply, exchange.kind) for reply in exchange.replies):
-            if len(requests) > 1 and any(map(_is_timeout, exchange.replies)):
-                pace = pacing.after_too_large(pace, rows=len(requests))
-            pace = pacing.after_failure(pace, retry_after=longest, now=now, jitter=self._dice())
-            log.warning(
-                "call_failed", user=self.user, cause=_cause_of(exchange), until=str(pace.paused_until)
-            )
-        elif len(requests) > 1 and any(map(_is_too_large, exchange.replies)):
-            pace = pacing.after_too_large(pace, rows=len(requests))
-        elif exchange.kind is not CallKind.METADATA:
-            pace = pacing.after_success(
-                pace,
-                parallel_hint=self._part_of(exchange.parallel_hint),
-                now=now,
-                rows=len(requests),
-                duration=exchange.duration,
-                is_single=exchange.kind is CallKind.SINGLE,
-            )
-        self._set(pace)
+        state = self._charge(exchange, now)
+        rows = len(exchange.call.requests)
+        feedback = read_feedback(exchange)
+        match feedback:
+            case Throttle():
+                state = states.apply_throttle(
+                    state,
+                    retry_after=feedback.retry_after,
+                    now=now,
+                    jitter=self._draw_jitter(),
+                    limit=feedback.limit,
+                    advertised=feedback.advertised,
+                )
+                log.info("throttled", user=self.user, code=feedback.code, until=str(state.paused_until))
+            case Failure():
+                if feedback.is_timeout:
+                    state = states.reduce_rows(state, rows=rows)
+                state = states.apply_failure(
+                    state, retry_after=feedback.retry_after, now=now, jitter=self._draw_jitter()
+                )
+                log.warning(
+                    "call_failed", user=self.user, cause=feedback.cause, until=str(state.paused_until)
+                )
+            case TooLarge():
+                state = states.reduce_rows(state, rows=rows)
+            case Success():
+                state = states.apply_success(
+                    state,
+                    parallel_hint=self._share_of(exchange.parallel_hint),
+                    now=now,
+                    rows=rows,
+                    duration=exchange.duration,
+                    is_single=exchange.call.kind is CallKind.SINGLE,
+                )
+            case NoFeedback():
+                pass
+            case _:
+                assert_never(feedback)
+        self._set(state)
 
-    def alerted(self, reason: AlertReason, advice: str) -> None:
-        """A person must act."""
-        self._set(pacing.after_alert(self.pace, reason, advice, now=self._clock.now()))
-
-    def recovered(self) -> None:
-        """A round went through without a refusal that everybody shares."""
-        self._set(pacing.recovered(self.pace))
-
-    def failed(self) -> None:
-        """A call came to nothing for a reason of our own: the next one must not follow at once."""
-        self.no_token()
-
-    def no_token(self) -> None:
-        """Microsoft Entra gives no token now."""
+    def back_off(self) -> None:
+        """Pauses as after a call that failed, for a failure outside of calls: there is no token, or the
+        outcomes could not be stored. The next call must not follow at once.
+        """
         now = self._clock.now()
-        self._set(pacing.after_failure(self.pace, retry_after=None, now=now, jitter=self._dice()))
+        state = states.apply_failure(self.state, retry_after=None, now=now, jitter=self._draw_jitter())
+        self._set(state)
 
-    def _part_of(self, parallel_hint: int | None) -> int | None:
-        """What is recommended is for all instances of a service together (dataverse.md 4.1)."""
+    def alert(self, reason: AlertReason, advice: str) -> None:
+        """Stops the sender until a person acts; it keeps asking whether one has."""
+        self._set(states.raise_alert(self.state, reason, advice, now=self._clock.now()))
+
+    def recover(self) -> None:
+        """Ends the alert: a delivery went through without a refusal that every row shares."""
+        self._set(states.clear_alert(self.state))
+
+    def _charge(self, exchange: Exchange, now: datetime) -> RateLimitState:
+        cost = call_cost(exchange)
+        match cost:
+            case CallCost.NOTHING:
+                return states.refund_call(self.state, now)
+            case CallCost.USUAL:
+                return self.state
+            case CallCost.MEASURED:
+                return states.finish_call(self.state, duration=exchange.duration, now=now)
+            case _:
+                assert_never(cost)
+
+    def _share_of(self, parallel_hint: int | None) -> int | None:
+        """The hint is for all instances of a service together (dataverse.md 4.1)."""
         return None if parallel_hint is None else parallel_hint // max(1, self._replicas())
 
-    def _set(self, pace: RateLimitState) -> None:
-        if pace == self.pace:
+    def _set(self, state: RateLimitState) -> None:
+        if state == self.state:
             return
-        before, self.pace = self.pace, pace
-        if pace.alert is not None and before.alert is None:
-            reason, advice = pace.alert.reason.value, pace.alert.advice
+        before, self.state = self.state, state
+        if state.alert is not None and before.alert is None:
+            reason, advice = state.alert.reason.value, state.alert.advice
             log.error("sender_alerted", user=self.user, reason=reason, advice=advice)
-        if pace.alert is None and before.alert is not None:
+        if state.alert is None and before.alert is not None:
             log.info("sender_recovered", user=self.user)
-        self._listener.paced(self.user, pace)
-
-
-def _is_throttle(reply: Reply) -> bool:
-    return isinstance(reply, Answered) and entry_for(reply).action is Action.WAIT
-
-
-def _limit_of(throttled: Answered) -> LimitKind:
-    return _LIMITS.get(throttled.code, LimitKind.UNNAMED if throttled.status == 429 else LimitKind.NONE)
-
-
-def _stated_in(message: str) -> AdvertisedLimit | None:
-    """What the text of a throttle says (dataverse.md 4.1); None where it is another text."""
-    found = _HOLDS.search(message)
-    if found is None:
-        return None
-    try:
-        holds = int(found[1].replace(",", "")) / (1_000 if found[2] else 1)
-        window = timedelta(seconds=float(found[3]))
-    except (ValueError, OverflowError):
-        return None
-    return AdvertisedLimit(holds, window) if holds > 0 and window >= SHORTEST_WINDOW else None
-
-
-def _is_lost(reply: Reply, kind: CallKind) -> bool:
-    """Did the call fail as a whole, for a reason that is nobody's row?"""
-    if not isinstance(reply, Answered):
-        return isinstance(reply, Unknown)
-    if kind in {CallKind.CREATE_MULTIPLE, CallKind.UPDATE_MULTIPLE} and is_of_a_row(reply):
-        return False
-    return reply.whole_call and classify(reply, alone=True) is Action.RETRY and not _is_too_large(reply)
-
-
-def _cause_of(exchange: Exchange) -> str:
-    """In a word, why a call failed as a whole."""
-    reply = exchange.replies[0]
-    return reply.cause if isinstance(reply, Unknown) else str(getattr(reply, "status", "none"))
-
-
-def _is_timeout(reply: Reply) -> bool:
-    """A call that nobody waited for to the end may have been too large."""
-    return isinstance(reply, Unknown) and reply.cause in {"read_timeout", "deadline"}
-
-
-def _is_too_large(reply: Reply) -> bool:
-    """413, or a time-out of the database or a plug-in: fewer rows are the remedy (dataverse.md 5.3)."""
-    if not isinstance(reply, Answered):
-        return False
-    entry = entry_for(reply)
-    return reply.status == 413 or (entry.action is Action.SPLIT and entry.alone is Action.RETRY)
+        self._listener.on_rate_limit_change(self.user, state)

@@ -1,156 +1,197 @@
-"""How fast the sender may go: parallel calls, rows per call, calls per time, pauses and alerts, as one frozen
-value.
+"""The state of a rate limiter, as one frozen value: calls at the same time, rows per call, calls over time,
+pauses and alerts.
 
-Each event that the sender learns from (a call answered, a throttle, a failure, an alert) makes a new state.
+Each event that the limiter learns from (a success, a throttle, a failure, an alert) makes a new state.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
+from typing import Final
 
+from didomi_dataverse.dataverse.errors.throttle import AdvertisedLimit, LimitKind
 from didomi_dataverse.delivery.outcome import AlertReason
-from didomi_dataverse.delivery.rate_limit import window as budgets
+from didomi_dataverse.delivery.rate_limit import window as windows
 from didomi_dataverse.delivery.rate_limit.window import SlidingWindow
 
-FIRST_FAILURE_PAUSE = timedelta(seconds=1)
-LONGEST_FAILURE_PAUSE = timedelta(seconds=30)
-ALERT_PAUSE = timedelta(seconds=30)
-SHORTEST_THROTTLE_PAUSE = timedelta(seconds=1)
-CALLS_PER_STEP = 10
-"""Successful calls in a row after which one more may run at the same time."""
-GOOD_CALL = timedelta(seconds=4)
-"""What a call may take: longer ones repeat more when they break, and come close to the time limits of
-plug-ins (dataverse.md 3.5)."""
-PATIENCE = (20, 1_280)
-"""So many successful calls before one more at the same time is tried than was once too many: this at first,
-twice as many after each such throttle, at most that."""
-CLAIMING = timedelta(seconds=0.1)
-"""What claiming and settling take on top of a call."""
-HELD_FOR = timedelta(seconds=2)
-"""How long contacts are held that go one by one."""
-CALM_CALLS = 250
-"""Calls without a throttle before more is tried: a throttle found by trying then costs few of them."""
-WINDOW = timedelta(seconds=300)
-"""dataverse.md 4.1, as are the two figures of one web server. A throttle may state others."""
-CALLS_PER_WINDOW = 6_000
-SECONDS_PER_WINDOW = 1_200
+FIRST_FAILURE_PAUSE: Final = timedelta(seconds=1)
+"""The pause after the first failed call; doubles with each one in a row. Too small: a server in trouble gets
+no rest. Too large: a short disturbance delays delivery."""
 
+LONGEST_FAILURE_PAUSE: Final = timedelta(seconds=30)
+"""The longest pause after failed calls. Too small: an outage fills the log. Too large: the end of an outage
+is noticed late."""
 
-class LimitKind(StrEnum):
-    """The limits of dataverse.md 4.1. NONE: a pause that is asked for without any limit (503)."""
+ALERT_PAUSE: Final = timedelta(seconds=30)
+"""How often a stopped sender asks, with one call, whether the cause is gone. Too small: useless calls. Too
+large: delivery resumes late."""
 
-    REQUESTS = "requests"
-    TIME = "time"
-    CONCURRENCY = "concurrency"
-    UNNAMED = "unnamed"
-    NONE = "none"
+SHORTEST_THROTTLE_PAUSE: Final = timedelta(seconds=1)
+"""The shortest pause after a throttle, whatever the server asks for. Too small: the next call is throttled,
+too, and may lengthen the throttle. Too large: capacity is wasted."""
 
+SUCCESSES_PER_STEP: Final = 10
+"""Successful calls in a row after which one more call may run at the same time. Too small: a storm after a
+restart. Too large: the sender is slow for long."""
 
-@dataclass(frozen=True, slots=True)
-class AdvertisedLimit:
-    """What the text of a throttle says of the limit that was met: how many calls or seconds one server holds
-    in a window, and how long that is.
-    """
+TARGET_CALL_DURATION: Final = timedelta(seconds=4)
+"""How long a call may take. Rows per call stop growing above it, and halve above twice as much. Too small:
+many small calls. Too large: calls repeat more when they break, and come close to the time limits of plug-ins
+(dataverse.md 3.5)."""
 
-    holds: float
-    window: timedelta
+PROBE_AFTER: Final = (20, 1_280)
+"""(Initial, maximum) successful calls required before probing above the last known limit of calls at once;
+doubles after each throttle for concurrency. Too small: each probe costs throttles. Too large: a limit that
+was met through other users of the server stays too low for long."""
+
+CLAIM_OVERHEAD: Final = timedelta(seconds=0.1)
+"""What claiming and settling take on top of a call. Too small: a slot is idle between two calls. Too large:
+more contacts are held than can be sent."""
+
+MAX_HELD: Final = timedelta(seconds=2)
+"""How long contacts may be held that are sent one by one. Too small: a claim for every few calls. Too large:
+a withdrawal that arrives meanwhile waits behind them."""
+
+QUIET_CALLS: Final = 250
+"""Calls without a throttle after which more is tried. Too small: throttles found by trying are a large share
+of the calls. Too large: free capacity is found late."""
+
+WINDOW: Final = timedelta(seconds=300)
+"""The length of the windows, until a throttle states another (dataverse.md 4.1)."""
+
+CALLS_PER_WINDOW: Final = 6_000
+"""Calls that one web server admits in a window, until a throttle states another figure (dataverse.md 4.1)."""
+
+SECONDS_PER_WINDOW: Final = 1_200
+"""Seconds of run time that one web server admits in a window, until a throttle states another figure
+(dataverse.md 4.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What stopped the sender and what a person must do about it."""
+    """Why the sender is stopped."""
 
     reason: AlertReason
+    """The kind of cause."""
+
     advice: str
+    """What a person must do, in whole sentences, without data."""
+
     since: datetime
+    """When it stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimitState:
-    """`parallel` calls at once, `rows` contacts per call, nothing before `paused_until`; `calls` and
-    `seconds` are the two limits on what may be sent over time.
-
-    `max_parallel` and `max_rows` are the operator's bounds. More calls at once than `good_parallel` were too
-    many once; after `patience` successes one more is tried. `failures` counts calls lost in a row. Below
-    `good_rows` the rows per call grow fast, above it one by one: a call of that size was too large once.
-    `calm` counts calls since the last throttle.
-    """
+    """How fast one application user may go."""
 
     max_parallel: int
+    """The operator's bound of calls at once."""
+
     max_rows: int
+    """The operator's bound of rows per call."""
+
     parallel: int
-    good_parallel: int
+    """Calls that may run at the same time now."""
+
+    parallel_ceiling: int
+    """The most calls at once that were not too many so far."""
+
     rows: int
-    good_rows: int
+    """Contacts per call now."""
+
+    rows_threshold: int
+    """Below it the rows per call double, above it they grow one by one: a larger call was too large once."""
+
     calls: SlidingWindow
+    """The limit on calls over time."""
+
     seconds: SlidingWindow
-    patience: int = PATIENCE[0]
+    """The limit on seconds of run time over time."""
+
+    probe_after: int = PROBE_AFTER[0]
+    """Successful calls required before one more call at once than the ceiling is tried."""
+
     successes: int = 0
+    """Successful calls in a row since the last step."""
+
     failures: int = 0
-    calm: int = 0
-    calm_since: datetime | None = None
+    """Failed calls in a row."""
+
+    quiet_calls: int = 0
+    """Calls since the last throttle."""
+
+    quiet_since: datetime | None = None
+    """When the last throttle, or the first call, was; None before it."""
+
     paused_until: datetime | None = None
+    """No call begins before then; None if there was no pause yet."""
+
     alert: Alert | None = None
+    """Why the sender is stopped; None while it is not."""
 
     @classmethod
-    def at_start(cls, *, max_parallel: int, max_rows: int) -> "RateLimitState":
-        """Careful at first: half the parallel calls, so that a fleet that restarts does not storm."""
+    def initial(cls, *, max_parallel: int, max_rows: int) -> "RateLimitState":
+        """The state at start: half the calls at once, so that a fleet of replicas that restarts is no
+        storm.
+        """
         return cls(
             max_parallel=max_parallel,
             max_rows=max_rows,
             parallel=max(1, max_parallel // 2),
-            good_parallel=max_parallel,
+            parallel_ceiling=max_parallel,
             rows=max_rows,
-            good_rows=max_rows,
-            calls=SlidingWindow(window=WINDOW, stated=CALLS_PER_WINDOW, unit=1.0),
-            seconds=SlidingWindow(window=WINDOW, stated=SECONDS_PER_WINDOW, unit=0.0),
+            rows_threshold=max_rows,
+            calls=SlidingWindow(length=WINDOW, advertised=CALLS_PER_WINDOW, usual_cost=1.0),
+            seconds=SlidingWindow(length=WINDOW, advertised=SECONDS_PER_WINDOW, usual_cost=0.0),
         )
 
     def is_paused(self, now: datetime) -> bool:
-        """Must the sender wait?"""
+        """Whether a pause lasts now."""
         return self.paused_until is not None and now < self.paused_until
 
 
-def wait_before_call(pace: RateLimitState, now: datetime) -> timedelta:
+def wait_before_call(state: RateLimitState, now: datetime) -> timedelta:
     """How long until a call may begin, as far as the limits are known."""
-    pause = max(budgets.wait(pace.calls, now), budgets.wait(pace.seconds, now))
-    if pace.paused_until is not None:
-        pause = max(pause, pace.paused_until - now)
-    return pause
+    wait = max(windows.wait_before_call(state.calls, now), windows.wait_before_call(state.seconds, now))
+    if state.paused_until is not None:
+        wait = max(wait, state.paused_until - now)
+    return wait
 
 
-def interval(pace: RateLimitState) -> timedelta:
-    """From one call to the next, as far as the limits are known."""
-    return max(budgets.interval(pace.calls), budgets.interval(pace.seconds))
+def interval(state: RateLimitState) -> timedelta:
+    """From one call to the next, as far as the limits are known; zero before the first throttle."""
+    return max(windows.interval(state.calls), windows.interval(state.seconds))
 
 
-def headroom(pace: RateLimitState, *, running: int, now: datetime) -> float:
-    """How much more this user could take now, 0 (nothing) to 1."""
-    if running >= pace.parallel or wait_before_call(pace, now):
+def headroom(state: RateLimitState, *, running: int, now: datetime) -> float:
+    """How much more this user could take now, 0 (nothing) to 1. `running` is its number of open calls."""
+    if running >= state.parallel or wait_before_call(state, now):
         return 0.0
-    free = 1 - running / pace.max_parallel
-    return free * min(budgets.room(pace.calls, now), budgets.room(pace.seconds, now))
+    free = 1 - running / state.max_parallel
+    return free * min(windows.free_share(state.calls, now), windows.free_share(state.seconds, now))
 
 
-def begun(pace: RateLimitState, now: datetime) -> RateLimitState:
-    """A call begins."""
-    return replace(pace, calls=budgets.begun(pace.calls, now), seconds=budgets.begun(pace.seconds, now))
+def start_call(state: RateLimitState, now: datetime) -> RateLimitState:
+    """Charges both limits with a call that begins."""
+    calls, seconds = windows.start_call(state.calls, now), windows.start_call(state.seconds, now)
+    return replace(state, calls=calls, seconds=seconds)
 
 
-def ended(pace: RateLimitState, *, duration: timedelta, now: datetime) -> RateLimitState:
-    """A call ended that was admitted; a `$batch` or bulk message counts its whole duration
+def finish_call(state: RateLimitState, *, duration: timedelta, now: datetime) -> RateLimitState:
+    """Corrects the run time of a call that was admitted: a `$batch` or bulk message counts its whole duration
     (dataverse.md 4.1).
     """
-    return replace(pace, seconds=budgets.ended(pace.seconds, duration.total_seconds(), now))
+    return replace(state, seconds=windows.finish_call(state.seconds, duration.total_seconds(), now))
 
 
-def refused(pace: RateLimitState, now: datetime) -> RateLimitState:
-    """A call ended that was refused for a limit: it does not count."""
-    return replace(pace, calls=budgets.refused(pace.calls, now), seconds=budgets.refused(pace.seconds, now))
+def refund_call(state: RateLimitState, now: datetime) -> RateLimitState:
+    """Takes the charges back for a call that a limit refused: it does not count."""
+    calls, seconds = windows.refund_call(state.calls, now), windows.refund_call(state.seconds, now)
+    return replace(state, calls=calls, seconds=seconds)
 
 
-def after_success(
-    pace: RateLimitState,
+def apply_success(
+    state: RateLimitState,
     *,
     parallel_hint: int | None,
     now: datetime,
@@ -158,183 +199,185 @@ def after_success(
     duration: timedelta = timedelta(),
     is_single: bool = False,
 ) -> RateLimitState:
-    """The call was carried out (whatever became of single rows): speed up step by step, forget failures.
+    """A call was carried out, whatever became of single rows: speed up step by step, forget failures.
 
-    Never above `x-ms-dop-hint`, the server's own recommendation (dataverse.md 4.1). `is_single`: the rows of
-    a claim go one by one.
+    `parallel_hint` is the server's own recommendation, never exceeded (dataverse.md 4.1). `is_single`: the
+    rows of a claim are sent one by one.
     """
-    hint = pace.max_parallel if parallel_hint is None else max(1, parallel_hint)
-    ceiling = min(pace.good_parallel, hint, _needed(pace))
-    successes = pace.successes + 1
-    parallel = min(pace.parallel, ceiling)
-    # A pace that is known is even by itself, so as many calls as it needs are no storm.
-    step = 1 if interval(pace) else CALLS_PER_STEP
+    hint = state.max_parallel if parallel_hint is None else max(1, parallel_hint)
+    ceiling = min(state.parallel_ceiling, hint, _useful_parallel(state))
+    successes = state.successes + 1
+    parallel = min(state.parallel, ceiling)
+    # Calls that are spaced evenly are no storm, so as many as are useful may come back at once.
+    step = 1 if interval(state) else SUCCESSES_PER_STEP
     if successes >= step and parallel < ceiling:
         parallel, successes = parallel + 1, 0
-    good_parallel = pace.good_parallel
-    if successes >= pace.patience and parallel == good_parallel < pace.max_parallel:
-        good_parallel += 1
-    pace = _held_shortly(pace) if is_single else _sized(pace, rows, duration)
+    parallel_ceiling = state.parallel_ceiling
+    if successes >= state.probe_after and parallel == parallel_ceiling < state.max_parallel:
+        parallel_ceiling += 1
+    state = _resize_for_singles(state) if is_single else _resize(state, rows, duration)
     return replace(
-        _calmer(pace, now),
+        _count_quiet_call(state, now),
         parallel=parallel,
-        good_parallel=good_parallel,
+        parallel_ceiling=parallel_ceiling,
         successes=successes,
         failures=0,
     )
 
 
-def _needed(pace: RateLimitState) -> int:
-    """Twice as many calls at once as the pace needs when each takes as long as usual. More would only wait
-    for their turn with contacts in hand.
-    """
-    one = interval(pace)
-    busy = timedelta(seconds=pace.seconds.unit) + CLAIMING
-    return pace.max_parallel if not one else 1 + int(2 * busy / one)
-
-
-def _held_shortly(pace: RateLimitState) -> RateLimitState:
-    """As many rows as go one by one in a short time: others may be more urgent then."""
-    each = max(pace.seconds.unit, interval(pace).total_seconds() * pace.parallel, 0.001)
-    return replace(pace, rows=max(1, min(pace.max_rows, int(HELD_FOR.total_seconds() / each))))
-
-
-def recovered(pace: RateLimitState) -> RateLimitState:
-    """A row was written, or none was refused for everybody's reason: the alert is over."""
-    return replace(pace, alert=None)
-
-
-def _sized(pace: RateLimitState, rows: int, duration: timedelta) -> RateLimitState:
-    """The rows per call by how long this one took."""
-    if duration > 2 * GOOD_CALL and rows > 1:
-        smaller = max(1, min(pace.rows, rows) // 2)
-        return replace(pace, rows=smaller, good_rows=smaller)
-    if duration > GOOD_CALL:
-        return pace
-    grown = min(pace.rows * 2, pace.good_rows) if pace.rows < pace.good_rows else pace.rows + 1
-    grown = min(grown, pace.max_rows)
-    return replace(pace, rows=grown, good_rows=max(pace.good_rows, grown))
-
-
-def _calmer(pace: RateLimitState, now: datetime) -> RateLimitState:
-    if pace.is_paused(now):
-        # It was on its way before the throttle, and shows nothing of what came after.
-        return pace
-    since = pace.calm_since or now
-    calm = pace.calm + 1
-    if calm < CALM_CALLS or now - since < min(pace.calls.window, pace.seconds.window):
-        return replace(pace, calm=calm, calm_since=since)
-    return replace(
-        pace,
-        calls=budgets.after_calm(pace.calls, now),
-        seconds=budgets.after_calm(pace.seconds, now),
-        # Not none: this call is one since the last throttle.
-        calm=1,
-        calm_since=now,
-    )
-
-
-def after_too_large(pace: RateLimitState, *, rows: int) -> RateLimitState:
-    """A call of so many rows was refused for its size, or ran out of time: half as many next time."""
-    smaller = max(1, min(pace.rows, rows) // 2)
-    return replace(pace, rows=smaller, good_rows=smaller, successes=0)
-
-
-def after_throttle(
-    pace: RateLimitState,
+def apply_throttle(
+    state: RateLimitState,
     *,
     retry_after: timedelta | None,
     now: datetime,
     jitter: float,
     limit: LimitKind = LimitKind.UNNAMED,
-    stated: AdvertisedLimit | None = None,
+    advertised: AdvertisedLimit | None = None,
 ) -> RateLimitState:
-    """429: the whole sender waits as long as it was told to, and a little more (dataverse.md 4.1, 5.2
+    """429: the whole sender waits as long as it was told to, and a little longer (dataverse.md 4.1, 5.2
     "wait").
 
-    It halves its parallel calls, so that what follows the pause is no storm, and learns what the limit that
-    was met holds.
+    It halves the calls at once, so that no storm follows the pause, and learns the capacity of the limit that
+    was met. `jitter` in [0, 1).
     """
     wait = max(retry_after or SHORTEST_THROTTLE_PAUSE, SHORTEST_THROTTLE_PAUSE)
     wait += min(wait / 10, timedelta(seconds=1)) * jitter
-    until = _later(pace.paused_until, now + wait)
-    pace = _taught(pace, limit, stated, now)
+    until = _latest(state.paused_until, now + wait)
+    state = _learn_throttle(state, limit, advertised, now)
     return replace(
-        pace,
-        calls=budgets.paused(pace.calls, until),
-        seconds=budgets.paused(pace.seconds, until),
-        # Once for all the calls that ran into the same throttle.
-        parallel=pace.parallel if pace.is_paused(now) else max(1, pace.parallel // 2),
+        state,
+        calls=windows.pause(state.calls, until),
+        seconds=windows.pause(state.seconds, until),
+        # Once for all the calls that met the same throttle.
+        parallel=state.parallel if state.is_paused(now) else max(1, state.parallel // 2),
         successes=0,
-        calm=0,
-        calm_since=now,
+        quiet_calls=0,
+        quiet_since=now,
         paused_until=until,
     )
 
 
-def _taught(
-    pace: RateLimitState, limit: LimitKind, stated: AdvertisedLimit | None, now: datetime
-) -> RateLimitState:
-    """The pace with what a throttle teaches about the limit it names.
-
-    One that comes right after another, with no call carried out between them, is still the other: whoever
-    throttles everything for five minutes says it many times over.
-    """
-    again = pace.is_paused(now)
-    if limit is LimitKind.CONCURRENCY and not again:
-        patience = min(2 * pace.patience, PATIENCE[1])
-        return replace(pace, good_parallel=max(1, pace.parallel - 1), patience=patience)
-    is_new = again or pace.calm > 0
-    calls, seconds = pace.calls, pace.seconds
-    if limit in {LimitKind.REQUESTS, LimitKind.UNNAMED} and (is_new or calls.holds is None):
-        calls = _learnt(calls, stated, now, again=again)
-    if limit in {LimitKind.TIME, LimitKind.UNNAMED} and (is_new or seconds.holds is None):
-        seconds = _learnt(seconds, stated, now, again=again)
-    return replace(pace, calls=calls, seconds=seconds)
-
-
-def _learnt(
-    budget: SlidingWindow, stated: AdvertisedLimit | None, now: datetime, *, again: bool
-) -> SlidingWindow:
-    if stated is not None:
-        budget = budgets.restated(budget, stated.holds, stated.window, now)
-    return budgets.after_throttle(budget, now, again=again)
-
-
-def after_failure(
-    pace: RateLimitState, *, retry_after: timedelta | None, now: datetime, jitter: float
+def apply_failure(
+    state: RateLimitState, *, retry_after: timedelta | None, now: datetime, jitter: float
 ) -> RateLimitState:
     """A call failed as a whole (unreachable, gateway, time-out): pause 1 s, 2 s, 4 s ... up to 30 s, and
-    halve the rows per call, so that a row which makes calls fail ends up alone in one.
+    halve the rows per call, so that a row which makes calls fail ends up alone in one. `jitter` in [0, 1).
     """
-    doubled = FIRST_FAILURE_PAUSE * (1 << min(pace.failures, 10))
+    doubled = FIRST_FAILURE_PAUSE * (1 << min(state.failures, 10))
     wait = retry_after or min(doubled, LONGEST_FAILURE_PAUSE) * (1 - jitter / 4)
-    until = _later(pace.paused_until, now + wait)
     return replace(
-        pace,
-        rows=max(1, pace.rows // 2),
-        parallel=max(1, pace.parallel // 2),
+        state,
+        rows=max(1, state.rows // 2),
+        parallel=max(1, state.parallel // 2),
         successes=0,
-        failures=pace.failures + 1,
-        paused_until=until,
+        failures=state.failures + 1,
+        paused_until=_latest(state.paused_until, now + wait),
     )
 
 
-def after_alert(pace: RateLimitState, reason: AlertReason, advice: str, *, now: datetime) -> RateLimitState:
-    """A person must act. Every 30 s one call asks whether it is mended: recovery needs nobody.
+def reduce_rows(state: RateLimitState, *, rows: int) -> RateLimitState:
+    """A call of so many rows was refused for its size, or ran out of time: half as many next time."""
+    smaller = max(1, min(state.rows, rows) // 2)
+    return replace(state, rows=smaller, rows_threshold=smaller, successes=0)
 
-    It carries as many rows as before: where the refusal is those rows' own, a neighbour shows it by being
-    written.
+
+def raise_alert(state: RateLimitState, reason: AlertReason, advice: str, *, now: datetime) -> RateLimitState:
+    """Only a person can end this. Every 30 s one call asks whether the cause is gone, so nothing has to be
+    restarted.
+
+    The call carries as many rows as before: where the refusal is those rows' own, a row beside them shows it
+    by being written.
     """
-    since = pace.alert.since if pace.alert is not None and pace.alert.reason is reason else now
+    since = state.alert.since if state.alert is not None and state.alert.reason is reason else now
     return replace(
-        pace,
+        state,
         alert=Alert(reason, advice, since),
         parallel=1,
         successes=0,
-        paused_until=_later(pace.paused_until, now + ALERT_PAUSE),
+        paused_until=_latest(state.paused_until, now + ALERT_PAUSE),
     )
 
 
-def _later(one: datetime | None, other: datetime) -> datetime:
+def clear_alert(state: RateLimitState) -> RateLimitState:
+    """The cause of the alert is gone."""
+    return replace(state, alert=None)
+
+
+def _useful_parallel(state: RateLimitState) -> int:
+    """Twice as many calls at once as the known limit needs when each takes as long as usual. More would only
+    wait for permits with contacts in hand.
+    """
+    one = interval(state)
+    busy = timedelta(seconds=state.seconds.usual_cost) + CLAIM_OVERHEAD
+    return state.max_parallel if not one else 1 + int(2 * busy / one)
+
+
+def _resize_for_singles(state: RateLimitState) -> RateLimitState:
+    """As many rows as are sent one by one in a short time: others may be more urgent after it."""
+    each = max(state.seconds.usual_cost, interval(state).total_seconds() * state.parallel, 0.001)
+    return replace(state, rows=max(1, min(state.max_rows, int(MAX_HELD.total_seconds() / each))))
+
+
+def _resize(state: RateLimitState, rows: int, duration: timedelta) -> RateLimitState:
+    """The rows per call, by how long this one took."""
+    if duration > 2 * TARGET_CALL_DURATION and rows > 1:
+        smaller = max(1, min(state.rows, rows) // 2)
+        return replace(state, rows=smaller, rows_threshold=smaller)
+    if duration > TARGET_CALL_DURATION:
+        return state
+    is_below = state.rows < state.rows_threshold
+    grown = min(state.rows * 2, state.rows_threshold) if is_below else state.rows + 1
+    grown = min(grown, state.max_rows)
+    return replace(state, rows=grown, rows_threshold=max(state.rows_threshold, grown))
+
+
+def _count_quiet_call(state: RateLimitState, now: datetime) -> RateLimitState:
+    """Counts a call without a throttle, and tries more after a quiet window."""
+    if state.is_paused(now):
+        # The call began before the throttle, so it shows nothing of the time after it.
+        return state
+    since = state.quiet_since or now
+    quiet_calls = state.quiet_calls + 1
+    if quiet_calls < QUIET_CALLS or now - since < min(state.calls.length, state.seconds.length):
+        return replace(state, quiet_calls=quiet_calls, quiet_since=since)
+    return replace(
+        state,
+        calls=windows.learn_quiet(state.calls, now),
+        seconds=windows.learn_quiet(state.seconds, now),
+        # Not zero: this call is one since the last throttle.
+        quiet_calls=1,
+        quiet_since=now,
+    )
+
+
+def _learn_throttle(
+    state: RateLimitState, limit: LimitKind, advertised: AdvertisedLimit | None, now: datetime
+) -> RateLimitState:
+    """The state with what a throttle teaches about the limit that it names.
+
+    A throttle that comes right after another, with no call carried out between them, is the same one: a
+    server that throttles everything for five minutes says so many times.
+    """
+    again = state.is_paused(now)
+    if limit is LimitKind.CONCURRENCY and not again:
+        probe_after = min(2 * state.probe_after, PROBE_AFTER[1])
+        return replace(state, parallel_ceiling=max(1, state.parallel - 1), probe_after=probe_after)
+    is_new = again or state.quiet_calls > 0
+    calls, seconds = state.calls, state.seconds
+    if limit in {LimitKind.REQUESTS, LimitKind.UNNAMED} and (is_new or calls.capacity is None):
+        calls = _learn_capacity(calls, advertised, now, again=again)
+    if limit in {LimitKind.TIME, LimitKind.UNNAMED} and (is_new or seconds.capacity is None):
+        seconds = _learn_capacity(seconds, advertised, now, again=again)
+    return replace(state, calls=calls, seconds=seconds)
+
+
+def _learn_capacity(
+    window: SlidingWindow, advertised: AdvertisedLimit | None, now: datetime, *, again: bool
+) -> SlidingWindow:
+    if advertised is not None:
+        window = windows.adopt_advertised(window, advertised.capacity, advertised.window, now)
+    return windows.learn_throttle(window, now, again=again)
+
+
+def _latest(one: datetime | None, other: datetime) -> datetime:
     return other if one is None or one < other else one

@@ -1,189 +1,240 @@
-"""One limit of the service protection as far as we know it: what we used of it, and what it seems to hold.
+"""One limit of the service protection: what was used of it, and how much of it there seems to be.
 
-Dataverse counts per user and per web server over a sliding window (dataverse.md 4.1). How many servers there
-are and who else uses the user is not told, so what a window holds for us is learnt from the throttles: when
-one comes, what we used in the window is what it held. What a single server states is the measure until a
-whole window was watched, because nobody knows what a process before this one used.
+Dataverse counts per application user and per web server over a sliding window (dataverse.md 4.1). It does not
+tell how many servers there are, nor what else uses the application user. So the capacity that a window has
+for this sender is learnt from the throttles: when one comes, the capacity is what was used in the window.
+Until a whole window was watched, the figure that a single server advertises is the least that is assumed,
+because what the process before this one used is not known.
+
+Calls are then spread evenly by a token bucket, which refills at just under the capacity. Amounts are calls
+for one limit and seconds of run time for the other.
 """
 
 import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
-BUCKETS = 60
-"""Into how many pieces the window is cut for counting."""
-SHARE = 0.97
-"""The part of what a window holds that is used: going closer meets the limit by mere jitter."""
-BURST = 0.03
-"""The part of a window that may go out at once after a quiet moment."""
-FIRST_CALLS = 4
-"""So many calls may begin at once when a pause is over."""
-DEEPEST_FALL = 0.7
-"""What is left of the belief at most after one throttle: an odd answer must not bring us to a halt."""
-LEAST = 0.05
-"""The part of what one server states that is believed in any case."""
-GROWTH = (0.01, 0.25)
-"""How much more is believed after a window without a throttle: this first, twice as much each time, at most
-that."""
-GUESS_GROWTH = 0.08
-"""The first of them where what a server states was all that there was to go by."""
-NEWEST_COST = 1 / 8
-"""How much the cost of the newest call weighs in the usual cost of one."""
+SLOTS: Final = 60
+"""Into how many slots a window is cut for counting. Too small: what was used leaves the window in large
+steps. Too large: more to store and to add up for each call."""
+
+TARGET_SHARE: Final = 0.97
+"""The share of the capacity that is used. Too small: some of it is wasted. Too large: jitter alone meets the
+limit."""
+
+BURST_SHARE: Final = 0.03
+"""The share of the capacity that may be used at once after a quiet moment. Too small: tokens are lost while a
+call is prepared. Too large: a burst meets the limit."""
+
+BURST_CALLS: Final = 4
+"""How many calls may begin at once when a pause is over, and the least that the bucket holds. Too small:
+tokens that become free while a call is prepared are lost. Too large: a pause ends in a storm."""
+
+MIN_KEPT_SHARE: Final = 0.7
+"""The share of the capacity that one throttle leaves at least. Too small: one odd answer nearly stops the
+sender. Too large: many throttles are met before a smaller capacity is learnt."""
+
+MIN_CAPACITY_SHARE: Final = 0.05
+"""The share of what one server advertises that is the least capacity assumed. Too small: the sender may come
+to a halt. Too large: it meets the limit again and again where something else uses it up."""
+
+GROWTH: Final = (0.01, 0.25)
+"""(First, maximum) growth of the capacity after a quiet window, as a share of it; doubles each time. Too
+small: free capacity is found late. Too large: each probe costs throttles."""
+
+GUESS_GROWTH: Final = 0.08
+"""The first growth where the capacity is only what one server advertises. Too small: the capacity of several
+servers is found late. Too large: each probe costs throttles."""
+
+COST_WEIGHT: Final = 1 / 8
+"""The weight of the newest call in the usual cost of one. Too small: the cost is learnt late. Too large: one
+odd call changes the spacing of all others."""
+
+_SHORTEST_WAIT: Final = timedelta(milliseconds=1)
+"""Shorter waits are none: a timer cannot tell them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlidingWindow:
-    """`stated` is what one server says that a window holds, `holds` what it seems to hold for us, None before
-    the first throttle. `used` are amounts by piece of the window (pieces counted since 1970), watched since
-    `since`. `credit` is what may go out now, as of `credited_at`; below zero where a call cost more than was
-    thought. `unit` is what a call usually costs: it is spent when one begins, and put right when it ends.
-    """
+    """What is known of one limit. All amounts are calls, or all are seconds of run time."""
 
-    window: timedelta
-    stated: float
-    unit: float
+    length: timedelta
+    """How long the window is."""
+
+    advertised: float
+    """What one web server says that it admits in a window."""
+
+    usual_cost: float
+    """What a call usually costs. It is charged when a call begins, and corrected when the call ends."""
+
     used: tuple[tuple[int, float], ...] = ()
-    since: datetime | None = None
-    holds: float | None = None
-    credit: float = 0.0
-    credited_at: datetime | None = None
+    """What was used in each slot of the window, oldest first. Slots are numbered from 1970."""
+
+    watched_since: datetime | None = None
+    """When the first call was counted; None before it."""
+
+    capacity: float | None = None
+    """How much a window seems to admit for this sender; None before the first throttle, and then there is no
+    limit."""
+
+    tokens: float = 0.0
+    """What may be used now, as of `refilled_at`. Negative where a call cost more than usual."""
+
+    refilled_at: datetime | None = None
+    """When `tokens` was true; in the future for a pause. None before the first throttle."""
+
     growth: float = GROWTH[0]
+    """How much the capacity grows after the next quiet window, as a share of it."""
 
 
-def begun(budget: SlidingWindow, now: datetime) -> SlidingWindow:
-    """A call begins."""
-    return _spend(replace(budget, since=budget.since or now), budget.unit, now)
+def start_call(window: SlidingWindow, now: datetime) -> SlidingWindow:
+    """Charges the usual cost for a call that begins."""
+    return _spend(replace(window, watched_since=window.watched_since or now), window.usual_cost, now)
 
 
-def ended(budget: SlidingWindow, cost: float, now: datetime) -> SlidingWindow:
-    """A call that had begun ends; now it is known what it cost."""
-    spent = _spend(budget, cost - budget.unit, now)
-    weight = NEWEST_COST if budget.unit else 1
-    return replace(spent, unit=budget.unit + (cost - budget.unit) * weight)
+def finish_call(window: SlidingWindow, cost: float, now: datetime) -> SlidingWindow:
+    """Corrects the charge for a call that ends, and learns what a call usually costs."""
+    spent = _spend(window, cost - window.usual_cost, now)
+    weight = COST_WEIGHT if window.usual_cost else 1
+    return replace(spent, usual_cost=window.usual_cost + (cost - window.usual_cost) * weight)
 
 
-def refused(budget: SlidingWindow, now: datetime) -> SlidingWindow:
-    """A call that had begun was not admitted: it cost nothing."""
-    return _spend(budget, -budget.unit, now)
+def refund_call(window: SlidingWindow, now: datetime) -> SlidingWindow:
+    """Takes the charge back for a call that was not admitted."""
+    return _spend(window, -window.usual_cost, now)
 
 
-def in_window(budget: SlidingWindow, now: datetime) -> float:
-    """What was used in the window that ends now. The piece that it cuts counts for its part."""
+def usage(window: SlidingWindow, now: datetime) -> float:
+    """What was used in the window that ends now. The slot that the window cuts counts in part."""
     instant = now.timestamp()
-    cut = _piece(budget, instant) - BUCKETS
-    left = 1 - instant % _piece_seconds(budget) / _piece_seconds(budget)
-    total = sum(amount * (left if number == cut else 1) for number, amount in budget.used if number >= cut)
+    cut = _slot(window, instant) - SLOTS
+    left = 1 - instant % _slot_seconds(window) / _slot_seconds(window)
+    total = sum(amount * (left if slot == cut else 1) for slot, amount in window.used if slot >= cut)
     return max(total, 0.0)
 
 
-def restated(budget: SlidingWindow, stated: float, window: timedelta, now: datetime) -> SlidingWindow:
-    """A server said what its window holds and how long it is."""
-    if window == budget.window:
-        return replace(budget, stated=stated)
-    recounted = SlidingWindow(window=window, stated=stated, unit=budget.unit, since=budget.since)
-    first = (budget.since or now).timestamp()
-    for number, amount in budget.used:
-        # When in its piece it was used is not known: all the time that there were calls.
-        starts_at = max(number * _piece_seconds(budget), first)
-        ends_at = min((number + 1) * _piece_seconds(budget), now.timestamp())
-        pieces = range(_piece(recounted, starts_at), _piece(recounted, ends_at) + 1)
-        used = tuple((piece, amount / len(pieces)) for piece in pieces)
+def adopt_advertised(
+    window: SlidingWindow, advertised: float, length: timedelta, now: datetime
+) -> SlidingWindow:
+    """Takes over what a server said of its window. What was used is counted again in the slots of the new
+    one.
+    """
+    if length == window.length:
+        return replace(window, advertised=advertised)
+    recounted = SlidingWindow(
+        length=length,
+        advertised=advertised,
+        usual_cost=window.usual_cost,
+        watched_since=window.watched_since,
+    )
+    first = (window.watched_since or now).timestamp()
+    for slot, amount in window.used:
+        # When within its slot it was used is not known. It is spread over the time in which there were calls.
+        starts_at = max(slot * _slot_seconds(window), first)
+        ends_at = min((slot + 1) * _slot_seconds(window), now.timestamp())
+        slots = range(_slot(recounted, starts_at), _slot(recounted, ends_at) + 1)
+        used = tuple((number, amount / len(slots)) for number in slots)
         recounted = replace(recounted, used=recounted.used + used)
     return recounted
 
 
-def after_throttle(budget: SlidingWindow, now: datetime, *, again: bool = False) -> SlidingWindow:
-    """The limit was met: what was used in the window is what it holds. `again`: by another call of those that
-    met it together, which can only have been counted in error itself.
+def learn_throttle(window: SlidingWindow, now: datetime, *, again: bool = False) -> SlidingWindow:
+    """Learns from a throttle: what was used in the window is its capacity.
+
+    `again`: the throttle met another of the calls that met it together. Only that call itself can have been
+    counted too much.
     """
-    is_watched = budget.since is not None and now - budget.since >= budget.window
+    is_watched = window.watched_since is not None and now - window.watched_since >= window.length
     if not is_watched:
-        least = budget.stated
+        least = window.advertised
     elif again:
-        least = (budget.holds or budget.stated) - budget.unit
+        least = (window.capacity or window.advertised) - window.usual_cost
     else:
-        least = (budget.holds or budget.stated) * DEEPEST_FALL
-    met = min(in_window(budget, now), budget.holds or math.inf)
+        least = (window.capacity or window.advertised) * MIN_KEPT_SHARE
+    met = min(usage(window, now), window.capacity or math.inf)
     growth = GROWTH[0] if is_watched or met >= least else GUESS_GROWTH
-    return replace(budget, holds=max(met, least, LEAST * budget.stated), growth=growth)
+    capacity = max(met, least, MIN_CAPACITY_SHARE * window.advertised)
+    return replace(window, capacity=capacity, growth=growth)
 
 
-def paused(budget: SlidingWindow, until: datetime) -> SlidingWindow:
-    """Nothing goes out until then, and nothing is saved up meanwhile: after the first few calls, all go out
-    as evenly as before.
-    """
-    credit = FIRST_CALLS * budget.unit if budget.credit >= 0 else budget.credit
-    return replace(budget, credit=credit, credited_at=until)
+def learn_quiet(window: SlidingWindow, now: datetime) -> SlidingWindow:
+    """Learns from a window without a throttle: tries a little more, if the capacity was needed at all."""
+    if window.capacity is None or usage(window, now) < 0.8 * TARGET_SHARE * window.capacity:
+        return window
+    if window.capacity < window.advertised:
+        # Something else used the limit up. That passes, without a sign.
+        return replace(window, capacity=min(window.capacity * (1 + GROWTH[1]), window.advertised))
+    grown = window.capacity * (1 + window.growth)
+    return replace(window, capacity=grown, growth=min(2 * window.growth, GROWTH[1]))
 
 
-def after_calm(budget: SlidingWindow, now: datetime) -> SlidingWindow:
-    """A window went by without a throttle: try a little more, if what is believed was needed at all."""
-    if budget.holds is None or in_window(budget, now) < 0.8 * SHARE * budget.holds:
-        return budget
-    if budget.holds < budget.stated:
-        # It was somebody else's use that was met. That passes, and nobody tells when.
-        return replace(budget, holds=min(budget.holds * (1 + GROWTH[1]), budget.stated))
-    grown = budget.holds * (1 + budget.growth)
-    return replace(budget, holds=grown, growth=min(2 * budget.growth, GROWTH[1]))
+def pause(window: SlidingWindow, until: datetime) -> SlidingWindow:
+    """Stops the refill until then: after the first few calls, all go out as evenly as before."""
+    tokens = BURST_CALLS * window.usual_cost if window.tokens >= 0 else window.tokens
+    return replace(window, tokens=tokens, refilled_at=until)
 
 
-def wait(budget: SlidingWindow, now: datetime) -> timedelta:
-    """How long until one more call fits; nothing where no limit was met yet."""
-    if budget.holds is None:
+def wait_before_call(window: SlidingWindow, now: datetime) -> timedelta:
+    """How long until one more call fits. Zero before the first throttle."""
+    if window.capacity is None:
         return timedelta()
-    missing = budget.unit - _credit(budget, now)
-    pause = timedelta(seconds=max(missing, 0.0) / _per_second(budget))
-    used = in_window(budget, now)
-    if used and used + budget.unit > budget.holds:
-        # The window is full whatever the credit says: look again when a piece of it has left.
-        pause = max(pause, budget.window / BUCKETS)
-    # Not less than a timer can tell.
-    return timedelta() if pause < timedelta(milliseconds=1) else pause
+    missing = window.usual_cost - _available(window, now)
+    wait = timedelta(seconds=max(missing, 0.0) / _refill_rate(window))
+    used = usage(window, now)
+    if used and used + window.usual_cost > window.capacity:
+        # The window is full, whatever the bucket holds: look again when a slot has left it.
+        wait = max(wait, window.length / SLOTS)
+    return timedelta() if wait < _SHORTEST_WAIT else wait
 
 
-def interval(budget: SlidingWindow) -> timedelta:
-    """From one call to the next; nothing where no limit was met yet."""
-    return timedelta() if budget.holds is None else timedelta(seconds=budget.unit / _per_second(budget))
+def interval(window: SlidingWindow) -> timedelta:
+    """From one call to the next. Zero before the first throttle."""
+    if window.capacity is None:
+        return timedelta()
+    return timedelta(seconds=window.usual_cost / _refill_rate(window))
 
 
-def room(budget: SlidingWindow, now: datetime) -> float:
-    """The part of the window that is free, 0 to 1. Everything where no limit was met yet."""
-    if budget.holds is None:
+def free_share(window: SlidingWindow, now: datetime) -> float:
+    """The share of the capacity that is free, 0 to 1. All of it before the first throttle."""
+    if window.capacity is None:
         return 1.0
-    return min(max(1 - in_window(budget, now) / budget.holds, 0.0), 1.0)
+    return min(max(1 - usage(window, now) / window.capacity, 0.0), 1.0)
 
 
-def _spend(budget: SlidingWindow, amount: float, now: datetime) -> SlidingWindow:
-    piece = _piece(budget, now.timestamp())
-    used = [entry for entry in budget.used if entry[0] >= piece - BUCKETS]
-    if used and used[-1][0] >= piece:
+def _spend(window: SlidingWindow, amount: float, now: datetime) -> SlidingWindow:
+    slot = _slot(window, now.timestamp())
+    used = [entry for entry in window.used if entry[0] >= slot - SLOTS]
+    if used and used[-1][0] >= slot:
         used[-1] = (used[-1][0], used[-1][1] + amount)
     else:
-        used.append((piece, amount))
-    spent = replace(budget, used=tuple(used))
-    if budget.holds is None:
+        used.append((slot, amount))
+    spent = replace(window, used=tuple(used))
+    if window.capacity is None:
         return spent
-    # Of a pause that still lasts, the end stays where it is.
-    credited_at = max(now, budget.credited_at or now)
+    # The end of a pause that still lasts stays where it is.
+    refilled_at = max(now, window.refilled_at or now)
     # No debt outlasts the window that it is for.
-    credit = max(_credit(budget, now) - amount, -SHARE * budget.holds)
-    return replace(spent, credit=credit, credited_at=credited_at)
+    tokens = max(_available(window, now) - amount, -TARGET_SHARE * window.capacity)
+    return replace(spent, tokens=tokens, refilled_at=refilled_at)
 
 
-def _credit(budget: SlidingWindow, now: datetime) -> float:
-    waited = 0.0 if budget.credited_at is None else (now - budget.credited_at).total_seconds()
-    # Some calls at least: what becomes free while one call is being made ready must not be lost.
-    most = max(BURST * (budget.holds or 0.0), FIRST_CALLS * budget.unit)
-    return min(budget.credit + max(waited, 0.0) * _per_second(budget), most)
+def _available(window: SlidingWindow, now: datetime) -> float:
+    """The tokens in the bucket now."""
+    elapsed = 0.0 if window.refilled_at is None else (now - window.refilled_at).total_seconds()
+    most = max(BURST_SHARE * (window.capacity or 0.0), BURST_CALLS * window.usual_cost)
+    return min(window.tokens + max(elapsed, 0.0) * _refill_rate(window), most)
 
 
-def _per_second(budget: SlidingWindow) -> float:
-    return SHARE * (budget.holds or 0.0) / budget.window.total_seconds()
+def _refill_rate(window: SlidingWindow) -> float:
+    """Tokens per second."""
+    return TARGET_SHARE * (window.capacity or 0.0) / window.length.total_seconds()
 
 
-def _piece_seconds(budget: SlidingWindow) -> float:
-    return budget.window.total_seconds() / BUCKETS
+def _slot_seconds(window: SlidingWindow) -> float:
+    return window.length.total_seconds() / SLOTS
 
 
-def _piece(budget: SlidingWindow, instant: float) -> int:
-    return math.floor(instant / _piece_seconds(budget))
+def _slot(window: SlidingWindow, instant: float) -> int:
+    """The slot that holds an instant, given in seconds since 1970."""
+    return math.floor(instant / _slot_seconds(window))

@@ -3,7 +3,8 @@ from datetime import timedelta
 
 import pytest
 
-from didomi_dataverse.dataverse.errors.classify import Action, advice_for, classify, entry_for
+from didomi_dataverse.dataverse.errors.classify import classify
+from didomi_dataverse.dataverse.errors.entry import Action
 from didomi_dataverse.dataverse.errors.table import BY_STATUS, CATALOGUE
 from didomi_dataverse.dataverse.replies import Answered
 from didomi_dataverse.dataverse.requests import Condition
@@ -112,8 +113,8 @@ ROWS = [
 def test_every_row_of_the_catalogue_calls_for_its_action(status: int, code: str, action: Action) -> None:
     answered = Answered(status=status, code=code)
 
-    assert classify(answered) is action
-    assert advice_for(answered)
+    assert classify(answered).action is action
+    assert classify(answered).entry.advice
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_every_row_of_the_catalogue_calls_for_its_action(status: int, code: str,
 )
 def test_an_unknown_answer_is_classified_by_its_status(status: int, action: Action) -> None:
     """dataverse.md 5.3, rule of precedence: 5xx retry, 4xx dead."""
-    assert classify(Answered(status=status)) is action
+    assert classify(Answered(status=status)).action is action
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_an_unknown_answer_is_classified_by_its_status(status: int, action: Acti
     ],
 )
 def test_precedence(answered: Answered, action: Action) -> None:
-    assert classify(answered) is action
+    assert classify(answered).action is action
 
 
 @pytest.mark.parametrize(
@@ -174,17 +175,17 @@ def test_precedence(answered: Answered, action: Action) -> None:
 def test_a_412_without_a_code_means_that_the_row_exists_where_that_was_the_condition(
     condition: Condition | None, action: Action
 ) -> None:
-    assert classify(Answered(status=412), condition) is action
+    assert classify(Answered(status=412), condition).action is action
 
 
-def test_a_missing_route_is_no_missing_row() -> None:
+def test_a_missing_route_is_not_a_missing_row() -> None:
     answered = Answered(status=404, message="No HTTP resource was found that matches the request URI")
 
-    assert classify(answered) is Action.ALERT
+    assert classify(answered).action is Action.ALERT
 
 
 def test_a_service_that_says_when_to_come_back_is_waited_for() -> None:
-    assert classify(Answered(status=503, retry_after=timedelta(seconds=9))) is Action.WAIT
+    assert classify(Answered(status=503, retry_after=timedelta(seconds=9))).action is Action.WAIT
 
 
 @pytest.mark.parametrize(
@@ -205,13 +206,13 @@ def test_a_service_that_says_when_to_come_back_is_waited_for() -> None:
         pytest.param(200, "", Action.ALERT, Action.ALERT, id="a page"),
     ],
 )
-def test_an_answer_to_the_whole_call_is_no_verdict_on_a_row_unless_it_is_alone(
+def test_an_answer_to_the_whole_call_is_about_a_row_only_when_it_is_alone(
     status: int, code: str, together: Action, alone: Action
 ) -> None:
     answered = Answered(status=status, code=code, whole_call=True)
 
-    assert classify(answered) is together
-    assert classify(answered, alone=True) is alone
+    assert classify(answered).action is together
+    assert classify(answered).action_alone is alone
 
 
 @pytest.mark.parametrize(
@@ -224,13 +225,13 @@ def test_an_answer_to_the_whole_call_is_no_verdict_on_a_row_unless_it_is_alone(
     ],
 )
 def test_how_often_a_failure_is_tried_again(answered: Answered, max_attempts: int | None) -> None:
-    assert entry_for(answered).max_attempts == max_attempts
+    assert classify(answered).entry.max_attempts == max_attempts
 
 
 @pytest.mark.parametrize("code", ["0x0", "0x80048d19", "0x8004431a"])
 def test_a_fault_of_the_mapping_is_told_from_a_fault_of_the_row(code: str) -> None:
     """dataverse.md 5.3, "dead + alert"."""
-    assert entry_for(Answered(status=400, code=code)).mapping_fault
+    assert classify(Answered(status=400, code=code)).entry.mapping_fault
 
 
 def test_no_sign_stands_in_two_rows_for_the_same_status() -> None:
@@ -259,10 +260,10 @@ def test_all_advice_is_whole_sentences() -> None:
 )
 def test_a_name_is_enough_to_recognise_a_row(name: str, action: Action) -> None:
     """Whatever status and code an environment gives beside it."""
-    assert classify(Answered(status=418, code="0x8badf00d", name=name)) is action
+    assert classify(Answered(status=418, code="0x8badf00d", name=name)).action is action
 
 
 def test_a_name_that_says_nothing_does_not_hide_the_code() -> None:
     answered = Answered(status=400, code="0x80048d19", name="UnExpected")
 
-    assert classify(answered) is Action.DEAD
+    assert classify(answered).action is Action.DEAD

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from didomi_dataverse.dataverse.errors.parse import normal_code, read_answer, retry_after
+from didomi_dataverse.dataverse.errors.parse import normal_code, parse_retry_after, read_answer
 from didomi_dataverse.dataverse.replies import Answered
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -186,4 +186,4 @@ def test_the_server_s_own_id_is_kept(header: str) -> None:
     ],
 )
 def test_retry_after_is_understood_in_both_forms(value: str, seconds: float | None) -> None:
-    assert retry_after(value, NOW) == (None if seconds is None else timedelta(seconds=seconds))
+    assert parse_retry_after(value, NOW) == (None if seconds is None else timedelta(seconds=seconds))

@@ -60,7 +60,7 @@ def test_a_token_is_good_for_a_day_and_a_leeway(after: timedelta, is_good: bool)
             issuer.verify(token, NOW + after)
 
 
-def test_issuer_of_both_secrets_are_good_while_one_is_changed_for_the_other() -> None:
+def test_tokens_of_both_secrets_are_good_while_one_is_changed_for_the_other() -> None:
     before, during, after = issuer_of("old"), issuer_of("new", "old"), issuer_of("new")
     old_token, new_token = issue(before, "old"), issue(during, "new")
 

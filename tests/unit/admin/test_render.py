@@ -1,13 +1,15 @@
-"""What commands say of how many they changed reads well for none, one and many."""
+"""The texts that tell how many were changed read well for none, one and many."""
 
 import pytest
 
-from didomi_dataverse.cli.contacts import retried_text
-from didomi_dataverse.cli.parked import discarded_text, due_text
+from didomi_dataverse.admin.contacts import RetryResult
+from didomi_dataverse.admin.parked import DiscardResult
+from didomi_dataverse.admin.render_contact import render_retry
+from didomi_dataverse.admin.render_notification import render_discard, render_due
 
 
 @pytest.mark.parametrize(
-    ("due", "asked", "text"),
+    ("due", "requested", "text"),
     [
         (0, 1, "Nothing changed: it was neither parked nor without a row."),
         (0, 3, "Nothing changed: none of the 3 was parked or without a row."),
@@ -17,12 +19,12 @@ from didomi_dataverse.cli.parked import discarded_text, due_text
         (3, 3, "3 are due now."),
     ],
 )
-def test_a_retry_says_how_many_are_due(due: int, asked: int, text: str) -> None:
-    assert retried_text(due, asked) == text
+def test_a_retry_says_how_many_are_due(due: int, requested: int, text: str) -> None:
+    assert render_retry(RetryResult(due=due, requested=requested)) == text
 
 
 @pytest.mark.parametrize(
-    ("discarded", "asked", "text"),
+    ("discarded", "requested", "text"),
     [
         (0, 1, "Nothing changed: it was not parked."),
         (0, 3, "Nothing changed: none of the 3 was parked."),
@@ -32,8 +34,8 @@ def test_a_retry_says_how_many_are_due(due: int, asked: int, text: str) -> None:
         (3, 3, "3 were parked, and are skipped now."),
     ],
 )
-def test_a_discard_says_how_many_are_skipped(discarded: int, asked: int, text: str) -> None:
-    assert discarded_text(discarded, asked) == text
+def test_a_discard_says_how_many_are_skipped(discarded: int, requested: int, text: str) -> None:
+    assert render_discard(DiscardResult(discarded=discarded, requested=requested)) == text
 
 
 @pytest.mark.parametrize(
@@ -45,4 +47,4 @@ def test_a_discard_says_how_many_are_skipped(discarded: int, asked: int, text: s
     ],
 )
 def test_a_retry_of_all_says_how_many_are_due(due: int, text: str) -> None:
-    assert due_text(due) == text
+    assert render_due(due) == text

@@ -1,4 +1,4 @@
-"""What real sockets do to a call: nobody listens, the peer hangs up, the certificate is not trusted."""
+"""What real sockets do to a call: the port is closed, the peer hangs up, the certificate is not trusted."""
 
 import asyncio
 import ssl
@@ -11,12 +11,13 @@ import pytest
 
 from didomi_dataverse.dataverse.auth.credentials import ClientSecret
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache
+from didomi_dataverse.dataverse.calls import BatchCall
 from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.factory import create_client
-from didomi_dataverse.dataverse.replies import Unknown
+from didomi_dataverse.dataverse.replies import Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import Condition, RowId, Write
 
-from .fakes import FakeEntra, FrozenClock
+from .fakes import FakeEntra, FrozenClock, answers
 
 WRITE = Write(RowId("6f1c2d3e-0000-4000-8000-00000000abcd"), Condition.UPDATE_ONLY, {"donotemail": True})
 
@@ -82,7 +83,7 @@ async def answer_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 @pytest.mark.parametrize("peer", [hang_up, hang_up_in_the_answer, answer_nonsense])
 async def test_an_answer_that_is_cut_leaves_the_outcome_unknown(peer: Peer) -> None:
     async with listening(peer) as port, calling(port) as client:
-        assert (await client.send([WRITE])).replies == (Unknown("cut"),)
+        assert answers(await client.send(BatchCall([WRITE]))) == (Unknown(UnknownCause.CUT),)
 
 
 async def test_an_answer_that_does_not_come_leaves_the_outcome_unknown() -> None:
@@ -93,15 +94,17 @@ async def test_an_answer_that_does_not_come_leaves_the_outcome_unknown() -> None
         await answered.wait()
 
     async with listening(say_nothing) as port, calling(port, read_s=0.02) as client:
-        assert (await client.send([WRITE])).replies == (Unknown("read_timeout"),)
+        assert answers(await client.send(BatchCall([WRITE]))) == (Unknown(UnknownCause.READ_TIMEOUT),)
         answered.set()
 
 
-async def test_where_nobody_listens_nothing_is_sent() -> None:
+async def test_to_a_closed_port_nothing_is_sent() -> None:
     async with listening(hang_up) as port:
         pass
     async with calling(port) as client:
-        assert (await client.send([WRITE])).replies == (Unknown("connect_failed", sent=False),)
+        assert answers(await client.send(BatchCall([WRITE]))) == (
+            Unknown(UnknownCause.CONNECT_FAILED, sent=False),
+        )
 
 
 async def test_a_peer_without_tls_is_told_from_one_that_is_not_there() -> None:
@@ -122,12 +125,14 @@ async def test_a_peer_without_tls_is_told_from_one_that_is_not_there() -> None:
             longest_call=timedelta(seconds=30),
         )
         try:
-            assert (await client.send([WRITE])).replies == (Unknown("tls_failed", sent=False),)
+            assert answers(await client.send(BatchCall([WRITE]))) == (
+                Unknown(UnknownCause.TLS_FAILED, sent=False),
+            )
         finally:
             await client.aclose()
 
 
-async def test_a_client_that_was_opened_speaks_to_nobody_before_its_first_call() -> None:
+async def test_a_new_client_makes_no_call_by_itself() -> None:
     client = create_client(
         url="https://acme.crm4.dynamics.com",
         tenant_id="acme",
