@@ -18,9 +18,9 @@ STANDARD_WORDS = frozenset(
     parked parse part policy post postgresql postpone postponed prefer priority privacy problem
     process purge purpose query queue read reader reason receipt receiving reconcile refused
     registration render replayed report request resolve resolved response result retention retried
-    retry route router routing row run sandbox scene schema scope secret section send serve server
-    service serving set setting settle single sliding source sql sqlite stage stat state static
-    status steady stored story success summary system table tenant text throttle time timeout
+    retry route router routing row run runtime sandbox scene schema scope secret section send serve
+    server service serving set setting settle single sliding source sql sqlite stage stat state
+    static status steady stored story success summary system table tenant text throttle time timeout
     timestamp tl to token too tracking transaction type unavailable unknown unreadable up update url
     usage value verifier warning web webhook window wiring worker written yaml yes
     """.split()  # noqa: SIM905 - a block of words is easier to read than 300 lines

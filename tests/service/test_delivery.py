@@ -7,7 +7,7 @@ import pytest
 
 from dataverse_sandbox import SandboxServer
 from didomi_dataverse.delivery.rate_limit.state import ALERT_PAUSE
-from didomi_dataverse.delivery.settle import FIRST_RECHECK
+from didomi_dataverse.delivery.retry import FIRST_RECHECK
 from didomi_dataverse.ledger.delivery_state import DeliveryState
 from didomi_sandbox.bodies import event, event_created, person, purpose
 from tests.clocks import START

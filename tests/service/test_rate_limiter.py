@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from didomi_dataverse.dataverse.bulk import BulkMessage
+from didomi_dataverse.dataverse.bulk_body import BulkMessage
 from didomi_dataverse.dataverse.calls import AvailabilityCall, BatchCall, Exchange
 from didomi_dataverse.dataverse.errors.classify import classify
 from didomi_dataverse.dataverse.errors.throttle import AdvertisedLimit, LimitKind

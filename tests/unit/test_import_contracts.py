@@ -66,7 +66,9 @@ VIOLATIONS = {
         ("didomi_dataverse.demo.story", "didomi_dataverse.cli.main"),
         ("didomi_dataverse.cli.options", "didomi_dataverse.__main__"),
     ],
-    "none of the stages before it": [("didomi_dataverse.dataverse.batch", "didomi_dataverse.mapping.rules")],
+    "none of the stages before it": [
+        ("didomi_dataverse.dataverse.batch_body", "didomi_dataverse.mapping.rules")
+    ],
     "Only the ledger speaks SQL": [("didomi_dataverse.mapping.apply", "sqlalchemy")],
     "interprets no notification": [("didomi_dataverse.ledger.codec", "didomi_dataverse.didomi.interpret")],
     "no web stack": [("didomi_dataverse.admin.session", "fastapi")],

@@ -35,3 +35,20 @@ def test_the_picture_shows_every_move_and_no_other() -> None:
         for arrow in arrows
         if arrow is not None
     } == MOVES
+
+
+def test_every_module_that_the_page_names_is_there() -> None:
+    package = ROOT / "src" / "didomi_dataverse"
+    stages = {path.name for path in package.iterdir() if path.is_dir()}
+    text = PAGE.read_text(encoding="utf-8")
+    named = {
+        name.rstrip("/").removesuffix(".py")
+        for name in re.findall(r"\b[a-z_]+(?:/[a-z_]+)*(?:/|\.py\b)?", text)
+        if name.partition("/")[0] in stages and "/" in name
+    }
+
+    assert len(named) > 40
+    missing = [
+        name for name in named if not ((package / name).is_dir() or (package / f"{name}.py").is_file())
+    ]
+    assert missing == []

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar
 
-from didomi_dataverse.dataverse.bulk import BulkMessage
+from didomi_dataverse.dataverse.bulk_body import BulkMessage
 from didomi_dataverse.dataverse.replies import Reply
 from didomi_dataverse.dataverse.requests import Request, Write
 
@@ -66,7 +66,7 @@ class BulkCall:
     """The writes that it carries out, as they were asked for."""
 
     body: bytes
-    """The same writes, encoded (`bulk.encode_updates`, `bulk.encode_creations`)."""
+    """The same writes, encoded (`bulk_body.encode_updates`, `bulk_body.encode_creations`)."""
 
     @property
     def kind(self) -> CallKind:

@@ -14,8 +14,8 @@ import httpx
 
 from didomi_dataverse.clock import Clock
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache
-from didomi_dataverse.dataverse.batch import decode_batch, encode_batch, is_multipart
-from didomi_dataverse.dataverse.bulk import availability_query, bulk_path, is_success, read_availability
+from didomi_dataverse.dataverse.batch_body import decode_batch, encode_batch, is_multipart
+from didomi_dataverse.dataverse.bulk_body import availability_query, bulk_path, is_success, read_availability
 from didomi_dataverse.dataverse.calls import (
     AvailabilityCall,
     BatchCall,

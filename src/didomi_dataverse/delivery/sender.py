@@ -32,7 +32,8 @@ from didomi_dataverse.delivery.outcome import (
 )
 from didomi_dataverse.delivery.rate_limit.limiter import RateLimitListener
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
-from didomi_dataverse.delivery.settle import RetryLimits, apply_retry_limits, outcome_word, settle
+from didomi_dataverse.delivery.retry import RetryLimits, apply_retry_limits
+from didomi_dataverse.delivery.settle import outcome_word, settle
 from didomi_dataverse.delivery.verdict import RowResult, is_mapping_fault, judge
 from didomi_dataverse.delivery.write_flow import MatchPolicy, WriteFlow, write_flow
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError

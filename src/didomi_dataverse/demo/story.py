@@ -61,7 +61,7 @@ class Story:
     """By person, how often the row must have been written, where that matters."""
 
     unmatched: tuple[str, ...] = ()
-    """People without a row, for whom none may be created."""
+    """People without a row, and none may be created for them."""
 
 
 def build_story(now: datetime) -> Story:

@@ -24,6 +24,9 @@ _OPEN_LISTS = frozenset({"purposes", "preferences", "channels", "vendors"})
 _CLOSED_SECTIONS = frozenset({"metadata", "user", "delegate"})
 """Directly below these keys, ids are masked as well: they are about a person."""
 
+_FREE_OBJECTS = frozenset({"metadata", "delegate"})
+"""Below these keys, customers choose the names (didomi.md 2.1): a name of the schema means nothing there."""
+
 
 def masked_body(body: bytes) -> object:
     """The JSON of a body with its structure, times, switches and the organization's own ids. None if it is
@@ -36,25 +39,27 @@ def masked_body(body: bytes) -> object:
         found = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return _mask_value(found, "", is_open=False)
+    return _mask_value(found, "", is_open=False, is_free=False)
 
 
-def _mask_value(value: object, key: str, *, is_open: bool) -> object:
-    """`value` stands under `key`; `is_open`: below one of `_OPEN_LISTS`."""
+def _mask_value(value: object, key: str, *, is_open: bool, is_free: bool) -> object:
+    """`value` stands under `key`; `is_open`: below one of `_OPEN_LISTS`; `is_free`: below `_FREE_OBJECTS`."""
+    is_free = is_free or key in _FREE_OBJECTS
+    is_open = not is_free and (is_open or key in _OPEN_LISTS)
     match value:
         case dict():
-            below = is_open or key in _OPEN_LISTS
+            is_open = is_open and key not in _CLOSED_SECTIONS
             return {
-                shown_id(name): _mask_value(one, name, is_open=below and key not in _CLOSED_SECTIONS)
+                shown_id(name): _mask_value(one, name, is_open=is_open, is_free=is_free)
                 for name, one in value.items()
             }
         case list():
-            return [_mask_value(one, key, is_open=is_open or key in _OPEN_LISTS) for one in value]
+            return [_mask_value(one, key, is_open=is_open, is_free=is_free) for one in value]
         case None | bool():
             return value
-        case str() if key in _OPEN_KEYS or (is_open and key not in {"value", "metadata"}):
+        case str() if not is_free and (key in _OPEN_KEYS or (is_open and key != "value")):
             return shown_id(value)
-        case int() if key == "version":
+        case int() if key == "version" and not is_free:
             return value
         case _:
             return MASKED

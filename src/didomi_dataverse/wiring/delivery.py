@@ -15,7 +15,7 @@ from didomi_dataverse.dataverse.auth.credentials import (
     FederatedToken,
     ManagedIdentity,
 )
-from didomi_dataverse.dataverse.bulk import BulkMessage
+from didomi_dataverse.dataverse.bulk_body import BulkMessage
 from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.dispatch.base import Dispatcher
 from didomi_dataverse.dataverse.dispatch.batch import BatchDispatcher
@@ -27,8 +27,8 @@ from didomi_dataverse.delivery.membership import Membership, ReplicaMember, Sing
 from didomi_dataverse.delivery.rate_limit.limiter import RateLimiter
 from didomi_dataverse.delivery.rate_limit.state import RateLimitState
 from didomi_dataverse.delivery.retention import RetentionCleaner
+from didomi_dataverse.delivery.retry import RetryLimits
 from didomi_dataverse.delivery.sender import DeliveryPolicy, Runtime, Sender
-from didomi_dataverse.delivery.settle import RetryLimits
 from didomi_dataverse.ledger.ledger import Ledger
 from didomi_dataverse.privacy.pseudonym import identifier_hash
 from didomi_dataverse.wiring.configuration import Configuration

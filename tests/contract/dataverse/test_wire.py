@@ -7,7 +7,7 @@ import httpx
 import pytest
 import respx
 
-from didomi_dataverse.dataverse.bulk import BulkMessage, encode_creations, encode_updates
+from didomi_dataverse.dataverse.bulk_body import BulkMessage, encode_creations, encode_updates
 from didomi_dataverse.dataverse.calls import AvailabilityCall, BulkCall, SingleCall
 from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.requests import (

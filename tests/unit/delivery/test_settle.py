@@ -1,10 +1,11 @@
 """What is stored for each outcome, and when a contact is tried again."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.delivery.claims import EARLIER, NOW, claim
 
 from didomi_dataverse.dataverse.errors.classify import classify
 from didomi_dataverse.dataverse.replies import Answered, Unknown, UnknownCause
@@ -22,18 +23,12 @@ from didomi_dataverse.delivery.outcome import (
     Retried,
     Unmatched,
 )
-from didomi_dataverse.delivery.settle import (
-    FIRST_RETRY,
+from didomi_dataverse.delivery.retry import (
     LONGEST_RECHECK,
-    LONGEST_RETRY,
-    RetryLimits,
-    apply_retry_limits,
-    retry_delay,
-    settle,
 )
+from didomi_dataverse.delivery.settle import settle
 from didomi_dataverse.ledger.delivery_state import (
     Claim,
-    Contact,
     DeliveryState,
     Move,
     Settlement,
@@ -42,27 +37,7 @@ from didomi_dataverse.ledger.delivery_state import (
 )
 from didomi_dataverse.mapping.apply import ColumnValue
 
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-WEEK = RetryLimits(unmatched_for=timedelta(days=7))
-EARLIER = Written("FR", NOW - timedelta(days=1))
 NEWS = ColumnValue("new_newsletter", False, NOW, "mapping.gdpr.purposes.newsletter", ("E1",), ("n1",), True)
-
-
-def claim(*, attempts: int = 0, unmatched_since: datetime | None = None) -> Claim:
-    contact = Contact(
-        contact_id=7,
-        key="u-42",
-        identifier="u-42",
-        registers={},
-        revision=3,
-        state=DeliveryState.DELIVERING,
-        due_at=NOW,
-        written={"address1_country": EARLIER},
-        row_id="row",
-        attempts=attempts,
-        unmatched_since=unmatched_since,
-    )
-    return Claim(contact=contact, lease="lease")
 
 
 def stored(outcome: Outcome, held: Claim | None = None, *, jitter: float = 0.0) -> Settlement:
@@ -123,35 +98,6 @@ def test_an_alert_keeps_the_contact_due_and_says_what_to_do() -> None:
     assert (kept.move, kept.reason) == (Move.POSTPONED, "refused")
     assert kept.attempt is not None
     assert kept.attempt.message.startswith("Give the role.")
-
-
-@pytest.mark.parametrize(("attempts", "expected"), [(4, Retried(5)), (5, Parked(ParkReason.REJECTED))])
-def test_a_failing_row_is_parked_in_the_end(attempts: int, expected: Outcome) -> None:
-    contact = claim(attempts=attempts).contact
-    assert (
-        apply_retry_limits(Conclusion(outcome=Retried(5)), contact, limits=WEEK, now=NOW).outcome == expected
-    )
-
-
-def test_a_failing_server_parks_no_row() -> None:
-    contact = claim(attempts=999).contact
-    kept = apply_retry_limits(Conclusion(outcome=Retried(None)), contact, limits=WEEK, now=NOW)
-    assert kept.outcome == Retried(None)
-
-
-@pytest.mark.parametrize(
-    ("since", "expected"),
-    [
-        (None, Unmatched()),
-        (NOW - timedelta(days=6, hours=23), Unmatched()),
-        (NOW - timedelta(days=7), Parked(ParkReason.UNMATCHED)),
-    ],
-)
-def test_a_missing_row_is_parked_in_the_end(since: datetime | None, expected: Outcome) -> None:
-    contact = claim(unmatched_since=since).contact
-    assert (
-        apply_retry_limits(Conclusion(outcome=Unmatched()), contact, limits=WEEK, now=NOW).outcome == expected
-    )
 
 
 def test_nothing_to_write_leaves_no_attempt() -> None:
@@ -221,11 +167,6 @@ def test_every_outcome_is_an_allowed_move_and_what_waits_has_a_time(
     kept = stored(outcome, claim(attempts=attempts), jitter=jitter)
     state = next_state(DeliveryState.DELIVERING, kept.move)
     assert (kept.due_at is not None) == (state in {DeliveryState.DUE, DeliveryState.UNMATCHED})
-
-
-@given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
-def test_retries_wait_between_a_second_and_a_quarter_of_an_hour(attempts: int, jitter: float) -> None:
-    assert FIRST_RETRY / 2 <= retry_delay(attempts, jitter) <= LONGEST_RETRY
 
 
 def test_an_attempt_remembers_what_a_rejected_row_took_all_the_same() -> None:

@@ -54,6 +54,23 @@ def test_what_is_not_json_has_no_masked_body(body: bytes) -> None:
             {"metadata": {"age": MASKED, "vip": True}, "proofs": [MASKED]},
             id="metadata and proofs",
         ),
+        pytest.param(
+            {
+                "metadata": {
+                    "channels": ["0612345678"],
+                    "status": "Smith",
+                    "version": 36,
+                    "a": {"type": "Ada"},
+                }
+            },
+            {"metadata": {"channels": [MASKED], "status": MASKED, "version": MASKED, "a": {"type": MASKED}}},
+            id="names of the schema in metadata",
+        ),
+        pytest.param(
+            {"purposes": [{"id": "news", "metadata": {"purposes": ["ada"]}}], "delegate": {"type": "Ada"}},
+            {"purposes": [{"id": "news", "metadata": {"purposes": [MASKED]}}], "delegate": {"type": MASKED}},
+            id="metadata of a purpose, and a delegate",
+        ),
         pytest.param({"ada lovelace": None}, {MASKED: None}, id="a name as a key"),
         pytest.param({"status": "call me"}, {"status": MASKED}, id="free text where the schema has a word"),
     ],

@@ -5,7 +5,7 @@ everything else.
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
-from didomi_dataverse.dataverse.bulk import (
+from didomi_dataverse.dataverse.bulk_body import (
     BulkMessage,
     encode_creations,
     encode_updates,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from didomi_dataverse.dataverse.bulk import is_row_refusal
+from didomi_dataverse.dataverse.bulk_body import is_row_refusal
 from didomi_dataverse.dataverse.calls import CallKind, Exchange
 from didomi_dataverse.dataverse.errors.classify import is_too_large
 from didomi_dataverse.dataverse.errors.entry import Action

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from didomi_dataverse.dataverse.bulk import BulkMessage
+from didomi_dataverse.dataverse.bulk_body import BulkMessage
 from didomi_dataverse.dataverse.calls import AvailabilityCall, BatchCall, BulkCall, Call, Exchange, SingleCall
 from didomi_dataverse.dataverse.dispatch.base import NOT_ATTEMPTED, Dispatcher
 from didomi_dataverse.dataverse.dispatch.batch import MAX_BATCH_PARTS, BatchDispatcher

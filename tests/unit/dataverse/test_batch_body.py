@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from didomi_dataverse.dataverse.batch import decode_batch, encode_batch, is_multipart
+from didomi_dataverse.dataverse.batch_body import decode_batch, encode_batch, is_multipart
 from didomi_dataverse.dataverse.keys import fits_filter, fits_key_url, look_up_query, row_path
 from didomi_dataverse.dataverse.replies import Answer, Answered, NotAttempted, Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, JsonScalar, LookUp, RowId, Write

@@ -2,7 +2,7 @@
 
 import pytest
 
-from didomi_dataverse.dataverse.bulk import target_key
+from didomi_dataverse.dataverse.bulk_body import target_key
 from didomi_dataverse.dataverse.requests import AlternateKey, RowId
 
 
