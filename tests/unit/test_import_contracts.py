@@ -1,5 +1,6 @@
 """The direction of imports, and that the check which holds it can fail."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ def lint_imports(tree: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", command, "--no-cache", "--no-logo"],
         cwd=tree,
+        # Wide enough that no line of the report is broken in the middle of an import.
+        env=os.environ | {"COLUMNS": "300"},
         capture_output=True,
         text=True,
         check=False,
