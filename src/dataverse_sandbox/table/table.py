@@ -259,6 +259,7 @@ class Table:
         deleted = len(self.deleted)
         try:
             yield
+        # Of every kind: whatever ends it, half a transaction must not stay.
         except BaseException:
             for contactid, before in reversed(journal):
                 self._restore(contactid, before)

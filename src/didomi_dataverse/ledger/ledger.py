@@ -87,6 +87,7 @@ class Ledger:
                 # leases to end.
                 database.write_blocking(release_all, clock.now())
                 database.write_blocking(forget_all)
+        # Of every kind: a start that Ctrl-C ends must not keep the next one out.
         except BaseException:
             engines.dispose()
             if lock is not None:
@@ -112,6 +113,7 @@ def _acquire_lock(engines: Engines) -> ServingLock | None:
     lock = ServingLock(engines.path)
     try:
         lock.acquire()
+    # As above.
     except BaseException:
         engines.dispose()
         raise

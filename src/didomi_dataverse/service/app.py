@@ -101,6 +101,7 @@ class _Service:
         async with AsyncExitStack() as stack:
             try:
                 await self._start(stack)
+            # Of every kind, and raised again: uvicorn only logs it, and the demo tells the person why.
             except Exception as error:
                 self._lifecycle.start_error = error
                 raise

@@ -205,6 +205,7 @@ class TokenCache:
                 raise TokenRefusedError(str(unreadable)) from unreadable
             except ValueError as unknown:
                 raise TokenRefusedError(_AUTHORITY_ADVICE) from unknown
+            # Opening asks Entra for its metadata, and fails as the request below does.
             except Exception as failure:
                 raise _unreachable(failure) from failure
         try:
