@@ -4,6 +4,7 @@ Time stands still and nothing runs by itself: a test says when something arrives
 how late it is.
 """
 
+import asyncio
 import json
 import shutil
 import ssl
@@ -244,3 +245,10 @@ def replaced(*pairs: tuple[str, str]) -> Callable[[str], str]:
         return text
 
     return change
+
+
+class DyingLedger:
+    """The ledger of a process that is killed before it can settle."""
+
+    async def settle(self, *_: object, **__: object) -> None:
+        raise asyncio.CancelledError

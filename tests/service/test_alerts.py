@@ -112,7 +112,7 @@ async def readyz(house: Harness) -> httpx.Response:
         build_health_router(
             lifecycle=lifecycle,
             check_store=check_store,
-            paces=lambda: [sender.rate_limit for sender in house.senders],
+            rate_limits=lambda: [sender.rate_limit for sender in house.senders],
             clock=house.clock,
         )
     )

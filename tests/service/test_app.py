@@ -130,9 +130,9 @@ async def stalls() -> None:
 
 
 def probes(
-    pace: RateLimitState, clock: FrozenClock, *, check_store: Callable[[], Awaitable[None]] = is_well
+    rate_limit: RateLimitState, clock: FrozenClock, *, check_store: Callable[[], Awaitable[None]] = is_well
 ) -> httpx.AsyncClient:
-    """The health routes alone, over a sender at this pace."""
+    """The health routes alone, over a sender with this rate limit."""
     lifecycle = Lifecycle()
     lifecycle.started.set()
     app = FastAPI()
@@ -140,7 +140,7 @@ def probes(
         build_health_router(
             lifecycle=lifecycle,
             check_store=check_store,
-            paces=lambda: [pace],
+            rate_limits=lambda: [rate_limit],
             clock=clock,
             store_answers_within=timedelta(milliseconds=50),
         )

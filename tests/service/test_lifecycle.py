@@ -21,7 +21,7 @@ from didomi_dataverse.ledger.ledger import Ledger
 from didomi_sandbox.bodies import Body, event, event_created, person, purpose, user_state, user_updated
 from tests.clocks import START, FrozenClock
 from tests.reference_fold import Deletion, Told, expected_values
-from tests.service.harness import Harness, open_house, replaced
+from tests.service.harness import DyingLedger, Harness, open_house, replaced
 
 _T = TypeVar("_T")
 
@@ -123,13 +123,6 @@ _said = st.lists(
 def _sandbox_folder() -> Path:
     """Making certificates once is enough."""
     return Path(tempfile.mkdtemp(prefix="life-sandbox-"))
-
-
-class _Dying:
-    """The ledger of a process that is killed before it can settle."""
-
-    async def settle(self, *_: object, **__: object) -> None:
-        raise asyncio.CancelledError
 
 
 @dataclass(slots=True)
@@ -305,7 +298,7 @@ class DeliveryLife(RuleBasedStateMachine):
             await self._house.deliver()
             await self._receive(said)
             held = await self._claimed(limit=3)
-            self._house.sender._ledger = _Dying()  # type: ignore[assignment]
+            self._house.sender._ledger = DyingLedger()  # type: ignore[assignment]
             try:
                 await self._deliver_held(held)
             except asyncio.CancelledError:

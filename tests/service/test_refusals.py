@@ -22,7 +22,7 @@ from didomi_sandbox.bodies import (
     user_updated,
 )
 from tests.clocks import START
-from tests.service.harness import Harness, open_house, replaced, says
+from tests.service.harness import DyingLedger, Harness, open_house, replaced, says
 
 ONE = "customer-0001"
 CUT = {"match": {"method": "POST", "path": "$batch"}, "behaviour": "cut_after_commit", "times": 1}
@@ -59,20 +59,13 @@ async def test_a_kill_between_write_and_settlement_leaves_nothing_taken_for_know
         await house.deliver()
     async with open_house(sandbox, tmp_path, change=wrong) as house:
         claims = await house.ledger.queue.claim(now=house.clock.now(), limit=9, lease=timedelta(minutes=5))
-        house.sender._ledger = _Dying()  # type: ignore[assignment]
+        house.sender._ledger = DyingLedger()  # type: ignore[assignment]
         with pytest.raises(asyncio.CancelledError):
             await house.sender.deliver(claims, claimed_at=house.clock.monotonic())
         assert (await house.row(ONE))["new_newsletter"] is True
     async with open_house(sandbox, tmp_path) as house:
         await house.deliver()
         assert (await house.row(ONE))["new_newsletter"] is False
-
-
-class _Dying:
-    """A ledger in the moment of a kill."""
-
-    async def settle(self, *_: object, **__: object) -> None:
-        raise asyncio.CancelledError
 
 
 async def test_a_lease_that_ended_leaves_nothing_taken_for_known(house: Harness) -> None:

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from didomi_dataverse.admin.explain import ChoiceView, ColumnView, view_choice, view_column
 from didomi_dataverse.admin.lookup import notification_id
+from didomi_dataverse.admin.notification_view import NotificationSummaryView
 from didomi_dataverse.admin.view import View
-from didomi_dataverse.consent.model import UNSET, Item, JsonScalar
+from didomi_dataverse.consent.model import UNSET, Item, JsonScalar, Subject
 from didomi_dataverse.consent.registers import Resolved, resolve
-from didomi_dataverse.didomi.interpreted import Disposition, Reason
 from didomi_dataverse.ledger.delivery_state import Attempt, Contact, DeliveryState
 from didomi_dataverse.ledger.read_models import StoredNotification
 from didomi_dataverse.mapping.apply import apply
@@ -59,29 +59,8 @@ class ContactChoice(ChoiceView):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContactNotification(View):
+class ContactNotification(NotificationSummaryView):
     """One notification about the contact."""
-
-    id: str
-    """The id that `notifications show` takes."""
-
-    received_at: datetime
-    """When it arrived first."""
-
-    times_received: int
-    """How often it arrived."""
-
-    type: str
-    """Didomi's type, such as `event.created`."""
-
-    regulation: str
-    """The regulation; empty when it is not known."""
-
-    disposition: Disposition
-    """What became of it."""
-
-    reason: Reason | None
-    """Why it was skipped or parked; None otherwise."""
 
     effective_at: datetime | None
     """When its choices were made; None when that is not known."""
@@ -196,7 +175,7 @@ def build_contact_view(
         attempts_since_success=contact.attempts,
         unmatched_since=contact.unmatched_since,
         row_id=contact.row_id,
-        columns=_build_columns(contact, mapping, confirmations),
+        columns=_build_columns(contact, resolved, mapping, confirmations),
         choices=tuple(
             _build_choice(one) for _, one in sorted(resolved.items(), key=lambda pair: str(pair[0]))
         ),
@@ -208,12 +187,14 @@ def build_contact_view(
 
 
 def _build_columns(
-    contact: Contact, mapping: ColumnMapping, confirmations: Mapping[str, Attempt]
+    contact: Contact,
+    resolved: Mapping[Subject, Resolved],
+    mapping: ColumnMapping,
+    confirmations: Mapping[str, Attempt],
 ) -> dict[str, ContactColumn]:
     """For every column: what it should hold and by which rule, what Dataverse confirmed, and when that was
     sent.
     """
-    resolved = resolve(contact.registers)
     found = apply(mapping, resolved)
     # What is written only because something was deleted is not written when that never was.
     without_deletions = apply(
@@ -222,7 +203,7 @@ def _build_columns(
     to_send = diff_columns(found, contact.written)
     decisions = {rule.column for rule in mapping.rules if _is_decision(rule.source)}
     columns: dict[str, ContactColumn] = {}
-    for name in sorted(list_columns(contact, mapping)):
+    for name in sorted({*found.values, *contact.written}):
         value, written, last = found.values.get(name), contact.written.get(name), confirmations.get(name)
         column = _NOT_MAPPED if value is None else view_column(value, mapping)
         columns[name] = ContactColumn(

@@ -15,8 +15,8 @@ from didomi_dataverse.privacy.webhook_body import masked_body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotificationLine(View):
-    """One notification of a list."""
+class NotificationSummaryView(View):
+    """What every list says of a notification."""
 
     id: str
     """The id that `notifications show` takes."""
@@ -38,6 +38,11 @@ class NotificationLine(View):
 
     reason: Reason | None
     """Why it was skipped or parked; None otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationLine(NotificationSummaryView):
+    """One notification of a list."""
 
     person: str | None
     """The masked identifier; None when the notification does not name a person."""

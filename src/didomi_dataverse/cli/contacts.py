@@ -8,7 +8,7 @@ from didomi_dataverse.admin import contacts as use_cases
 from didomi_dataverse.admin.render_contact import render_contact, render_resync, render_retry
 from didomi_dataverse.cli.help import example
 from didomi_dataverse.cli.ledger import run_use_case
-from didomi_dataverse.cli.options import Failure, config_option, json_option
+from didomi_dataverse.cli.options import Failure, config_option, json_option, limit_option
 from didomi_dataverse.cli.output import print_view
 
 _ID_NOTE = "ID is an organization user id as Didomi has it, or a number from `parked list`: '#12'."
@@ -26,13 +26,7 @@ def contacts() -> None:
     "show", epilog=example("contacts show anna@example.com", "contacts show '#12'", note=_ID_NOTE)
 )
 @click.argument("name", metavar="ID")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 10_000),
-    default=use_cases.DEFAULT_LIMIT,
-    show_default=True,
-    help="How many notifications, and how many attempts.",
-)
+@limit_option(use_cases.DEFAULT_LIMIT, "How many notifications, and how many attempts.")
 @config_option
 @json_option
 def show_contact(name: str, config: Path, limit: int, *, as_json: bool) -> None:

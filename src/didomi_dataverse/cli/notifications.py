@@ -10,7 +10,7 @@ from didomi_dataverse.admin.render_notification import render_notification, rend
 from didomi_dataverse.admin.replay import replay_parked
 from didomi_dataverse.cli.help import example
 from didomi_dataverse.cli.ledger import print_replay, run_use_case
-from didomi_dataverse.cli.options import REASON, config_option, json_option
+from didomi_dataverse.cli.options import REASON, config_option, json_option, limit_option
 from didomi_dataverse.cli.output import print_view
 from didomi_dataverse.config.types import parse_duration
 from didomi_dataverse.didomi.interpreted import Disposition, Reason
@@ -73,13 +73,7 @@ def notifications() -> None:
     callback=_parse_since,
     help="Only received since then: a time, or 12h for twelve hours ago.",
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 10_000),
-    default=use_cases.DEFAULT_LIMIT,
-    show_default=True,
-    help="How many at most.",
-)
+@limit_option(use_cases.DEFAULT_LIMIT, "How many at most.")
 @config_option
 @json_option
 def list_notifications(

@@ -55,6 +55,13 @@ def json_option(command: _Command) -> _Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")(command)
 
 
+def limit_option(default: int, help_text: str) -> Callable[[_Command], _Command]:
+    """`--limit N`."""
+    return click.option(
+        "--limit", type=click.IntRange(1, 10_000), default=default, show_default=True, help=help_text
+    )
+
+
 def read_configuration(path: Path) -> Configuration:
     """The configuration in a file. Its warnings go to standard error. Raises ConfigurationFailure."""
     try:

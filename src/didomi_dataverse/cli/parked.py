@@ -9,7 +9,7 @@ from didomi_dataverse.admin.notifications import DEFAULT_LIMIT
 from didomi_dataverse.admin.render_notification import render_discard, render_due, render_parked
 from didomi_dataverse.cli.help import example
 from didomi_dataverse.cli.ledger import print_replay, run_use_case
-from didomi_dataverse.cli.options import REASON, config_option, json_option
+from didomi_dataverse.cli.options import REASON, config_option, json_option, limit_option
 from didomi_dataverse.cli.output import print_view
 from didomi_dataverse.didomi.interpreted import Reason
 
@@ -21,13 +21,7 @@ def parked() -> None:
 
 @parked.command("list", epilog=example("parked list", "parked list --reason malformed --json"))
 @click.option("--reason", type=REASON, help="Only notifications parked for this reason, and no contacts.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 10_000),
-    default=DEFAULT_LIMIT,
-    show_default=True,
-    help="How many of each kind at most.",
-)
+@limit_option(DEFAULT_LIMIT, "How many of each kind at most.")
 @config_option
 @json_option
 def list_parked(config: Path, reason: str | None, limit: int, *, as_json: bool) -> None:

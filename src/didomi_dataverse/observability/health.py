@@ -37,15 +37,15 @@ def build_health_router(
     *,
     lifecycle: Lifecycle,
     check_store: Callable[[], Awaitable[None]],
-    paces: Callable[[], Sequence[RateLimitState]],
+    rate_limits: Callable[[], Sequence[RateLimitState]],
     clock: Clock,
     store_answers_within: timedelta = timedelta(seconds=5),
 ) -> APIRouter:
     """The three probes.
 
     `check_store` raises StoreError when nothing can be committed now; a store that takes longer than
-    `store_answers_within` counts as stalled. `paces`: the state of each sender's rate limiter, in the order
-    of the application users.
+    `store_answers_within` counts as stalled. `rate_limits`: the state of each sender's rate limiter, in the
+    order of the application users.
     """
     router = APIRouter(tags=["probes"])
 
@@ -81,17 +81,17 @@ def build_health_router(
         status = "draining" if lifecycle.is_draining else "ready" if is_good else "unready"
         return _answer(
             is_good=is_good,
-            body={"status": status, "store": store, "sender": _describe_senders(paces(), clock)},
+            body={"status": status, "store": store, "sender": _describe_senders(rate_limits(), clock)},
         )
 
     return router
 
 
-def _describe_senders(paces: Sequence[RateLimitState], clock: Clock) -> dict[str, object]:
+def _describe_senders(rate_limits: Sequence[RateLimitState], clock: Clock) -> dict[str, object]:
     """Delivery as a whole. With several application users: the best state of any, what a stopped one needs,
     and each of them by its number.
     """
-    users = [_describe_sender(pace, clock) for pace in paces]
+    users = [_describe_sender(rate_limit, clock) for rate_limit in rate_limits]
     if len(users) == 1:
         return users[0]
     numbered = [{"user": str(number), **user} for number, user in enumerate(users, start=1)]
@@ -103,21 +103,23 @@ def _describe_senders(paces: Sequence[RateLimitState], clock: Clock) -> dict[str
     return {**stopped, "state": state, "users": numbered}
 
 
-def _describe_sender(pace: RateLimitState, clock: Clock) -> dict[str, object]:
+def _describe_sender(rate_limit: RateLimitState, clock: Clock) -> dict[str, object]:
     """The state of one sender, and what an operator needs to know about it."""
-    if pace.alert is not None:
+    if rate_limit.alert is not None:
         return {
             "state": "stopped",
-            "reason": pace.alert.reason.value,
-            "what_to_do": pace.alert.advice,
-            "since": pace.alert.since.isoformat(),
+            "reason": rate_limit.alert.reason.value,
+            "what_to_do": rate_limit.alert.advice,
+            "since": rate_limit.alert.since.isoformat(),
         }
-    if pace.failures:
-        until = {} if pace.paused_until is None else {"next_try_at": pace.paused_until.isoformat()}
-        return {"state": "failing", "failed_calls_in_a_row": pace.failures, **until}
-    if pace.is_paused(clock.now()) and pace.paused_until is not None:
-        return {"state": "paused", "until": pace.paused_until.isoformat()}
-    return {"state": "delivering", "parallel": pace.parallel}
+    if rate_limit.failures:
+        until = (
+            {} if rate_limit.paused_until is None else {"next_try_at": rate_limit.paused_until.isoformat()}
+        )
+        return {"state": "failing", "failed_calls_in_a_row": rate_limit.failures, **until}
+    if rate_limit.is_paused(clock.now()) and rate_limit.paused_until is not None:
+        return {"state": "paused", "until": rate_limit.paused_until.isoformat()}
+    return {"state": "delivering", "parallel": rate_limit.parallel}
 
 
 def _answer(*, is_good: bool, body: dict[str, object]) -> JSONResponse:

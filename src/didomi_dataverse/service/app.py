@@ -67,7 +67,7 @@ def build_app(
     )
     app.include_router(
         build_health_router(
-            lifecycle=lifecycle, check_store=service.check_store, paces=service.paces, clock=clock
+            lifecycle=lifecycle, check_store=service.check_store, rate_limits=service.rate_limits, clock=clock
         )
     )
     app.include_router(
@@ -182,7 +182,7 @@ class _Service:
         """How many contacts are in every state. Raises StoreError."""
         return await self._ledger.reader.count_contacts()
 
-    def paces(self) -> list[RateLimitState]:
+    def rate_limits(self) -> list[RateLimitState]:
         """The state of each sender's rate limiter, in the order of the configuration."""
         return [sender.rate_limit for sender in self._senders]
 

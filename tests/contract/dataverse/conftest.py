@@ -5,13 +5,14 @@ from datetime import timedelta
 
 import pytest
 import respx
+from tests.clocks import FrozenClock
 
 from didomi_dataverse.dataverse.auth.credentials import ClientSecret
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache
 from didomi_dataverse.dataverse.client import DataverseClient
 from didomi_dataverse.dataverse.factory import create_client
 
-from .fakes import API, ONE, ORG, FakeEntra, FrozenClock
+from .fakes import API, ONE, ORG, FakeEntra
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
-"""A clock that stands still, and a Microsoft Entra that says what it is told to."""
+"""A Microsoft Entra that says what it is told to."""
 
 import threading
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,24 +17,6 @@ ONE = UUID(int=1)
 def answers(exchange: Exchange) -> tuple[Answer, ...]:
     """What came back for each request."""
     return tuple(reply.answer for reply in exchange.replies)
-
-
-class FrozenClock:
-    """Both clocks, moved together by hand."""
-
-    def __init__(self) -> None:
-        self._now = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-        self._monotonic_s = 1000.0
-
-    def now(self) -> datetime:
-        return self._now
-
-    def monotonic(self) -> float:
-        return self._monotonic_s
-
-    def advance(self, by: timedelta) -> None:
-        self._now += by
-        self._monotonic_s += by.total_seconds()
 
 
 class Connections:

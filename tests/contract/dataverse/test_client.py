@@ -7,6 +7,7 @@ from email.utils import format_datetime
 import httpx
 import pytest
 import respx
+from tests.clocks import FrozenClock
 
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache
 from didomi_dataverse.dataverse.calls import BatchCall
@@ -16,7 +17,7 @@ from didomi_dataverse.dataverse.replies import UnknownCause as Cause
 from didomi_dataverse.dataverse.requests import AlternateKey, Condition, LookUp, RowId, Write
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
 
-from .fakes import ORG, FakeEntra, FrozenClock, answers
+from .fakes import ORG, FakeEntra, answers
 
 GUID = "6f1c2d3e-0000-4000-8000-00000000abcd"
 

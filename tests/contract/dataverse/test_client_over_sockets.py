@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from tests.clocks import FrozenClock
 
 from didomi_dataverse.dataverse.auth.credentials import ClientSecret
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache
@@ -17,7 +18,7 @@ from didomi_dataverse.dataverse.factory import create_client
 from didomi_dataverse.dataverse.replies import Unknown, UnknownCause
 from didomi_dataverse.dataverse.requests import Condition, RowId, Write
 
-from .fakes import FakeEntra, FrozenClock, answers
+from .fakes import FakeEntra, answers
 
 WRITE = Write(RowId("6f1c2d3e-0000-4000-8000-00000000abcd"), Condition.UPDATE_ONLY, {"donotemail": True})
 

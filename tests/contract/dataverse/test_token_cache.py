@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 from msal.exceptions import MsalServiceError  # type: ignore[import-untyped]
+from tests.clocks import FrozenClock
 
 from didomi_dataverse.dataverse.auth.credentials import ClientSecret
 from didomi_dataverse.dataverse.auth.token_cache import TokenCache, authority_url
 from didomi_dataverse.errors import TokenRefusedError, TokenUnavailableError
 
-from .fakes import Connections, FakeEntra, FrozenClock, granted
+from .fakes import Connections, FakeEntra, granted
 
 SCOPE = "https://acme.crm4.dynamics.com/.default"
 MINUTE = timedelta(minutes=1)
