@@ -23,9 +23,7 @@ from didomi_dataverse.delivery.outcome import (
     Retried,
     Unmatched,
 )
-from didomi_dataverse.delivery.retry import (
-    LONGEST_RECHECK,
-)
+from didomi_dataverse.delivery.retry import LONGEST_RECHECK
 from didomi_dataverse.delivery.settle import settle
 from didomi_dataverse.ledger.delivery_state import (
     Claim,
@@ -135,6 +133,17 @@ def test_an_unknown_outcome_says_so() -> None:
     assert kept.attempt is not None
     assert (kept.attempt.status, kept.attempt.code) == (None, "cut")
     assert "not known" in kept.attempt.message
+
+
+def test_what_an_unknown_outcome_sent_is_not_taken_for_known() -> None:
+    """The row may hold it, or still what it held before: a choice that returns to that must be written."""
+    country = ColumnValue("address1_country", "BE", NOW, "mapping.gdpr.person.country", (), (), False)
+    sent = {"address1_country": country}
+    unknown = Conclusion(outcome=Retried(None), sent=sent, reply=classify(Unknown(UnknownCause.CUT)))
+    answered = Conclusion(outcome=Retried(3), sent=sent, reply=classify(Answered(status=500)))
+
+    assert settle(claim(), unknown, now=NOW, jitter=0.0).written == {}
+    assert settle(claim(), answered, now=NOW, jitter=0.0).written is None
 
 
 @pytest.mark.parametrize("cause", list(UnknownCause), ids=lambda cause: cause.value)

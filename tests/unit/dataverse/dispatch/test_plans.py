@@ -1,5 +1,6 @@
 """Which calls each delivery mode plans for a round, also after one that failed or might not be made."""
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from didomi_dataverse.dataverse.dispatch.bulk import BulkDispatcher
 from didomi_dataverse.dataverse.dispatch.single import SingleDispatcher
 from didomi_dataverse.dataverse.errors.classify import classify
 from didomi_dataverse.dataverse.replies import Answer, Answered, Reply, Unknown, UnknownCause
-from didomi_dataverse.dataverse.requests import Condition, LookUp, Request, RowId, Write
+from didomi_dataverse.dataverse.requests import AlternateKey, Condition, LookUp, Request, RowId, Write
 
 DONE = Answered(status=204)
 REFUSED = Answered(status=400, code="0x80044331")
@@ -166,3 +167,31 @@ def test_bulk_calls_carry_the_writes_as_they_were_asked_for() -> None:
     (call,) = calls
     assert isinstance(call, BulkCall)
     assert call.writes == [write(1), write(2)]
+
+
+def test_each_write_goes_to_the_row_that_its_own_key_resolved_to() -> None:
+    """Rows that change places would give one person's refusal to another."""
+    refusals = (True, False, True, False)
+    keys = [AlternateKey("new_didomikey", f"person-{number}") for number in range(len(refusals))]
+    rows = ["a" * 8 + f"-0000-4000-8000-{number:012}" for number in range(len(refusals))]
+    missing = 1
+    plan = bulk().plan(
+        [
+            Write(key, Condition.UPDATE_ONLY, {"donotbulkemail": refuses})
+            for key, refuses in zip(keys, refusals, strict=True)
+        ]
+    )
+
+    resolving = plan.send(None)
+    found = [
+        classify(Answered(status=404) if number == missing else Answered(status=200, row_ids=(row,)))
+        for number, row in enumerate(rows)
+    ]
+    updating = plan.send(Exchange(call=resolving, replies=tuple(found), duration=timedelta(seconds=1)))
+
+    assert isinstance(updating, BulkCall)
+    assert {each["contactid"]: each["donotbulkemail"] for each in json.loads(updating.body)["Targets"]} == {
+        row: refuses
+        for number, (row, refuses) in enumerate(zip(rows, refusals, strict=True))
+        if number != missing
+    }
