@@ -108,7 +108,7 @@ class Reply:
     """What is known."""
 
     entry: Entry
-    """Its row of the error catalogue: advice, bounds."""
+    """Its row of the error table: advice, bounds."""
 
     action: Action
     """What to do where other requests shared the call, one of which may have made the call fail."""

@@ -77,7 +77,7 @@ MAX_ROWS: Final[Mapping[OnMany, int]] = {OnMany.PARK: 1, OnMany.ALL: 50}
 in the table is taken for one person."""
 
 MAX_ATTEMPTS: Final = 5
-"""Failures of one row that may pass, before it is parked; where the error catalogue sets no other bound
+"""Failures of one row that may pass, before it is parked; where the error table sets no other bound
 (dataverse.md 5.3). Too small: rows are parked for a disturbance. Too large: a bad row is parked late."""
 
 

@@ -98,4 +98,4 @@ def _list_signs(entry: Entry) -> Iterator[tuple[str, int | None]]:
         yield sign.lower(), entry.status
 
 
-_INDEX: Final = {sign: entry for entry in table.CATALOGUE for sign in _list_signs(entry)}
+_INDEX: Final = {sign: entry for entry in table.TABLE for sign in _list_signs(entry)}

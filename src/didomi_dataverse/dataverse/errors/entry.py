@@ -1,4 +1,4 @@
-"""What a row of the error catalogue says (dataverse.md 5.2 and 5.3)."""
+"""What a row of the error table says (dataverse.md 5.2 and 5.3)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,7 +42,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One row of the catalogue."""
+    """One row of the error table."""
 
     action: Action
     """What the answer calls for."""

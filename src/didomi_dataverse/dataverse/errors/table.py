@@ -1,4 +1,4 @@
-"""The rows of the error catalogue (dataverse.md 4.1 and 5.3), each with what a person can do about it.
+"""The rows of the error table (dataverse.md 4.1 and 5.3), each with what a person can do about it.
 
 `classify` finds the row of an answer.
 """
@@ -61,7 +61,7 @@ BY_STATUS: Final = {
 }
 
 # dataverse.md 4.1 and 5.3, in their order. Codes and names as they stand there.
-CATALOGUE: Final = (
+TABLE: Final = (
     Entry(
         action=Action.WAIT,
         codes=(*LIMIT_BY_CODE, "0x8005f103"),

@@ -5,7 +5,7 @@ import pytest
 
 from didomi_dataverse.dataverse.errors.classify import classify
 from didomi_dataverse.dataverse.errors.entry import Action
-from didomi_dataverse.dataverse.errors.table import BY_STATUS, CATALOGUE
+from didomi_dataverse.dataverse.errors.table import BY_STATUS, TABLE
 from didomi_dataverse.dataverse.replies import Answered
 from didomi_dataverse.dataverse.requests import Condition
 
@@ -235,28 +235,26 @@ def test_a_fault_of_the_mapping_is_told_from_a_fault_of_the_row(code: str) -> No
 
 
 def test_no_sign_stands_in_two_rows_for_the_same_status() -> None:
-    signs = Counter(
-        (sign.lower(), entry.status) for entry in CATALOGUE for sign in (*entry.codes, *entry.names)
-    )
+    signs = Counter((sign.lower(), entry.status) for entry in TABLE for sign in (*entry.codes, *entry.names))
 
     assert [sign for sign, count in signs.items() if count > 1] == []
 
 
 def test_every_code_is_spelt_as_codes_are_read() -> None:
-    codes = [code for entry in CATALOGUE for code in entry.codes]
+    codes = [code for entry in TABLE for code in entry.codes]
 
     assert [code for code in codes if code != code.lower() or len(code) not in {3, 10}] == []
 
 
 def test_all_advice_is_whole_sentences() -> None:
-    advice = {entry.advice for entry in (*CATALOGUE, *BY_STATUS.values())}
+    advice = {entry.advice for entry in (*TABLE, *BY_STATUS.values())}
 
     assert [text for text in advice if not (text[:1].isupper() and text.endswith("."))] == []
 
 
 @pytest.mark.parametrize(
     ("name", "action"),
-    [(name, entry.action) for entry in CATALOGUE for name in entry.names],
+    [(name, entry.action) for entry in TABLE for name in entry.names],
 )
 def test_a_name_is_enough_to_recognise_a_row(name: str, action: Action) -> None:
     """Whatever status and code an environment gives beside it."""
